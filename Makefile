@@ -1,0 +1,69 @@
+# The two commands a newcomer needs are `make demo` and `make test`; `make help` lists the rest.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint format report profiles nightly
+
+CORES ?= 2
+# The first of these that runs and is new enough. Name another with `make PYTHON=/path/to/python3 setup`.
+PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3.14 python3; do \
+	"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo "$$python" && break; done)
+# `-m` rather than .venv/bin/<tool>: it works in a folder whose name has spaces.
+SNAKEMAKE := .venv/bin/python -m snakemake
+DEMO := --configfile config/demo.yaml
+DEMO_REPORT := results/demo/report.html
+DEMO_METRICS := results/demo/clusters/metrics.json
+
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+export PYTHONNOUSERSITE := 1
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+help: ## list these targets
+	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/^([a-z]+):.*## (.*)/make \1\t\2/' | expand -t 16
+
+setup: .venv/.complete ## build .venv from requirements.lock (Python 3.11 or newer)
+
+.venv/.complete: requirements.lock
+	@if ! "$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then \
+		echo "Armillary needs Python 3.11 or newer; found '$(PYTHON)'. Name one: make PYTHON=/path/to/python3.11 setup" >&2; \
+		exit 1; fi
+	"$(PYTHON)" -m venv .venv
+	.venv/bin/python -m pip install -qq --requirement requirements.lock
+	.venv/bin/python -m compileall -q armillary
+	@touch .venv/.complete
+
+demo: setup ## run the cluster chain, small: two cores, minutes, no download
+	$(SNAKEMAKE) clusters $(DEMO) --cores $(CORES)
+	@if [ ! "$(DEMO_REPORT)" -nt "$(DEMO_METRICS)" ]; then \
+		$(SNAKEMAKE) clusters $(DEMO) --report "$(DEMO_REPORT)"; fi
+	@echo "Report:  $(CURDIR)/$(DEMO_REPORT)"
+	@echo "Numbers: $(CURDIR)/$(DEMO_METRICS)"
+
+report: setup ## write the report of the demo run anew
+	$(SNAKEMAKE) clusters $(DEMO) --report "$(DEMO_REPORT)"
+	@echo "Report: $(CURDIR)/$(DEMO_REPORT)"
+
+test: setup ## run the tests
+	.venv/bin/python -m pytest tests
+
+nightly: setup ## the tests, then the demo from nothing but its environment
+	.venv/bin/python -m pytest tests
+	$(MAKE) demo
+
+lint: setup ## check the style of code and rules
+	.venv/bin/python -m ruff check .
+	.venv/bin/python -m ruff format --check .
+	.venv/bin/python -m snakefmt --check Snakefile rules
+	$(SNAKEMAKE) --lint
+
+format: setup ## bring code and rules into that style
+	.venv/bin/python -m ruff check --fix-only --quiet .
+	.venv/bin/python -m ruff format .
+	.venv/bin/python -m snakefmt Snakefile rules
+
+profiles: ## link profiles/* where `snakemake --profile slurm` looks for them
+	@folder="$${XDG_CONFIG_HOME:-$$HOME/.config}/snakemake"; mkdir -p "$$folder"; \
+	for name in slurm narval bridges2; do \
+		if [ -e "$$folder/$$name" ] && [ ! -L "$$folder/$$name" ]; then \
+			echo "$$folder/$$name is there already and no link; left as it is" >&2; \
+		else ln -sfn "$(CURDIR)/profiles/$$name" "$$folder/$$name"; echo "$$folder/$$name -> profiles/$$name"; fi; done

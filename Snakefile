@@ -1,0 +1,50 @@
+"""What can be asked for: settings, their schemas, the rule sets in story order, and the targets."""
+
+from snakemake.utils import min_version
+
+min_version("9.27")
+
+
+configfile: "config/clusters.yaml"
+configfile: "config/resources.yaml"
+configfile: "config/benchmarks.yaml"
+
+
+include: "rules/common.smk"
+
+
+check_settings(config, "workflow")
+for rule_set in ("clusters", "resources", "benchmarks"):
+    check_settings(config[rule_set], rule_set)
+
+
+wildcard_constraints:
+    batch=r"\d{5}",
+    split="train|validation|test",
+    tile=r"DES\d{4}[+-]\d{4}",
+    shard=r"\d{4}",
+
+
+include: "rules/resources.smk"
+include: "rules/clusters_tiles.smk"
+include: "rules/clusters.smk"
+include: "rules/clusters_figures.smk"
+include: "rules/benchmarks.smk"
+
+
+localrules:
+    clusters,
+    benchmarks,
+
+
+rule clusters:
+    """The main job: catalogues to scored clusters, with figures and metrics."""
+    default_target: True
+    input:
+        clusters_products(),
+
+
+rule benchmarks:
+    """The speed and memory figures, each measured against what a user would run instead."""
+    input:
+        benchmarks_products(),

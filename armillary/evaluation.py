@@ -1,0 +1,296 @@
+"""From prediction files, detection lists and truth tables to the frames that are scored, and their
+metrics.
+
+A split is a set of fields. `unit` is the index of a field in the sorted list of the split's fields; it is
+what the bootstrap resamples. The encoder and the baseline finder go through the same functions.
+"""
+
+import numpy as np
+import pandas as pd
+
+from armillary.completeness import (
+    area_under,
+    between,
+    catalogue_above,
+    completeness_purity_curve,
+    fraction_in,
+    judge,
+    scores_in_bins,
+)  # fmt: skip
+from armillary.metrics import estimate, measurement, sum_by_unit
+from armillary.residuals import matched_clusters, residual_metrics
+from armillary.scoring import precision_recall_curve, reliability
+
+DETECTION_COLUMNS = ("ra", "dec", "probability", "redshift", "redshift_error", "richness", "richness_error")
+TRUTH_COLUMNS = ("field", "cluster_id", "ra", "dec", "x", "y", "redshift", "richness", "weight")
+WEIGHT_NOTE = "weighted to the natural cluster rate; n is the effective number"
+
+
+def flat_tiles(arrays: dict, name: str) -> dict:
+    """Flat probability and truth (n,), unit (n,) and sorted field (N,) of a prediction file, `name` for
+    errors.
+
+    `arrays` holds field (N,), probability and membership (N, T, T).
+    """
+    missing = [key for key in ("field", "probability", "membership") if key not in arrays]
+    if missing:
+        raise ValueError(f"{name} has no array {', '.join(missing)}; it holds {', '.join(arrays)}")
+    field, probability, truth = arrays["field"], arrays["probability"], arrays["membership"]
+    if probability.shape != truth.shape or len(field) != len(probability) or len(field) == 0:
+        raise ValueError(
+            f"{name} does not fit together: field {field.shape}, probability {probability.shape}, "
+            f"membership {truth.shape}"
+        )
+    order = np.argsort(field)
+    probability = np.asarray(probability[order], dtype=float)
+    if not np.all((probability >= 0) & (probability <= 1)):
+        raise ValueError(f"{name}: probability has values outside [0, 1] or NaN")
+    per_field = probability[0].size
+    return {
+        "field": np.asarray(field)[order],
+        "probability": probability.ravel(),
+        "truth": np.asarray(truth[order], dtype=bool).ravel(),
+        "unit": np.repeat(np.arange(len(field)), per_field),
+    }
+
+
+def require_same_tiles(one: dict, other: dict, names: tuple[str, str]) -> None:
+    """Raise ValueError unless two results of `flat_tiles` are of the same fields and the same truth."""
+    if not np.array_equal(one["field"], other["field"]):
+        raise ValueError(f"{names[0]} and {names[1]} are of different fields: predict both on the same split")
+    if not np.array_equal(one["truth"], other["truth"]):
+        raise ValueError(
+            f"{names[0]} and {names[1]} disagree on the true membership of tiles: same fields, other truth"
+        )
+
+
+def field_detections(frame, fields: np.ndarray, name: str):
+    """The detections of the split's fields with group and unit, numeric columns, `name` for errors."""
+    frame = _numeric(frame, ("field", *DETECTION_COLUMNS), name)
+    frame = frame[np.isin(frame["field"], fields)].reset_index(drop=True)
+    unit = np.searchsorted(fields, frame["field"])
+    return frame.assign(group=unit, unit=unit)
+
+
+def field_truth(frame, fields: np.ndarray, image_size: int, name: str):
+    """The haloes of the split's fields with group, unit and whether their centre is inside the image."""
+    frame = _numeric(frame, TRUTH_COLUMNS, name)
+    frame = frame[np.isin(frame["field"], fields)].reset_index(drop=True)
+    unit = np.searchsorted(fields, frame["field"])
+    inside = between(frame["x"], 0, image_size) & between(frame["y"], 0, image_size)
+    return frame.assign(group=unit, unit=unit, inside=inside)
+
+
+def _numeric(frame, columns, name: str):
+    missing = [column for column in columns if column not in frame]
+    if missing:
+        raise ValueError(
+            f"{name} has no column {', '.join(missing)}; it has {', '.join(map(str, frame.columns))}"
+        )
+    return frame.astype({column: float for column in columns})
+
+
+def cluster_metrics(
+    detections,
+    truth,
+    operating: dict,
+    counts,
+    *,
+    prefix: str,
+    area_deg2: float,
+    richness_edges,
+    redshift_edges,
+    richness_above,
+    pure_richness,
+    group_richness,
+    match_radius_mpc,
+    match_dz,
+    outlier_dz,
+) -> tuple[dict, dict]:
+    """Metrics of a catalogue cut at `operating` (threshold, richness_min), and frames for the figures.
+
+    Metrics: completeness and purity in bins, area under the completeness-purity curve, counts per square
+    degree, redshift and richness residuals. Frames: bins, trade, matches.
+    """
+    cuts = {"richness_above": richness_above, "pure_richness": pure_richness}
+    span, threshold = (redshift_edges[0], redshift_edges[-1]), operating["threshold"]
+    judged, found = judge(
+        catalogue_above(detections, operating["richness_min"]),
+        truth,
+        match_radius_mpc=match_radius_mpc,
+        match_dz=match_dz,
+    )
+    rows = scores_in_bins(
+        judged, found, threshold, counts, richness_edges=richness_edges, redshift_edges=redshift_edges, **cuts
+    )
+    metrics = {
+        f"{prefix}cluster_{row['key']}": row["measurement"] | {"note": bin_note(row, pure_richness)}
+        for row in rows
+    }
+    metrics |= catalogue_metrics(
+        judged, found, threshold, counts, prefix, span, pure_richness, group_richness, richness_above
+    )
+    metrics |= surface_densities(judged, found, threshold, counts, prefix, span, pure_richness, area_deg2)
+    metrics[f"{prefix}cluster_curve_area"] = curve_area(judged, found, counts, span, **cuts)
+    metrics |= operating_metrics(operating, prefix)
+    matches = matched_clusters(
+        detections,
+        truth,
+        threshold=threshold,
+        richness_above=pure_richness,
+        redshift_range=span,
+        match_radius_mpc=match_radius_mpc,
+    )
+    metrics |= {
+        f"{prefix}{key}": entry
+        for key, entry in residual_metrics(matches, counts, outlier_dz=outlier_dz).items()
+    }
+    return metrics, {
+        "bins": bin_frame(rows),
+        "trade": trade_frame(judged, found, span, pure_richness, richness_edges),
+        "matches": matches,
+    }
+
+
+def bin_note(row: dict, pure_richness: float) -> str:
+    """How one binned score is defined."""
+    if row["score"] == "purity":
+        rule = f"pure: matched to a halo of richness >= {pure_richness:g}"
+        return f"estimated richness and redshift; {rule}; {WEIGHT_NOTE}"
+    return f"true richness and redshift; {WEIGHT_NOTE}"
+
+
+def catalogue_metrics(
+    judged, truth, threshold, counts, prefix, span, pure_richness, group_richness, richness_above
+) -> dict:
+    """Purity of the whole catalogue, also when haloes down to `group_richness` count as pure."""
+    kept = judged[judged["counted"] & (judged["probability"] >= threshold)]
+    everything, rich = (-np.inf, np.inf), (richness_above, np.inf)
+    note = f"all estimated richnesses; pure: matched to a halo of richness >= {{:g}}; {WEIGHT_NOTE}"
+    return {
+        f"{prefix}cluster_purity": fraction_in(
+            kept, kept["true_richness"] >= pure_richness, everything, span, counts, note.format(pure_richness)
+        ),
+        f"{prefix}cluster_purity_halo{group_richness:g}": fraction_in(
+            kept,
+            kept["true_richness"] >= group_richness,
+            everything,
+            span,
+            counts,
+            note.format(group_richness),
+        ),
+        f"{prefix}cluster_purity_halo{group_richness:g}_richness_gt{richness_above:g}": fraction_in(
+            kept,
+            kept["true_richness"] >= group_richness,
+            rich,
+            span,
+            counts,
+            f"estimated richness > {richness_above:g}; " + note.format(group_richness),
+        ),
+    }
+
+
+def surface_densities(judged, truth, threshold, counts, prefix, span, pure_richness, area_deg2) -> dict:
+    """Detections and true clusters per square degree at the natural rate."""
+    kept = judged[
+        judged["counted"] & (judged["probability"] >= threshold) & between(judged["redshift"], *span)
+    ]
+    true = truth[truth["inside"] & (truth["richness"] > pure_richness) & between(truth["redshift"], *span)]
+    baseline = f"{prefix}cluster_truth_per_deg2"
+    note = f"true richness > {pure_richness:g}, weighted to the natural rate; n is the plain number"
+    return {
+        f"{prefix}cluster_detections_per_deg2": density(
+            kept, counts, area_deg2, baseline, "the catalogue, same weights"
+        ),
+        baseline: density(true, counts, area_deg2, None, note),
+    }
+
+
+def density(frame, counts, area_deg2: float, baseline, note: str) -> dict:
+    """Weighted objects per square degree, with field bootstrap."""
+    by_unit = sum_by_unit(frame["weight"], frame["unit"].to_numpy(dtype=int), counts.shape[1])
+    return estimate(
+        by_unit.sum() / area_deg2, counts @ by_unit / area_deg2, len(frame), "deg^-2", baseline, note
+    )
+
+
+def curve_area(judged, truth, counts, span, *, richness_above, pure_richness) -> dict:
+    """Area under completeness (richness > `richness_above`) against catalogue purity."""
+
+    def area(row):
+        resampled = [
+            f.assign(weight=f["weight"] * row[f["unit"].to_numpy(dtype=int)]) for f in (judged, truth)
+        ]
+        kept = [frame[frame["weight"] > 0] for frame in resampled]
+        curve = completeness_purity_curve(
+            *kept, richness_above=richness_above, pure_richness=pure_richness, redshift_range=span
+        )
+        return area_under(curve)
+
+    what = f"completeness (true richness > {richness_above:g}) against catalogue purity"
+    note = f"area under {what}; {WEIGHT_NOTE}"
+    return estimate(area(np.ones(counts.shape[1])), [area(row) for row in counts], counts.shape[1], note=note)
+
+
+def operating_metrics(operating: dict, prefix: str) -> dict:
+    """The cut itself, chosen on validation fields."""
+    note = "chosen on validation fields"
+    if not operating["reached"]:
+        note += "; no cut there reached the purity asked for, this is the purest"
+    return {
+        f"{prefix}cluster_threshold": measurement(operating["threshold"], note=note),
+        f"{prefix}cluster_richness_min_detected": measurement(operating["richness_min"], note=note),
+    }
+
+
+def bin_frame(rows: list[dict]):
+    """Disjoint bins for the figure: score, against, bin_low, bin_high, value, value_low, value_high, n."""
+    last = max(row["bin_low"] for row in rows if row["against"] == "richness")
+    shown = [row for row in rows if np.isfinite(row["bin_high"]) or row["bin_low"] == last]
+    return pd.DataFrame(
+        [
+            {
+                "score": row["score"],
+                "against": row["against"],
+                "bin_low": row["bin_low"],
+                "bin_high": row["bin_high"],
+                "value": row["measurement"]["value"],
+                "value_low": row["measurement"]["lo"],
+                "value_high": row["measurement"]["hi"],
+                "n": row["measurement"]["n"],
+            }
+            for row in shown
+        ]
+    ).astype({"value": float, "value_low": float, "value_high": float, "n": float})
+
+
+def trade_frame(judged, truth, span, pure_richness, richness_edges):
+    """Completeness against purity as the threshold falls, one sample a richness edge."""
+    frames = []
+    for edge in richness_edges[:2]:
+        curve = completeness_purity_curve(
+            judged, truth, richness_above=edge, pure_richness=pure_richness, redshift_range=span
+        )
+        frames.append(pd.DataFrame(curve).assign(sample=f"λ > {edge:g}"))
+    return pd.concat(frames, ignore_index=True)
+
+
+def tile_curves(tiles: dict, counts, n_bins: int, n_points: int = 1000) -> dict:
+    """Arrays of the tile-level figure: recall, precision, threshold (K,) and the reliability bins.
+
+    At most `n_points` of the curve are kept, evenly in rank.
+    """
+    precision, recall, threshold = precision_recall_curve(tiles["probability"], tiles["truth"])
+    kept = np.unique(np.linspace(0, len(recall) - 1, min(n_points, len(recall))).astype(int))
+    bins = reliability(tiles["probability"], tiles["truth"], tiles["unit"], counts, n_bins)
+    return {
+        "precision": precision[kept], "recall": recall[kept], "threshold": threshold[kept],
+        "predicted": bins["probability"], "observed": bins["fraction"],
+        "observed_error": 0.5 * (bins["hi"] - bins["lo"]), "n_tiles": bins["n"],
+    }  # fmt: skip
+
+
+def prefixed(prefix: str, columns) -> dict:
+    """A dict of arrays or a DataFrame as flat arrays `prefix_column`, text as fixed-width strings."""
+    arrays = {name: np.asarray(columns[name]) for name in columns}
+    return {f"{prefix}_{name}": a.astype(str) if a.dtype.kind in "OUT" else a for name, a in arrays.items()}

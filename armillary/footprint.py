@@ -1,0 +1,150 @@
+"""Which sky a set of tiles covers, who owns it where tiles overlap, and where on it true clusters lie.
+
+A *map* is a probability map of one tile with its place on the sky: dict of name, probability (ny, nx) with
+NaN where nothing was observed, wcs, ra, dec (centre, deg) and radius_deg (of the circle round its corners).
+Map cells are pixels of the probability map, [row, column] = [y, x].
+"""
+
+import numpy as np
+
+from armillary.cosmology import ARCSEC_PER_RADIAN, angular_diameter_distance_mpc, richness_radius_mpc
+from armillary.files import read_image
+from armillary.sky import pixel_of_sky, separation_arcsec, sky_of_pixel, wcs_of_header
+
+NOBODY = -1
+
+
+def read_map(path: str) -> dict:
+    """The probability map of a FITS file with a celestial WCS."""
+    probability, header = read_image(path)
+    if not np.isfinite(probability).any():
+        raise ValueError(f"{path} holds no finite probability: the tile is masked throughout")
+    return map_of(path, probability.astype(float), wcs_of_header(header, path))
+
+
+def map_of(name: str, probability: np.ndarray, wcs) -> dict:
+    """A map from its cells (ny, nx) and WCS."""
+    ny, nx = probability.shape
+    ra, dec = sky_of_pixel(nx / 2, ny / 2, wcs)
+    corners = sky_of_pixel([0, nx, nx, 0], [0, 0, ny, ny], wcs)
+    radius_deg = separation_arcsec(ra, dec, *corners).max() / 3600
+    return {
+        "name": name,
+        "probability": probability,
+        "wcs": wcs,
+        "ra": float(ra),
+        "dec": float(dec),
+        "radius_deg": radius_deg,
+    }
+
+
+def owners(ra, dec, maps: list[dict]) -> np.ndarray:
+    """Index of the map that owns each position (n,), -1 where none observed it.
+
+    Where tiles overlap the one whose centre is nearest owns the sky, so that nothing is counted twice.
+    """
+    ra, dec = np.atleast_1d(ra).astype(float), np.atleast_1d(dec).astype(float)
+    owner, nearest = np.full(ra.shape, NOBODY), np.full(ra.shape, np.inf)
+    for index, each in enumerate(maps):
+        distance = separation_arcsec(each["ra"], each["dec"], ra, dec)
+        close = np.flatnonzero((distance <= each["radius_deg"] * 3600) & (distance < nearest))
+        observed = close[np.isfinite(values_at(ra[close], dec[close], each))]
+        owner[observed], nearest[observed] = index, distance[observed]
+    return owner
+
+
+def values_at(ra, dec, each: dict) -> np.ndarray:
+    """Probability of the cell that holds each position (n,), NaN outside the map."""
+    values = np.full(len(ra), np.nan)
+    row, column, inside = cells_of(ra, dec, each)
+    values[inside] = each["probability"][row[inside], column[inside]]
+    return values
+
+
+def cells_of(ra, dec, each: dict) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Row and column of the cell that holds each position, and which positions are on the map."""
+    if len(ra) == 0:
+        return np.zeros(0, int), np.zeros(0, int), np.zeros(0, bool)
+    x, y = pixel_of_sky(ra, dec, each["wcs"])
+    row, column = np.floor(y).astype(int), np.floor(x).astype(int)
+    ny, nx = each["probability"].shape
+    return row, column, (row >= 0) & (row < ny) & (column >= 0) & (column < nx)
+
+
+def cell_centres(each: dict) -> tuple[np.ndarray, np.ndarray]:
+    """(ra, dec) of the cell centres, each (ny, nx)."""
+    rows, columns = np.mgrid[: each["probability"].shape[0], : each["probability"].shape[1]]
+    ra, dec = sky_of_pixel(columns.ravel() + 0.5, rows.ravel() + 0.5, each["wcs"])
+    return ra.reshape(rows.shape), dec.reshape(rows.shape)
+
+
+def cell_area_deg2(each: dict) -> float:
+    """Area of the map's central cell."""
+    ny, nx = each["probability"].shape
+    x, y = nx / 2 + np.array([0, 1, 0]), ny / 2 + np.array([0, 0, 1])
+    ra, dec = sky_of_pixel(x, y, each["wcs"])
+    sides = separation_arcsec(ra[0], dec[0], ra[1:], dec[1:]) / 3600
+    return float(sides[0] * sides[1])
+
+
+def truth_from_members(members, each: dict, min_probability: float) -> np.ndarray:
+    """Bool map (ny, nx): cells whose probability of a member, 1 - prod(1 - p_mem), reaches the bound."""
+    row, column, inside = cells_of(members["ra"].to_numpy(), members["dec"].to_numpy(), each)
+    absent = np.ones(each["probability"].shape)
+    np.multiply.at(absent, (row[inside], column[inside]), 1.0 - members["p_mem"].to_numpy()[inside])
+    return 1.0 - absent >= min_probability
+
+
+def truth_from_discs(clusters, each: dict) -> np.ndarray:
+    """Bool map (ny, nx): cells whose centre lies within R_lambda of a cluster.
+
+    # ASSUME: without a member list, members fill the disc of R_lambda.
+    """
+    ra, dec = cell_centres(each)
+    truth = np.zeros(each["probability"].shape, dtype=bool)
+    radius = radius_arcsec(clusters["redshift"].to_numpy(), clusters["richness"].to_numpy())
+    near = separation_arcsec(each["ra"], each["dec"], clusters["ra"].to_numpy(), clusters["dec"].to_numpy())
+    positions = zip(clusters["ra"], clusters["dec"], radius, near, strict=True)
+    for cluster_ra, cluster_dec, size, distance in positions:
+        if distance <= each["radius_deg"] * 3600 + size:
+            truth |= separation_arcsec(cluster_ra, cluster_dec, ra, dec) <= size
+    return truth
+
+
+def radius_arcsec(redshift, richness) -> np.ndarray:
+    """Angle of R_lambda."""
+    return richness_radius_mpc(richness) / angular_diameter_distance_mpc(redshift) * ARCSEC_PER_RADIAN
+
+
+def corner_boxes(corners_ra, corners_dec) -> np.ndarray:
+    """Boxes (n, 4) of (ra_centre, half width in ra, dec_min, dec_max) round tile corners (n, 4) each, in
+    degrees.
+
+    Right ascensions are taken relative to the first corner, so a tile across 0 h keeps its true width.
+    """
+    corners_ra, corners_dec = np.atleast_2d(corners_ra), np.atleast_2d(corners_dec)
+    offset = (corners_ra - corners_ra[:, :1] + 180.0) % 360.0 - 180.0
+    middle, half = 0.5 * (offset.max(1) + offset.min(1)), 0.5 * np.ptp(offset, axis=1)
+    return np.column_stack(
+        [(corners_ra[:, 0] + middle) % 360.0, half, corners_dec.min(1), corners_dec.max(1)]
+    )
+
+
+def in_boxes(ra, dec, boxes: np.ndarray) -> np.ndarray:
+    """Which positions (n,) lie in at least one box of `corner_boxes`."""
+    ra, dec = np.asarray(ra, dtype=float), np.asarray(dec, dtype=float)
+    inside = np.zeros(ra.shape, dtype=bool)
+    for centre, half, low, high in boxes:
+        inside |= (np.abs((ra - centre + 180.0) % 360.0 - 180.0) <= half) & (dec >= low) & (dec <= high)
+    return inside
+
+
+def restrict(catalog, inside, name: str):
+    """The rows inside the footprint; ValueError naming the catalogue when there is none."""
+    inside = np.asarray(inside, dtype=bool)
+    if not inside.any():
+        raise ValueError(
+            f"none of the {len(inside)} clusters of {name} lies in the footprint of the tiles: "
+            "give the tiles of that sky, or a catalogue of this one"
+        )
+    return catalog[inside].reset_index(drop=True)

@@ -1,0 +1,131 @@
+"""A trained encoder as a function: counts of an image in, calibrated estimates for every tile out."""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import nn
+
+from armillary.networks.encoder import OUTPUTS
+from armillary.tiles import bin_image, decode_pixels, encode_pixels
+from armillary.training import LN_RICHNESS_SCALE, REDSHIFT_SCALE, autocast, build_network, pick_precision
+
+CHECKPOINT_KEYS = {
+    "architecture", "width", "survey", "bands", "image_size", "tile_size", "bin_factor", "pixel_arcsec", "state",
+    "calibration", "prior_shift",
+}  # fmt: skip
+
+
+class Encoder(NamedTuple):
+    """A network with what it was trained for; `calibration` and `prior_shift` are keyed by factor."""
+
+    network: nn.Module
+    survey: str
+    bands: list[str]
+    image_size: int
+    tile_size: int
+    bin_factor: int
+    pixel_arcsec: float
+    calibration: dict[str, tuple[float, float]]
+    prior_shift: dict[str, float]
+    device: str
+
+
+def read_encoder(checkpoint: str) -> Encoder:
+    """The encoder of a `best_encoder.ckpt`, on the GPU if there is one."""
+    try:
+        saved = torch.load(checkpoint, weights_only=True)
+    except FileNotFoundError:
+        raise FileNotFoundError(f"{checkpoint} does not exist; clusters_train_encoder makes it") from None
+    except Exception as error:  # torch raises many kinds for a damaged archive
+        raise ValueError(f"{checkpoint} is not a complete checkpoint: {str(error).splitlines()[0]}") from error
+    missing = CHECKPOINT_KEYS - set(saved)
+    if missing:
+        raise ValueError(f"{checkpoint} is no checkpoint of clusters_train_encoder: it lacks {', '.join(sorted(missing))}")
+    network = build_network(
+        saved["architecture"], n_bands=len(saved["bands"]), tile_pixels=saved["tile_size"] // saved["bin_factor"],
+        width=saved["width"], seed=0,
+    )  # fmt: skip
+    try:
+        network.load_state_dict(saved["state"])
+    except RuntimeError as error:
+        raise ValueError(f"{checkpoint} does not fit architecture {saved['architecture']!r}: {str(error).splitlines()[-1].strip()}") from error
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    network.eval().to(device, memory_format=torch.channels_last)
+    return Encoder(network, device=device, **{k: saved[k] for k in Encoder._fields if k not in ("network", "device")})
+
+
+def check_fits(encoder: Encoder, name: str, **wanted) -> None:
+    """Refuse a checkpoint that was trained for another survey, band list or sizes."""
+    for key, value in wanted.items():
+        if getattr(encoder, key) != value:
+            raise ValueError(f"{name} was trained for {key} = {getattr(encoder, key)}, but {key} is {value} here")
+
+
+def predict_coded(encoder: Encoder, coded: torch.Tensor, *, class_prior: str) -> dict[str, np.ndarray]:
+    """Estimates (B, T, T) of asinh-coded int16 images (B, C, h, w).
+
+    probability and centre_probability are calibrated; class_prior "natural" moves them from the boosted cluster
+    rate of the training fields to the rate of the sky, "training" leaves them. Errors are one standard deviation.
+    """
+    if class_prior not in ("natural", "training"):
+        raise ValueError(f"class_prior is {class_prior!r}; known: natural, training")
+    dtype = pick_precision("auto", encoder.device)
+    with torch.inference_mode(), autocast(encoder.device, dtype):
+        raw = encoder.network(decode_pixels(coded).to(encoder.device)).float().cpu().numpy()
+    return readable(raw, encoder.calibration, encoder.prior_shift if class_prior == "natural" else {})
+
+
+def predict_windows(encoder: Encoder, images: np.ndarray, sky_sigma: np.ndarray, *, class_prior: str) -> dict[str, np.ndarray]:
+    """`predict_coded` for counts (B, C, H, W) at zero point 30, NaN where invalid, and sky sigma (C,) per native pixel."""
+    coded = [
+        [encode_pixels(bin_image(band, encoder.bin_factor), sigma / encoder.bin_factor)
+         for band, sigma in zip(image, sky_sigma, strict=True)]
+        for image in images
+    ]  # fmt: skip
+    return predict_coded(encoder, torch.from_numpy(np.array(coded)), class_prior=class_prior)
+
+
+def readable(raw: np.ndarray, calibration: dict, prior_shift: dict) -> dict[str, np.ndarray]:
+    """Raw outputs (B, n_outputs, T, T) in physical units, probabilities calibrated and moved by `prior_shift`."""
+    o = dict(zip(OUTPUTS, np.moveaxis(raw, 1, 0), strict=True))
+    probability = {}
+    for factor in ("membership", "centre"):
+        slope, intercept = calibration[factor]
+        probability[factor] = expit(slope * o[f"{factor}_logit"] + intercept + prior_shift.get(factor, 0.0))
+    (z_mean, z_spread), (ln_mean, ln_spread) = REDSHIFT_SCALE, LN_RICHNESS_SCALE
+    return {
+        "probability": probability["membership"],
+        "centre_probability": probability["centre"],
+        "offset_x": expit(o["offset_x"]),
+        "offset_y": expit(o["offset_y"]),
+        "redshift": z_mean + z_spread * o["redshift"],
+        "redshift_error": z_spread * np.exp(np.clip(o["redshift_ln_error"], -5, 3)),
+        "ln_richness": ln_mean + ln_spread * o["ln_richness"],
+        "ln_richness_error": ln_spread * np.exp(np.clip(o["ln_richness_ln_error"], -5, 3)),
+    }
+
+
+def expit(x: np.ndarray) -> np.ndarray:
+    return 1.0 / (1.0 + np.exp(-np.clip(x, -60, 60)))
+
+
+def logistic_calibration(logit: np.ndarray, truth: np.ndarray, n_iterations: int = 50) -> tuple[float, float]:
+    """Slope and intercept that maximise the likelihood of `truth` (Platt scaling), by Newton's method."""
+    x = np.stack([logit.ravel(), np.ones(logit.size)], 1).astype(float)
+    y = truth.ravel().astype(float)
+    beta = np.array([1.0, 0.0])
+    for _ in range(n_iterations):
+        p = expit(x @ beta)
+        # ASSUME: a weak prior at slope 1, intercept 0 keeps the fit finite on separable or empty truth
+        gradient = x.T @ (y - p) - (beta - [1.0, 0.0])
+        hessian = (x * (p * (1 - p))[:, None]).T @ x + np.eye(2)
+        step = np.linalg.solve(hessian, gradient)
+        beta = beta + np.clip(step, -1, 1)
+        if np.abs(step).max() < 1e-9:
+            break
+    return float(beta[0]), float(beta[1])
+
+
+def log_odds(rate: float) -> float:
+    return float(np.log(rate / (1 - rate)))

@@ -1,0 +1,107 @@
+"""A trained encoder over a whole coadd tile: windows in, merged maps and one list of clusters out."""
+
+import hashlib
+import json
+import os
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from armillary.des import TileImages
+from armillary.detections import detect_clusters
+from armillary.inference import Encoder, predict_windows
+from armillary.sky import sky_of_pixel
+from armillary.step import progress
+from armillary.windows import MergedMaps, owner, stream_windows, unique_detections, window_origins
+
+MAPS = ["probability", "centre_probability", "redshift", "redshift_error", "richness"]
+
+
+class TileResult(NamedTuple):
+    """What the encoder says of one tile."""
+
+    maps: dict[str, np.ndarray]  # MAPS, float32 (n_rows, n_columns) of map pixels, NaN where nothing is valid
+    clusters: pd.DataFrame  # ra dec x y probability redshift redshift_error richness richness_error
+    sky_sigma: np.ndarray  # (C,) counts per pixel, NaN for a missing band
+    valid_fraction: np.ndarray  # (C,) of the pixels that the windows hold
+
+
+def infer_tile_images(
+    encoder: Encoder, tile: TileImages, *, min_overlap: int, map_pixel_px: int, threshold: float,
+    min_valid_fraction: float, class_prior: str, n_threads: int,
+) -> TileResult:  # fmt: skip
+    """Stream a tile's windows through the encoder and merge what it says.
+
+    min_overlap [px] of neighbouring windows; map_pixel_px image pixels in a map pixel; threshold of the detection
+    probability; tiles with less than min_valid_fraction of valid pixels in the bands present say nothing (NaN).
+    """
+    window_size, origins = encoder.image_size, [window_origins(n, encoder.image_size, min_overlap) for n in tile.shape]
+    sizes = {"window_size": window_size, "tile_size": encoder.tile_size}
+    merged, sky_sigma = MergedMaps(tile.shape, **sizes, map_pixel_px=map_pixel_px), tile.sky_sigma()
+    tables, valid_fractions = [], []
+    windows = stream_windows(
+        tile.readers, tile.shape, window_size=window_size, min_overlap=min_overlap, n_threads=n_threads
+    )
+    for number, window in enumerate(progress(windows, "windows", n_items=len(origins[0]) * len(origins[1]))):
+        valid = valid_fraction(window.images, encoder.tile_size)  # (C, T, T)
+        valid_fractions.append(valid.mean((1, 2)))
+        prediction = {name: value[0] for name, value in
+                      predict_windows(encoder, window.images[None], sky_sigma, class_prior=class_prior).items()}  # fmt: skip
+        seen = valid[np.isfinite(sky_sigma)].mean(0) >= min_valid_fraction
+        prediction["centre_probability"] = np.where(seen, prediction["centre_probability"], 0.0)
+        tables.append(detect_clusters(prediction, tile_size=encoder.tile_size, threshold=threshold).assign(
+            window=number, window_y=window.y, window_x=window.x))  # fmt: skip
+        maps = prediction | {"richness": np.exp(prediction["ln_richness"])}
+        merged.add(window.y, window.x, {name: np.where(seen, maps[name], np.nan) for name in MAPS})
+    clusters = joined_detections(tables, origins, window_size, radius_px=encoder.tile_size)
+    ra, dec = sky_of_pixel(clusters.x, clusters.y, tile.wcs) if len(clusters) else ([], [])
+    clusters.insert(0, "ra", ra)
+    clusters.insert(1, "dec", dec)
+    return TileResult(merged.result(), clusters, sky_sigma, np.mean(valid_fractions, 0))
+
+
+def valid_fraction(images: np.ndarray, tile_size: int) -> np.ndarray:
+    """Fraction of finite pixels in each tile of each band: (C, H, W) -> (C, T, T)."""
+    n_bands, height, width = images.shape
+    blocks = np.isfinite(images).reshape(n_bands, height // tile_size, tile_size, width // tile_size, tile_size)
+    return blocks.mean((2, 4))
+
+
+def joined_detections(tables: list[pd.DataFrame], origins: list, window_size: int, radius_px: float) -> pd.DataFrame:
+    """The windows' detections in tile pixels, each cluster once, most probable first.
+
+    Where windows overlap, the window whose centre is nearest owns a position and its detection is kept; another
+    window's detection within `radius_px` of it is the same cluster.
+    """
+    found = pd.concat(tables, ignore_index=True)
+    found["x"] += found.window_x
+    found["y"] += found.window_y
+    y_origins, x_origins = origins
+    owned = (y_origins[owner(found.y.to_numpy(), y_origins, window_size)] == found.window_y) & (
+        x_origins[owner(found.x.to_numpy(), x_origins, window_size)] == found.window_x
+    )
+    columns = (found[name].to_numpy(float) for name in ("x", "y", "probability"))
+    kept = unique_detections(*columns, owned.to_numpy(bool), found.window.to_numpy(), radius_px)
+    clusters = found[kept].drop(columns=["window", "window_y", "window_x"])
+    return clusters.sort_values("probability", ascending=False, ignore_index=True)
+
+
+def result_key(checkpoint: str, paths: list[str | None], settings: dict) -> str:
+    """What a tile's result depends on, as one SHA-256: checkpoint bytes, image names, sizes and times, settings."""
+    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
+    with open(checkpoint, "rb") as stream:
+        digest.update(hashlib.file_digest(stream, "sha256").digest())
+    for path in paths:
+        stat = None if path is None else os.stat(path)
+        digest.update(f"{path} {stat and (stat.st_size, stat.st_mtime_ns)}".encode())
+    return digest.hexdigest()
+
+
+def images_of_tile(images: list[str], tile: str, bands: list[str]) -> list[str | None]:
+    """From the images of many tiles those of one, a path or None for each band."""
+    mine = {path for path in images if os.path.basename(path).startswith(f"{tile}_")}
+    of_band = [sorted(p for p in mine if f"{band}_nobkg.fits" in os.path.basename(p)) for band in bands]
+    if not any(of_band):
+        raise FileNotFoundError(f"no image of tile {tile} in bands {', '.join(bands)} among {len(images)} files")
+    return [paths[-1] if paths else None for paths in of_band]

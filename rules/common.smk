@@ -1,0 +1,33 @@
+"""Functions that every rule set uses; no rule lives here."""
+
+import ast
+from pathlib import Path
+
+import yaml
+from jsonschema import Draft202012Validator
+
+
+def code_of(script: str) -> list[str]:
+    """The modules of `armillary` that a script imports, directly or not: an edit of any of them re-runs its rule."""
+    todo, found = [Path(workflow.basedir) / script], set()
+    while todo:
+        for node in ast.walk(ast.parse(todo.pop().read_text())):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom) and node.module:
+                names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+            for name in names:
+                file = Path(workflow.basedir, *name.split(".")).with_suffix(".py")
+                if name.startswith("armillary.") and file.exists() and file not in found:
+                    found.add(file)
+                    todo.append(file)
+    return [str(path.relative_to(workflow.basedir)) for path in sorted(found)] + [script]
+
+
+def check_settings(settings, name: str) -> None:
+    """Hold settings against config/schemas/<name>.yaml; the first thing wrong ends the run with one line."""
+    schema = yaml.safe_load(Path(workflow.basedir, f"config/schemas/{name}.yaml").read_text())
+    error = next(Draft202012Validator(schema).iter_errors(settings), None)
+    if error is not None:
+        place = ": ".join(str(key) for key in error.absolute_path) or "top level"
+        wanted = f" ({error.schema['description']})" if "description" in error.schema else ""
+        raise WorkflowError(f"config, {name}: {place}: {error.message}{wanted}")

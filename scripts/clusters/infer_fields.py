@@ -1,0 +1,42 @@
+"""Apply the encoder to the fields of one split: estimates for every tile, and the clusters they amount to."""
+
+import numpy as np
+import pandas as pd
+import torch
+
+from armillary.detections import detect_clusters
+from armillary.files import write_arrays, write_catalog
+from armillary.inference import check_fits, predict_coded, read_encoder
+from armillary.sky import sky_of_pixel, wcs_of_header
+from armillary.step import progress, run
+from armillary.tiles import read_file_data
+
+UNITS = {"ra": "deg", "dec": "deg", "x": "pix", "y": "pix"}
+
+
+def infer_fields(
+    checkpoint: str, file_data: list[str], predictions: str, detections: str, *,
+    survey: str, bands: list[str], image_size: int, tile_size: int, class_prior: str, threshold: float, threads: int,
+) -> None:  # fmt: skip
+    torch.set_num_threads(threads)
+    encoder = read_encoder(checkpoint)
+    check_fits(encoder, checkpoint, survey=survey, bands=bands, image_size=image_size, tile_size=tile_size)
+    maps, tables = [], []
+    for path in progress(file_data, "inferred files"):
+        data = read_file_data(path)
+        for k, field in enumerate(data["field"].tolist()):
+            prediction = predict_coded(encoder, data["images"][k : k + 1], class_prior=class_prior)
+            window = {name: value[0] for name, value in prediction.items()}
+            found = detect_clusters(window, tile_size=tile_size, threshold=threshold)
+            found.insert(0, "field", field)
+            ra, dec = sky_of_pixel(found.x, found.y, wcs_of_header(data["wcs"][k], path))
+            found.insert(1, "ra", ra)
+            found.insert(2, "dec", dec)
+            tables.append(found)
+            maps.append({"field": field, "membership": data["tile_catalog"]["membership"][k, :, :, 0, 0].numpy(), **window})
+    write_arrays(predictions, **{name: np.stack([m[name] for m in maps]) for name in maps[0]})
+    write_catalog(detections, pd.concat(tables, ignore_index=True), UNITS)
+
+
+if __name__ == "__main__":
+    run(infer_fields, snakemake)

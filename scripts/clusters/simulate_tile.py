@@ -1,0 +1,48 @@
+"""Render an emulated DES coadd tile: DR2's names, compression, WCS and zero point, clusters where redMaPPer found them."""
+
+from armillary.catalogs import TRUTH_UNITS, prepare_prior, sample_field
+from armillary.des import PIXEL_ARCSEC, tile_header, tile_position
+from armillary.files import read_catalog, write_catalog, write_compressed_image
+from armillary.redmapper import read_clusters
+from armillary.rendering import render_field
+from armillary.step import announce, run
+
+MINUTES_OF_SKY = 24 * 60
+HALO_COLUMNS = ["ra", "dec", "redshift", "richness", "cluster_id"]
+
+
+def simulate_tile(
+    red_sequence: str, redmapper: list[str], images: list[str], truth: str, *, tile: str, bands: list[str],
+    image_size: int, quantize_level: float, prior: dict, rendering: dict, seed: int,
+) -> None:  # fmt: skip
+    """`redmapper` holds the observed catalogue, or nothing: then the clusters are drawn from the prior, at its rate."""
+    ra_deg, dec_deg = tile_position(tile)
+    settings = {"survey": "des", "image_size": image_size, "pixel_arcsec": PIXEL_ARCSEC}
+    prepared = prepare_prior(read_catalog(red_sequence), **settings, settings=prior)
+    field = tile_number(tile)
+    haloes = read_clusters(redmapper[0])[HALO_COLUMNS] if redmapper else None
+    catalog, true_haloes = sample_field(
+        prepared, field=field, seed=seed, ra_deg=ra_deg, dec_deg=dec_deg, haloes=haloes
+    )
+    announce(f"{tile}: {len(catalog)} sources, {(true_haloes.richness >= 20).sum()} clusters of richness 20 or more")
+    for band, path in zip(bands, images, strict=True):
+        drawn, psfs = render_field(
+            catalog, survey="des", bands=[band], image_size=image_size, seed=seed, field=field, name=tile, **rendering
+        )
+        header = tile_header(tile, band, image_size) | {"SEEING": psfs[0].fwhm_arcsec}
+        write_compressed_image(path, drawn[0], header, quantize_level)
+        announce(f"{tile} {band}: seeing {psfs[0].fwhm_arcsec:.2f} arcsec")
+        del drawn
+    meta = {"tile": tile, "image_size": image_size, "source": redmapper[0] if redmapper else "prior"}
+    write_catalog(truth, true_haloes, TRUTH_UNITS, meta)
+
+
+def tile_number(tile: str) -> int:
+    """A whole number for each tile name, the field number of its random streams and of its cluster ids."""
+    ra_deg, dec_deg = tile_position(tile)
+    return int(round(ra_deg * 4)) + MINUTES_OF_SKY * int(round((dec_deg + 90) * 60)) + 1_000_000
+
+
+
+if __name__ == "__main__":
+    run(simulate_tile, snakemake)

@@ -1,0 +1,83 @@
+"""Calibration, prior shift, and predictions that do not depend on how an image reaches the encoder."""
+
+import numpy as np
+import pytest
+import torch
+
+from armillary import inference
+from armillary.networks.encoder import OUTPUTS
+from armillary.tiles import bin_image, encode_pixels
+from armillary.training import build_network
+
+
+@pytest.fixture
+def checkpoint(tmp_path):
+    network = build_network("patch", n_bands=4, tile_pixels=16, width=16, seed=3)
+    path = str(tmp_path / "best_encoder.ckpt")
+    same = {"membership": (1.0, 0.0), "centre": (1.0, 0.0)}
+    torch.save(
+        {"architecture": "patch", "width": 16, "survey": "des", "bands": list("griz"), "image_size": 128, "tile_size": 32,
+         "bin_factor": 2, "pixel_arcsec": 0.263, "state": network.state_dict(), "calibration": same,
+         "prior_shift": {"membership": -2.0, "centre": -2.5}}, path,
+    )  # fmt: skip
+    return path
+
+
+def test_windows_and_coded_images_agree(checkpoint, rng):
+    encoder = inference.read_encoder(checkpoint)
+    counts = rng.normal(0, 3, (2, 4, 128, 128)).astype(np.float32)
+    sigma = np.full(4, 3.0)
+    coded = np.array([[encode_pixels(bin_image(band, 2), 1.5) for band in image] for image in counts])
+    one = inference.predict_windows(encoder, counts, sigma, class_prior="training")
+    other = inference.predict_coded(encoder, torch.from_numpy(coded), class_prior="training")
+    for name in one:
+        np.testing.assert_allclose(one[name], other[name], rtol=1e-5)
+    assert one["probability"].shape == (2, 4, 4)
+
+
+def test_prior_shift_moves_log_odds(checkpoint, rng):
+    encoder = inference.read_encoder(checkpoint)
+    counts, sigma = rng.normal(size=(1, 4, 128, 128)).astype(np.float32), np.ones(4)
+    natural, training = (inference.predict_windows(encoder, counts, sigma, class_prior=p) for p in ("natural", "training"))
+    moved = np.log(natural["probability"] / (1 - natural["probability"])) - np.log(training["probability"] / (1 - training["probability"]))
+    np.testing.assert_allclose(moved, -2.0, atol=1e-4)
+    with pytest.raises(ValueError, match="class_prior is 'flat'"):
+        inference.predict_windows(encoder, counts, sigma, class_prior="flat")
+
+
+def test_missing_band_and_all_missing_pixels_give_finite_answers(checkpoint):
+    encoder = inference.read_encoder(checkpoint)
+    counts = np.full((1, 4, 128, 128), np.nan, np.float32)
+    answer = inference.predict_windows(encoder, counts, np.ones(4), class_prior="natural")
+    assert all(np.isfinite(value).all() for value in answer.values())
+
+
+def test_logistic_calibration_recovers_a_known_distortion(rng):
+    logit = rng.normal(0, 2, 100_000)
+    truth = rng.random(logit.size) < inference.expit(0.5 * logit - 1.0)
+    slope, intercept = inference.logistic_calibration(logit, truth)
+    assert (slope, intercept) == pytest.approx((0.5, -1.0), abs=0.03)
+    assert np.isfinite(inference.logistic_calibration(logit[:10], np.zeros(10))).all()
+
+
+def test_units_of_the_outputs():
+    raw = np.zeros((1, len(OUTPUTS), 1, 1), np.float32)
+    answer = inference.readable(raw, {"membership": (1, 0), "centre": (1, 0)}, {})
+    assert answer["probability"].item() == 0.5
+    assert answer["redshift"].item() == pytest.approx(inference.REDSHIFT_SCALE[0])
+    assert answer["redshift_error"].item() == pytest.approx(inference.REDSHIFT_SCALE[1])
+
+
+def test_refusals_name_the_file(checkpoint, tmp_path):
+    encoder = inference.read_encoder(checkpoint)
+    with pytest.raises(ValueError, match=r"best_encoder\.ckpt was trained for survey = des, but survey is hsc"):
+        inference.check_fits(encoder, checkpoint, survey="hsc")
+    saved = torch.load(checkpoint, weights_only=True)
+    torch.save({**saved, "architecture": "bliss"}, tmp_path / "other.ckpt")
+    with pytest.raises(ValueError, match=r"other\.ckpt does not fit architecture 'bliss'"):
+        inference.read_encoder(str(tmp_path / "other.ckpt"))
+    (tmp_path / "cut.ckpt").write_bytes(b"PK" * 40)
+    with pytest.raises(ValueError, match=r"cut\.ckpt is not a complete checkpoint"):
+        inference.read_encoder(str(tmp_path / "cut.ckpt"))
+    with pytest.raises(FileNotFoundError, match=r"none\.ckpt"):
+        inference.read_encoder(str(tmp_path / "none.ckpt"))

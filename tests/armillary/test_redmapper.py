@@ -1,0 +1,314 @@
+"""redMaPPer readers on every layout (real files where the mirror has them), footprints and truth maps."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from armillary.files import write_catalog, write_hdf5_table, write_table
+from armillary.footprint import (
+    cell_area_deg2,
+    corner_boxes,
+    in_boxes,
+    map_of,
+    owners,
+    restrict,
+    truth_from_discs,
+    truth_from_members,
+)
+from armillary.redmapper import radial_weight_richness, read_clusters, read_members
+from armillary.sky import sky_of_pixel, tan_wcs
+
+CLUSTER_FORM = [
+    "cluster_id",
+    "name",
+    "ra",
+    "dec",
+    "redshift",
+    "redshift_error",
+    "richness",
+    "richness_error",
+    "spec_z",
+]
+
+
+def table(path, columns, vectors=None):
+    """A FITS table, vector columns included."""
+    import fitsio
+
+    arrays = {name: np.asarray(values) for name, values in columns.items()} | (vectors or {})
+    rows = np.zeros(2, dtype=[(n, a.dtype, a.shape[1:]) for n, a in arrays.items()])
+    for name, values in arrays.items():
+        rows[name] = values
+    fitsio.write(str(path), rows, clobber=True)
+    return str(path)
+
+
+PUBLIC = {
+    "NAME": ["RMJ1", "RMJ2"],
+    "RA": [10.0, 359.9],
+    "DEC": [-50.0, 2.0],
+    "Z_LAMBDA": [0.3, 0.6],
+    "Z_LAMBDA_ERR": [0.01, 0.02],
+    "LAMBDA": [25.0, 80.0],
+    "LAMBDA_ERR": [2.0, 4.0],
+    "Z_SPEC": [-1.0, 0.61],
+}
+
+
+def cluster_layouts(folder):
+    """One file a layout; all hold the same two clusters."""
+    ids = np.array([7, 9], dtype=np.int32)
+    sva1 = table(folder / "sva1.fits", {"ID": ids, **PUBLIC, "S": [1.0, 1.1]}, {"P_CEN": np.ones((2, 5))})
+    y1 = table(folder / "y1.fits", {"MEM_MATCH_ID": ids, **PUBLIC})
+    dr8 = table(folder / "dr8.fits", {"ID": ids, **PUBLIC, "OBJID": ids, "MODEL_MAG_R": [18.0, 19.0]})
+    raw = {
+        name.replace("_ERR", "_E"): values
+        for name, values in PUBLIC.items()
+        if name not in ("NAME", "Z_SPEC")
+    }
+    raw = table(
+        folder / "raw.fit", {"MEM_MATCH_ID": ids, **raw, "CG_SPEC_Z": [-1.0, 0.61]}, {"MAG": np.ones((2, 4))}
+    )
+    frame = pd.DataFrame(
+        {
+            "mem_match_id": ids,
+            "ra": PUBLIC["RA"],
+            "dec": PUBLIC["DEC"],
+            "z_lambda": PUBLIC["Z_LAMBDA"],
+            "z_lambda_e": PUBLIC["Z_LAMBDA_ERR"],
+            "lambda_chisq": PUBLIC["LAMBDA"],
+            "lambda_chisq_e": PUBLIC["LAMBDA_ERR"],
+        }
+    )
+    write_hdf5_table(str(folder / "y3.h5"), frame, "catalog/cluster")
+    csv = pd.DataFrame(
+        {
+            "MEM_MATCH_ID": ids,
+            "name": PUBLIC["NAME"],
+            "RA": PUBLIC["RA"],
+            "dec": PUBLIC["DEC"],
+            "redshift": PUBLIC["Z_LAMBDA"],
+            "lambda": PUBLIC["LAMBDA"],
+            "r500": [0.1, 0.1],
+        }
+    )
+    csv.to_csv(folder / "y3.csv.gz", index=False)
+    own = pd.DataFrame(
+        {
+            "field": [0, 0],
+            "cluster_id": ids,
+            "ra": PUBLIC["RA"],
+            "dec": PUBLIC["DEC"],
+            "redshift": PUBLIC["Z_LAMBDA"],
+            "richness": PUBLIC["LAMBDA"],
+        }
+    )
+    write_catalog(str(folder / "truth.dat"), own)
+    return {
+        "sva1": sva1,
+        "y1": y1,
+        "dr8": dr8,
+        "raw": raw,
+        "y3": str(folder / "y3.h5"),
+        "csv": str(folder / "y3.csv.gz"),
+        "own": str(folder / "truth.dat"),
+    }
+
+
+def test_every_cluster_layout_reads_the_same(tmp_path):
+    for layout, path in cluster_layouts(tmp_path).items():
+        clusters = read_clusters(path)
+        assert list(clusters) == CLUSTER_FORM, layout
+        assert clusters.cluster_id.tolist() == [7, 9], layout
+        np.testing.assert_allclose(clusters.ra, [10.0, 359.9], err_msg=layout)
+        np.testing.assert_allclose(clusters.redshift, [0.3, 0.6], err_msg=layout)
+        np.testing.assert_allclose(clusters.richness, [25.0, 80.0], err_msg=layout)
+        if layout in ("sva1", "y1", "dr8", "raw", "y3"):
+            np.testing.assert_allclose(clusters.redshift_error, [0.01, 0.02], err_msg=layout)
+            np.testing.assert_allclose(clusters.richness_error, [2.0, 4.0], err_msg=layout)
+        if layout in ("sva1", "y1", "dr8", "raw"):
+            assert np.isnan(clusters.spec_z[0]) and clusters.spec_z[1] == 0.61, layout
+    assert read_clusters(tmp_path / "sva1.fits").name.tolist() == ["RMJ1", "RMJ2"]
+
+
+def member_layouts(folder):
+    ids, objects = np.array([7, 7], dtype=np.int32), np.array([101, 102], dtype=np.int64)
+    place = {"RA": [10.0, 10.1], "DEC": [-50.0, -50.1], "R": [0.0, 0.7]}
+    weights = {"P": [0.9, 0.5], "P_FREE": [1.0, 0.8], "THETA_I": [1.0, 0.5], "THETA_R": [1.0, 0.5]}
+    auto = {f"{kind}_AUTO_{b}": [20.0 + k, 21.0] for k, b in enumerate("GRIZ") for kind in ("MAG", "MAGERR")}
+    model = {
+        f"MODEL_{kind}_{b}": [19.0 + k, 21.0] for k, b in enumerate("UGRIZ") for kind in ("MAG", "MAGERR")
+    }
+    free = {name.replace("P_FREE", "PFREE"): values for name, values in weights.items()}
+    sva1 = {"ID": ids, **place, **weights, **auto, "Z_SPEC": [-1.0, 0.3], "COADD_OBJECTS_ID": objects}
+    vectors = {"MAG": np.array([[19.0, 20, 21, 22, 23]] * 2), "MAG_ERR": np.full((2, 5), 0.1)}
+    h5 = pd.DataFrame(
+        {
+            "mem_match_id": ids,
+            "id": objects,
+            "ra": place["RA"],
+            "dec": place["DEC"],
+            "pmem": [0.9, 0.1],
+            **{f"model_mag_{k}": [20.0 + k, 21.0] for k in range(4)},
+        }
+    )
+    write_hdf5_table(str(folder / "members.h5"), h5, "catalog/cluster_members")
+    return {
+        "sva1": table(folder / "sva1_members.fits", sva1),
+        "dr8": table(
+            folder / "dr8_members.fits",
+            {"ID": ids, **place, **weights, **model, "Z_SPEC": [-1.0, 0.3], "OBJID": objects},
+        ),
+        "raw": table(
+            folder / "raw_members.fit",
+            {"MEM_MATCH_ID": ids, "ID": objects, **place, **free, "ZSPEC": [-1.0, 0.3]},
+            vectors,
+        ),
+        "h5": str(folder / "members.h5"),
+    }
+
+
+def test_every_member_layout_reads_the_same(tmp_path):
+    for layout, path in member_layouts(tmp_path).items():
+        members = read_members(path)
+        assert members.cluster_id.tolist() == [7, 7], layout
+        assert members.object_id.tolist() == [101, 102], layout
+        np.testing.assert_allclose(members.p_mem, [0.9, 0.1], err_msg=layout)
+        np.testing.assert_allclose(
+            members.mag_g, [20.0, 21.0] if layout != "raw" else [20.0, 20.0], err_msg=layout
+        )
+        if layout != "h5":
+            np.testing.assert_allclose(members.radius_mpc, [0.0, 1.0], rtol=1e-6, err_msg=layout)
+            assert "mag_error_z" in members and np.isnan(members.spec_z[0]), layout
+    assert "mag_u" not in read_members(tmp_path / "sva1_members.fits")
+    assert read_members(tmp_path / "dr8_members.fits").mag_u[0] == 19.0
+
+
+def test_unknown_layouts_say_so_in_one_line(tmp_path):
+    path = str(tmp_path / "odd.fits")
+    write_table(path, pd.DataFrame({"ID_CG": [1], "RA": [0.0], "DEC": [0.0], "ZPHOT": [0.5]}))
+    with pytest.raises(
+        ValueError,
+        match=r"odd.fits is not a redMaPPer cluster catalogue: .* cluster_id .*redshift.*it has id_cg",
+    ):
+        read_clusters(path)
+    write_table(path, pd.DataFrame({"ID": [1], "RA": [0.0], "DEC": [0.0], "P": [0.5], "THETA_I": [1.0]}))
+    with pytest.raises(ValueError, match="it lacks P_FREE, THETA_R"):
+        read_members(path)
+    (tmp_path / "broken.csv.gz").write_bytes(b"\x1f\x8bnot gzip")
+    with pytest.raises(ValueError, match="broken.csv.gz is not a CSV file"):
+        read_clusters(tmp_path / "broken.csv.gz")
+    with pytest.raises(FileNotFoundError, match="absent.csv"):
+        read_clusters(tmp_path / "absent.csv")
+
+
+def test_real_des_y3_catalogue(mirror):
+    clusters = read_clusters(mirror / "clusters/redmapper/DESy3_redmapper.csv.gz")
+    assert len(clusters) == 21_092 and clusters.cluster_id.is_unique
+    assert clusters.richness.min() >= 20 and clusters.richness.max() == pytest.approx(221.67, abs=0.01)
+    assert ((clusters.redshift > 0.2) & (clusters.redshift < 0.65)).sum() == 17_882
+    assert clusters.name[0] == "DESy3 1"
+
+
+def test_real_raw_cluster_list(mirror):
+    clusters = read_clusters(mirror / "clusters/redmapper/test_zlamcal_cat.fit")
+    assert len(clusters) == 412
+    assert clusters.richness_error[0] == pytest.approx(4.7015, abs=1e-3)
+    assert clusters.spec_z[0] == pytest.approx(0.0908, abs=1e-4)
+
+
+def test_real_member_table_sums_to_its_richness(mirror):
+    from armillary.files import read_table
+
+    path = mirror / "clusters/redmapper/test_cluster_members.fit"
+    members, raw = read_members(path), read_table(path)
+    assert len(members) == 513 and set(members.cluster_id) == {17551}
+    np.testing.assert_allclose(members.p_mem, raw["PMEM"], atol=3e-4)
+    assert members.p_mem.sum() == pytest.approx(24.26, abs=0.01)
+    assert radial_weight_richness(members, raw["THETA_R"]) == pytest.approx(members.p_mem.sum(), rel=0.03)
+    assert members.mag_i.between(10, 25).all() and members.mag_u.mean() > members.mag_i.mean()
+
+
+# ---------------------------------------------------------------- footprint
+
+
+def simple_map(ra=10.0, dec=-30.0, n=10, cell_arcsec=60.0, probability=0.1, name="m"):
+    return map_of(name, np.full((n, n), probability), tan_wcs(ra, dec, n, cell_arcsec))
+
+
+def test_truth_map_rows_are_y_and_columns_are_x():
+    """A member one cell from the left and seven from the bottom lights [row 7, column 1] and nothing else."""
+    each = simple_map()
+    ra, dec = sky_of_pixel([1.2, 8.9], [7.4, 0.1], each["wcs"])
+    assert ra[0] > 10.0 and dec[0] > -30.0  # left is east, up is north
+    members = pd.DataFrame({"ra": ra, "dec": dec, "p_mem": [0.9, 0.3]})
+    truth = truth_from_members(members, each, 0.5)
+    assert np.argwhere(truth).tolist() == [[7, 1]]
+    assert np.argwhere(truth_from_members(members, each, 0.2)).tolist() == [[0, 8], [7, 1]]
+
+
+def test_corner_pixels_are_zero_based():
+    each = simple_map()
+    ra, dec = sky_of_pixel([0.01, 9.99], [0.01, 9.99], each["wcs"])
+    truth = truth_from_members(pd.DataFrame({"ra": ra, "dec": dec, "p_mem": [1.0, 1.0]}), each, 0.5)
+    assert np.argwhere(truth).tolist() == [[0, 0], [9, 9]]
+
+
+def test_weak_members_add_up():
+    each = simple_map()
+    ra, dec = sky_of_pixel([4.5] * 3, [2.5] * 3, each["wcs"])
+    members = pd.DataFrame({"ra": ra, "dec": dec, "p_mem": [0.25] * 3})
+    assert truth_from_members(members[:2], each, 0.5).sum() == 0  # 1 - 0.75^2 = 0.44
+    assert truth_from_members(members, each, 0.5).sum() == 1  # 1 - 0.75^3 = 0.58
+
+
+def test_disc_has_the_area_of_r_lambda():
+    each = simple_map(n=120, cell_arcsec=6.0)
+    ra, dec = sky_of_pixel([30.0], [80.0], each["wcs"])
+    truth = truth_from_discs(
+        pd.DataFrame({"ra": ra, "dec": dec, "redshift": [0.5], "richness": [30.0]}), each
+    )
+    radius_cells = 1 / 0.7 * 0.3**0.2 * 163.8 / 6.0  # R_lambda in Mpc, 163.8 arcsec a Mpc at z = 0.5
+    rows, columns = np.nonzero(truth)
+    assert truth.sum() == pytest.approx(np.pi * radius_cells**2, rel=0.01)
+    assert rows.mean() == pytest.approx(79.5, abs=0.1) and columns.mean() == pytest.approx(29.6, abs=0.5)
+
+
+def test_overlapping_tiles_share_the_sky_without_double_counting():
+    maps = [simple_map(ra=0.0), simple_map(ra=359.9)]  # 10' tiles, 6' x cos(dec) apart, across 0 h
+    ra, dec = (np.concatenate(c) for c in zip(*[[a.ravel() for a in cells(m)] for m in maps], strict=True))
+    owner = owners(ra, dec, maps)
+    assert np.all(owner >= 0)
+    own = [np.sum(owner[:100] == 0), np.sum(owner[100:] == 1)]
+    assert own[0] + own[1] < 200 and abs(own[0] - own[1]) <= 10
+    shift_arcmin = 6.0 * np.cos(np.radians(30.0))
+    assert (own[0] + own[1]) == pytest.approx(100 + 10 * shift_arcmin, abs=11)
+
+
+def cells(each):
+    from armillary.footprint import cell_centres
+
+    return cell_centres(each)
+
+
+def test_masked_cells_belong_to_nobody_or_to_the_neighbour():
+    first, second = simple_map(ra=10.0), simple_map(ra=10.1)
+    first["probability"][5, 5] = np.nan
+    ra, dec = sky_of_pixel([5.5, 1.5], [5.5, 5.5], first["wcs"])
+    assert owners(ra, dec, [first]).tolist() == [-1, 0]
+    ra, dec = sky_of_pixel([4.4], [5.5], first["wcs"])
+    first["probability"][5, 4] = np.nan
+    assert owners(ra, dec, [first, second]).tolist() == [1]
+    assert owners([200.0], [-30.0], [first, second]).tolist() == [-1]
+
+
+def test_boxes_across_zero_hours():
+    boxes = corner_boxes([[359.5, 0.5, 0.5, 359.5]], [[-1, -1, 1, 1]])
+    assert boxes[0] == pytest.approx([0.0, 0.5, -1, 1])
+    assert in_boxes([359.6, 0.4, 180.0, 1.0], [0, 0.5, 0, 0], boxes).tolist() == [True, True, False, False]
+
+
+def test_area_and_empty_footprint():
+    assert cell_area_deg2(simple_map()) == pytest.approx((1 / 60) ** 2, rel=1e-5)
+    with pytest.raises(ValueError, match="none of the 2 clusters of y3.csv lies in the footprint"):
+        restrict(pd.DataFrame({"ra": [1, 2]}), [False, False], "y3.csv")

@@ -1,0 +1,70 @@
+"""The bridge: arguments by name, atomic outputs, logs, provenance."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+STEP = """
+from types import SimpleNamespace
+from armillary.step import run
+
+class Names(dict):
+    def __iter__(self):
+        return iter(self.values())
+
+def rule(**given):
+    empty = {"input": Names(), "output": Names(), "params": Names(), "wildcards": Names(), "resources": Names()}
+    return SimpleNamespace(rule="demo_step", threads=1, **(empty | {"log": ["LOG"]} | given))
+"""
+
+
+def run_step(folder, body: str) -> subprocess.CompletedProcess:
+    code = STEP.replace("LOG", str(folder / "set/logs/step.log")) + body.replace("FOLDER", str(folder))
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+
+
+WRITES = """
+def step(source, made, *, count, threads):
+    print("hello")
+    open(made, "w").write(source * count + str(threads))
+run(step, rule(input=Names(source="a", code=["x"]), output=Names(made="FOLDER/out/made.txt"), params=Names(count=3)))
+"""
+
+
+def test_arguments_output_log_and_provenance(tmp_path):
+    done = run_step(tmp_path, WRITES)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "out/made.txt").read_text() == "aaa1"
+    assert "hello" in (tmp_path / "set/logs/step.log").read_text()
+    record = json.loads((tmp_path / "set/provenance/step.json").read_text())
+    assert record["settings"] == {"count": 3}
+    assert record["rule"] == "demo_step"
+    assert record["seconds"] >= 0
+
+
+def test_failed_step_leaves_what_was_there(tmp_path):
+    run_step(tmp_path, WRITES)
+    failing = WRITES.replace('open(made, "w").write(source * count + str(threads))', 'open(made, "w"); raise ValueError("bad\\nnumber")')
+    done = run_step(tmp_path, failing)
+    assert done.returncode == 1
+    assert done.stderr.strip() == "Error in demo_step: ValueError: bad number"
+    assert (tmp_path / "out/made.txt").read_text() == "aaa1"
+    assert "Traceback" in (tmp_path / "set/logs/step.log").read_text()
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [("params=Names()", "does not give ['count']"), ("params=Names(count=1, width=2)", "gives params ['width']")],
+)
+def test_mismatch_of_rule_and_function_is_named(tmp_path, params, message):
+    done = run_step(tmp_path, WRITES.replace("params=Names(count=3)", params))
+    assert done.returncode == 1
+    assert message in done.stderr
+
+
+def test_step_that_writes_nothing_fails(tmp_path):
+    done = run_step(tmp_path, WRITES.replace('open(made, "w").write(source * count + str(threads))', "pass"))
+    assert done.returncode == 1
+    assert "without writing" in done.stderr

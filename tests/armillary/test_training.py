@@ -1,0 +1,123 @@
+"""Networks, augmentation, loss and the resumable loop."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from armillary import training
+from armillary.networks.encoder import OUTPUTS
+from armillary.tiles import encode_pixels
+
+
+def toy_file(rng: np.random.Generator, n_fields: int) -> dict:
+    """Fields of 2 x 2 tiles of 16 px; a tile with a member has a bright blob."""
+    member = rng.random((n_fields, 2, 2)) < 0.4
+    pixels = rng.normal(size=(n_fields, 2, 32, 32)) + 8 * np.kron(member, np.ones((16, 16)))[:, None]
+    single = torch.from_numpy(member)[..., None, None]
+    label = {"membership": single, "centre": single, "weight": single.float(), "cluster_redshift": 0.4 * single.float(),
+             "ln_richness": 3.4 * single.float(), "centre_offset": 0.5 * torch.ones(n_fields, 2, 2, 1, 2)}  # fmt: skip
+    return {"images": torch.from_numpy(encode_pixels(pixels.astype(np.float32), 1.0)), "tile_catalog": label,
+            "field": torch.arange(n_fields)}  # fmt: skip
+
+
+SETTINGS = {"n_epochs": 4, "batch_size": 4, "learning_rate": 3e-3, "weight_decay": 0.01, "band_drop": 0.1, "patience": 9,
+            "precision": "float32", "seed": 5, "device": "cpu", "fingerprint": "a"}  # fmt: skip
+
+
+def toy_run(folder, rng, **changes):
+    network = training.build_network("patch", n_bands=2, tile_pixels=16, width=16, seed=1)
+    train, validation = training.Fields([toy_file(rng, 24)]), training.Fields([toy_file(rng, 12)])
+    return network, training.fit(network, train, validation, folder=str(folder), **(SETTINGS | changes))
+
+
+@pytest.mark.parametrize(("architecture", "width"), [("patch", 16), ("bliss", 16)])
+@pytest.mark.parametrize("tile_pixels", [16, 64])
+def test_one_exam_for_all_networks(architecture, width, tile_pixels):
+    """Right shape, finite output with missing pixels and bands, a gradient for every parameter."""
+    network = training.build_network(architecture, n_bands=4, tile_pixels=tile_pixels, width=width, seed=0)
+    images = torch.randn(2, 4, 2 * tile_pixels, 3 * tile_pixels)
+    images[0, 1] = torch.nan
+    images[1, :, :5] = torch.nan
+    out = network(images)
+    assert out.shape == (2, len(OUTPUTS), 2, 3)
+    assert torch.isfinite(out).all()
+    out.square().sum().backward()
+    assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in network.parameters())
+
+
+def test_unknown_architecture_is_named():
+    with pytest.raises(ValueError, match="architecture is 'resnet'; known: patch, bliss"):
+        training.build_network("resnet", n_bands=4, tile_pixels=16, width=16, seed=0)
+
+
+@pytest.mark.parametrize("n_quarter_turns", range(4))
+@pytest.mark.parametrize("flipped", [False, True])
+def test_labels_turn_with_their_pixels(n_quarter_turns, flipped):
+    """A bright pixel marks the centre; after any turn it is where tile and offset say."""
+    image = torch.zeros(1, 1, 64, 64)
+    image[0, 0, 20, 58] = 1.0  # row 20, column 58: tile (1, 3) of 16 px, offset x 10.5/16, y 4.5/16
+    centre, offset = torch.zeros(1, 4, 4, 1), torch.zeros(1, 4, 4, 2)
+    centre[0, 1, 3] = 1
+    offset[0, 1, 3] = torch.tensor([10.5 / 16, 4.5 / 16])
+    turned = training.turn({"images": image, "centre": centre, "centre_offset": offset}, n_quarter_turns, flipped)
+    row, column = np.argwhere(turned["images"][0, 0].numpy() == 1)[0]
+    assert turned["centre"][0, row // 16, column // 16, 0] == 1
+    x, y = turned["centre_offset"][0, row // 16, column // 16].tolist()
+    assert (column // 16 + x) * 16 == pytest.approx(column + 0.5)
+    assert (row // 16 + y) * 16 == pytest.approx(row + 0.5)
+
+
+def test_laplace_likelihood_is_normalised_and_least_at_the_true_spread():
+    value = torch.linspace(-60, 60, 240_001, dtype=torch.float64)
+    ln_sigma = torch.tensor(0.3, dtype=torch.float64)
+    density = torch.exp(-training.laplace_nll(torch.zeros(()), ln_sigma, value)) / 2
+    assert torch.trapezoid(density, value).item() == pytest.approx(1, abs=1e-4)
+    assert torch.trapezoid(density * value**2, value).item() == pytest.approx(math.exp(0.6), rel=1e-3)
+
+
+def test_band_drop_never_takes_every_band(rng):
+    images = training.damage(torch.zeros(50, 4, 2, 2, dtype=torch.int16), 0.9, rng)
+    dropped = torch.isnan(images).all((2, 3)).sum(1)
+    assert dropped.max() <= 3
+    assert dropped.float().mean() > 2
+
+
+def test_training_learns_and_the_killed_run_ends_the_same(tmp_path):
+    whole, history = toy_run(tmp_path / "whole", np.random.default_rng(0))
+    assert history[-1]["validation_pr_auc"] > 0.9
+    assert history[-1]["train_loss"] < history[0]["train_loss"]
+    with pytest.raises(KeyboardInterrupt):
+        _killed_after(2, tmp_path / "killed")
+    resumed, again = toy_run(tmp_path / "killed", np.random.default_rng(0))
+    assert [row["validation_loss"] for row in again] == [row["validation_loss"] for row in history]
+    for name, value in whole.state_dict().items():
+        assert torch.equal(value, resumed.state_dict()[name]), name
+
+
+def _killed_after(n_epochs: int, folder) -> None:
+    """A run whose third epoch is interrupted."""
+    original = training._train_epoch
+
+    def interrupted(*arguments):
+        if arguments[4] == n_epochs:
+            raise KeyboardInterrupt
+        return original(*arguments)
+
+    training._train_epoch = interrupted
+    try:
+        toy_run(folder, np.random.default_rng(0))
+    finally:
+        training._train_epoch = original
+
+
+def test_other_settings_start_afresh(tmp_path):
+    toy_run(tmp_path, np.random.default_rng(0), n_epochs=1)
+    _, history = toy_run(tmp_path, np.random.default_rng(0), n_epochs=2, fingerprint="b")
+    assert [row["epoch"] for row in history] == [1, 2]
+
+
+def test_early_stop(tmp_path):
+    _, history = toy_run(tmp_path, np.random.default_rng(0), n_epochs=30, learning_rate=0.0, patience=2, band_drop=0.0)
+    assert len(history) == 3

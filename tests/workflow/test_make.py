@@ -1,0 +1,91 @@
+"""The Makefile says what it will do, refuses an old Python in one line, and links profiles where asked."""
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+MAKEFILE = (ROOT / "Makefile").read_text()
+TARGETS = re.findall(r"^([a-z]+):", MAKEFILE, flags=re.M)
+
+pytestmark = pytest.mark.skipif(not shutil.which("make"), reason="no make here")
+
+
+def make(*arguments, folder=ROOT, **environment):
+    """Run make away from the make that may have started these tests."""
+    inherited = {
+        name: value for name, value in os.environ.items() if not name.startswith("MAKE") and name != "MFLAGS"
+    }
+    command = ["make", *map(str, arguments)]
+    return subprocess.run(
+        command,
+        cwd=folder,
+        env=inherited | environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        stdin=subprocess.DEVNULL,
+    )
+
+
+@pytest.fixture
+def checkout(tmp_path):
+    """A folder with a space in its name that holds what `make` needs before the environment exists."""
+    folder = tmp_path / "a checkout"
+    folder.mkdir()
+    for name in ("Makefile", "requirements.lock"):
+        shutil.copy(ROOT / name, folder)
+    shutil.copytree(ROOT / "profiles", folder / "profiles")
+    return folder
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_every_target_can_be_planned(target, checkout):
+    planned = make("-n", target, folder=checkout)
+    assert planned.returncode == 0, planned.stderr
+
+
+def test_help_lists_every_target():
+    shown = make().stdout
+    assert [line.split()[1] for line in shown.splitlines()] == TARGETS
+
+
+def test_demo_runs_the_chain_then_the_report(checkout):
+    planned = make("-n", "demo", "CORES=3", folder=checkout).stdout
+    assert "-m snakemake clusters --configfile config/demo.yaml --cores 3" in planned
+    assert planned.index("pip install") < planned.index("--cores 3") < planned.index("--report")
+
+
+@pytest.mark.parametrize("python", ["/bin/false", "no-such-python"])
+def test_a_python_that_will_not_do_is_refused_in_one_line(python, checkout):
+    refused = make("setup", f"PYTHON={python}", folder=checkout)
+    assert refused.returncode != 0
+    assert f"needs Python 3.11 or newer; found '{python}'. Name one: make PYTHON=" in refused.stderr
+    assert not (checkout / ".venv").exists()
+
+
+def test_profiles_are_linked_where_snakemake_looks(checkout, tmp_path):
+    (tmp_path / "config/snakemake/narval").mkdir(parents=True)
+    linked = make("profiles", folder=checkout, XDG_CONFIG_HOME=str(tmp_path / "config"))
+    assert linked.returncode == 0, linked.stderr
+    assert (tmp_path / "config/snakemake/slurm/profile.yaml").read_text() == (
+        ROOT / "profiles/slurm/profile.yaml"
+    ).read_text()
+    assert "narval is there already and no link; left as it is" in linked.stderr
+    assert list((tmp_path / "config/snakemake/narval").iterdir()) == []
+
+
+def test_the_lock_file_pins_every_dependency():
+    lines = [
+        line
+        for line in (ROOT / "requirements.lock").read_text().splitlines()
+        if line and not line.startswith("#")
+    ]
+    pins = dict(line.split("==") for line in lines)
+    assert not [version for version in pins.values() if "+" in version]
+    wanted = re.findall(r'^    "([\w-]+)[>=]=', (ROOT / "pyproject.toml").read_text(), flags=re.M)
+    assert {name.lower() for name in wanted} <= {name.lower() for name in pins}
