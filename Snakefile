@@ -26,8 +26,8 @@ wildcard_constraints:
 
 
 include: "rules/resources.smk"
-include: "rules/clusters_tiles.smk"
 include: "rules/clusters.smk"
+include: "rules/clusters_tiles.smk"
 include: "rules/clusters_figures.smk"
 include: "rules/benchmarks.smk"
 

@@ -64,18 +64,14 @@ def prepare_real_prior(
     clusters = _clusters(members, clusters_file, members_file)
     clusters = clusters[_in_split(clusters["cluster_id"].to_numpy(), split)].reset_index(drop=True)
     if clusters.empty:
-        raise ValueError(
-            f"{members_file} has no usable cluster for the {split} split (config key `members_file`)"
-        )
+        raise ValueError(f"{members_file} has no usable cluster for the {split} split (config key `members_file`)")
     position = pd.Series(clusters.index, index=clusters["cluster_id"])
     members = members[members["cluster_id"].isin(position.index)].copy()
     members["cluster"] = position[members["cluster_id"]].to_numpy()
     sources = read_sources(sources_file, pixel_arcsec, source_psf_fwhm_arcsec)
     sources = sources[_in_split(np.arange(len(sources)), split)].reset_index(drop=True)
     if sources.empty:
-        raise ValueError(
-            f"{sources_file} has no usable source for the {split} split (config key `sources_file`)"
-        )
+        raise ValueError(f"{sources_file} has no usable source for the {split} split (config key `sources_file`)")
     sequence = galaxies.prepare_red_sequence(red_sequence, survey)
     return RealPrior(clusters, members, sources, sequence, image_size, pixel_arcsec, DEFAULTS | settings)
 
@@ -124,9 +120,7 @@ def sample_real_field(prior: RealPrior, *, field: int, seed: int) -> tuple[pd.Da
     ]
     sources = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     drawn.pop("position")
-    return assemble(
-        sources, drawn, field=field, wcs=wcs, image_size=prior.image_size, pixel_arcsec=prior.pixel_arcsec
-    )
+    return assemble(sources, drawn, field=field, wcs=wcs, image_size=prior.image_size, pixel_arcsec=prior.pixel_arcsec)
 
 
 def _draw_clusters(rng: np.random.Generator, prior: RealPrior, field: int) -> dict[str, np.ndarray]:
@@ -148,9 +142,7 @@ def _draw_clusters(rng: np.random.Generator, prior: RealPrior, field: int) -> di
     }
 
 
-def _member_sources(
-    rng: np.random.Generator, prior: RealPrior, drawn: dict[str, np.ndarray]
-) -> dict[str, np.ndarray]:
+def _member_sources(rng: np.random.Generator, prior: RealPrior, drawn: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Members kept with their probability, at their distance from the centre in a random direction."""
     by_cluster = prior.members.groupby("cluster").indices
     rows = [by_cluster[position] for position in drawn["position"]]
@@ -203,9 +195,7 @@ def _background_sources(rng: np.random.Generator, prior: RealPrior) -> dict[str,
 def _clusters(members: pd.DataFrame, clusters_file: str, members_file: str) -> pd.DataFrame:
     """Cluster id, redshift and richness: from the cluster catalogue, else from the members themselves."""
     grouped = members.groupby("cluster_id")
-    clusters = pd.DataFrame(
-        {"redshift": grouped["redshift"].median(), "richness": grouped["probability"].sum()}
-    )
+    clusters = pd.DataFrame({"redshift": grouped["redshift"].median(), "richness": grouped["probability"].sum()})
     if clusters_file:
         table = read_table(clusters_file)
         listed = pd.DataFrame(
@@ -230,12 +220,7 @@ def _membership(table: pd.DataFrame, path: str) -> np.ndarray:
     if "PMEM" in table:
         return table["PMEM"].to_numpy(float)
     free = _column(table, ("P_FREE", "PFREE"), path)
-    return (
-        _column(table, ("P",), path)
-        * free
-        * _column(table, ("THETA_I",), path)
-        * _column(table, ("THETA_R",), path)
-    )
+    return _column(table, ("P",), path) * free * _column(table, ("THETA_I",), path) * _column(table, ("THETA_R",), path)
 
 
 def _member_redshift(table: pd.DataFrame) -> np.ndarray:
@@ -250,8 +235,7 @@ def _magnitudes(table: pd.DataFrame, path: str) -> dict[str, np.ndarray]:
     n_vector = sum(f"MAG_{number}" in table for number in range(5))
     if n_vector >= 4:
         return {
-            f"mag_{b}": table[f"MAG_{number + n_vector - 4}"].to_numpy(float)
-            for number, b in enumerate(galaxies.BANDS)
+            f"mag_{b}": table[f"MAG_{number + n_vector - 4}"].to_numpy(float) for number, b in enumerate(galaxies.BANDS)
         }
     names = {band: (f"MAG_AUTO_{band.upper()}", f"MODEL_MAG_{band.upper()}") for band in galaxies.BANDS}
     return {f"mag_{band}": _column(table, choices, path).astype(float) for band, choices in names.items()}
@@ -268,9 +252,7 @@ def _column(table: pd.DataFrame, names: tuple[str, ...], path: str) -> np.ndarra
     for name in names:
         if name in table:
             return table[name].to_numpy()
-    raise ValueError(
-        f"{path} has no column {' or '.join(names)}; its columns are {', '.join(table.columns[:12])} ..."
-    )
+    raise ValueError(f"{path} has no column {' or '.join(names)}; its columns are {', '.join(table.columns[:12])} ...")
 
 
 def _in_split(identity: np.ndarray, split: str) -> np.ndarray:

@@ -123,9 +123,7 @@ def sample_field(
             _star_sources(stream_generator(seed, STAR_STREAM, field), prior),
         ]
     )
-    return assemble(
-        sources, drawn, field=field, wcs=wcs, image_size=prior.image_size, pixel_arcsec=prior.pixel_arcsec
-    )
+    return assemble(sources, drawn, field=field, wcs=wcs, image_size=prior.image_size, pixel_arcsec=prior.pixel_arcsec)
 
 
 def assemble(
@@ -142,9 +140,7 @@ def assemble(
     `sources`: x y flux (n, 4) hlr fracdev shear (n, 2) redshift is_galaxy is_member halo (-1: none);
     `drawn`: cluster_id x y redshift richness mass_msun weight.
     """
-    inside = (
-        (sources["x"] >= 0) & (sources["x"] < image_size) & (sources["y"] >= 0) & (sources["y"] < image_size)
-    )
+    inside = (sources["x"] >= 0) & (sources["x"] < image_size) & (sources["y"] >= 0) & (sources["y"] < image_size)
     if not inside.any():
         raise ValueError(
             f"field {field} holds no source inside its {image_size} px image; raise "
@@ -209,9 +205,7 @@ def _given_haloes(given: pd.DataFrame, prior: Prior, wcs) -> dict[str, np.ndarra
     kept = near <= prior.image_size / 2 + prior.margin_px
     redshift, richness = given["redshift"].to_numpy(float)[kept], given["richness"].to_numpy(float)[kept]
     mass = (
-        given["mass_msun"].to_numpy(float)[kept]
-        if "mass_msun" in given
-        else haloes.mean_mass_msun(richness, redshift)
+        given["mass_msun"].to_numpy(float)[kept] if "mass_msun" in given else haloes.mean_mass_msun(richness, redshift)
     )
     columns = {"redshift": redshift, "richness": richness, "mass_msun": mass, "weight": np.ones(len(mass))}
     if "cluster_id" in given:
@@ -235,9 +229,7 @@ def _cluster_ids(given: np.ndarray | None, n_haloes: int, field: int) -> np.ndar
 
 
 def _halo_sources(rng, prior: Prior, drawn) -> dict[str, np.ndarray]:
-    found = members.sample_members(
-        rng, drawn, prior.red_sequence, prior.i_magnitude_limit, prior.pixel_arcsec
-    )
+    found = members.sample_members(rng, drawn, prior.red_sequence, prior.i_magnitude_limit, prior.pixel_arcsec)
     return _galaxy_sources(rng, prior, found, scatter=1.0)
 
 
@@ -246,9 +238,7 @@ def _field_sources(rng, prior: Prior) -> dict[str, np.ndarray]:
     n_galaxies = len(found["x"])
     found["offset"] = found["magnitude_i"] - galaxies.mstar_i(prior.red_sequence, found["redshift"])
     nothing = {"is_central": np.zeros(n_galaxies, bool), "is_member": np.zeros(n_galaxies, bool)}
-    return _galaxy_sources(
-        rng, prior, found | nothing | {"halo": np.full(n_galaxies, -1)}, scatter=FIELD_RED_SCATTER
-    )
+    return _galaxy_sources(rng, prior, found | nothing | {"halo": np.full(n_galaxies, -1)}, scatter=FIELD_RED_SCATTER)
 
 
 def _galaxy_sources(rng, prior: Prior, found: dict[str, np.ndarray], scatter: float) -> dict[str, np.ndarray]:

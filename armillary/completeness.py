@@ -61,9 +61,7 @@ def completeness_purity_curve(judged, truth, *, richness_above, pure_richness, r
     Completeness counts true haloes in `redshift_range`, purity detections whose estimated redshift is in it;
     a detection is pure when its halo has richness >= `pure_richness`. Arrays over distinct probabilities.
     """
-    wanted = truth[
-        truth["inside"] & (truth["richness"] > richness_above) & between(truth["redshift"], *redshift_range)
-    ]
+    wanted = truth[truth["inside"] & (truth["richness"] > richness_above) & between(truth["redshift"], *redshift_range)]
     counted = judged[judged["counted"] & between(judged["redshift"], *redshift_range)]
     order = np.argsort(-counted["probability"].to_numpy(), kind="stable")
     probability, weight = (counted[name].to_numpy()[order] for name in ("probability", "weight"))
@@ -138,9 +136,7 @@ def best_on_curve(curve: dict, purity_target: float) -> dict | None:
 
 def richness_bins(edges) -> dict[str, tuple[float, float]]:
     """label -> (low, high): the bins between the edges, above the last, and above each edge but the last."""
-    bins = {
-        f"richness_{low:g}_{high:g}": (low, high) for low, high in zip(edges[:-1], edges[1:], strict=True)
-    }
+    bins = {f"richness_{low:g}_{high:g}": (low, high) for low, high in zip(edges[:-1], edges[1:], strict=True)}
     return bins | {f"richness_gt{edge:g}": (edge, np.inf) for edge in edges}
 
 
@@ -161,8 +157,7 @@ def scores_in_bins(
     span = (redshift_edges[0], redshift_edges[-1])
     above = {f"richness_gt{richness_above:g}": (richness_above, np.inf)}
     boxes = [
-        (label, "richness", limits, limits, span)
-        for label, limits in (richness_bins(richness_edges) | above).items()
+        (label, "richness", limits, limits, span) for label, limits in (richness_bins(richness_edges) | above).items()
     ]
     boxes += [
         (f"{name}_{label}", "redshift", limits, richness, limits)
@@ -175,9 +170,7 @@ def scores_in_bins(
         row = {"against": against, "bin_low": limits[0], "bin_high": limits[1]}
         completeness = fraction_in(true, true["found_probability"] >= threshold, richness, redshift, counts)
         purity = fraction_in(kept, kept["true_richness"] >= pure_richness, richness, redshift, counts)
-        rows.append(
-            row | {"key": f"completeness_{label}", "score": "completeness", "measurement": completeness}
-        )
+        rows.append(row | {"key": f"completeness_{label}", "score": "completeness", "measurement": completeness})
         rows.append(row | {"key": f"purity_{label}", "score": "purity", "measurement": purity})
     return rows
 

@@ -139,11 +139,7 @@ def fetch(
         except (OSError, ValueError) as error:
             problems.append(str(error))
             last = error
-    hint = (
-        ""
-        if copy is not None
-        else f" (a mirror folder, named by ARMILLARY_MIRROR, may hold {entry['mirror']})"
-    )
+    hint = "" if copy is not None else f" (a mirror folder, named by ARMILLARY_MIRROR, may hold {entry['mirror']})"
     raise type(last)("; ".join(problems) + hint)
 
 
@@ -199,9 +195,7 @@ def _download(url, destination, entry, partial, timeout_seconds, n_attempts, bac
     partial.parent.mkdir(parents=True, exist_ok=True)
     unfinished = f"{destination.name}.unfinished"
     pooch.get_logger().setLevel("ERROR")
-    found = pooch.retrieve(
-        url, entry["sha256"], fname=unfinished, path=destination.parent, downloader=downloader
-    )
+    found = pooch.retrieve(url, entry["sha256"], fname=unfinished, path=destination.parent, downloader=downloader)
     os.replace(found, destination)
     _tell_checksum(destination, entry)
     return url
@@ -259,9 +253,7 @@ def _in_words(url: str, error: Exception) -> OSError:
     return ConnectionError(f"{url}: {error}")
 
 
-def _download_resumed(
-    url: str, partial: Path, timeout_seconds: float, n_attempts: int, backoff_seconds: float
-) -> None:
+def _download_resumed(url: str, partial: Path, timeout_seconds: float, n_attempts: int, backoff_seconds: float) -> None:
     """Download into `partial`, each try going on where the one before was cut off."""
     _persist(url, lambda: _download_rest(url, partial, timeout_seconds), n_attempts, backoff_seconds)
 
@@ -282,9 +274,7 @@ def _download_rest(url: str, partial: Path, timeout_seconds: float) -> None:
         resumed = response.status_code == 206
         n_done = n_done if resumed else 0
         _remember_tag(tag, response)
-        n_total = (
-            n_done + int(response.headers["Content-Length"]) if "Content-Length" in response.headers else None
-        )
+        n_total = n_done + int(response.headers["Content-Length"]) if "Content-Length" in response.headers else None
         with open(partial, "ab" if resumed else "wb") as stream:
             for chunk in _chunks(response, n_done, n_total, timeout_seconds):
                 stream.write(chunk)
@@ -322,9 +312,7 @@ def _answer(url: str, headers: dict, timeout_seconds: float) -> requests.Respons
     raise ConnectionError(f"the server answers {status} ({response.reason})")
 
 
-def _chunks(
-    response: requests.Response, n_done: int, n_total: int | None, timeout_seconds: float
-) -> Iterator[bytes]:
+def _chunks(response: requests.Response, n_done: int, n_total: int | None, timeout_seconds: float) -> Iterator[bytes]:
     """Pieces of the body as they come; raises TimeoutError when less than a kilobyte a second comes."""
     first, started = n_done, time.monotonic()
     checked, n_checked, told = started, n_done, started

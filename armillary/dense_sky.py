@@ -1,8 +1,10 @@
 """A crowded test sky for renderer benchmarks: many faint galaxies, a few bright ones, stars; no clustering.
 
-10,000 sources in 2560 px of 0.263 arcsec are 79 per square arcminute: magnitudes to i = 25.5 with counts growing as
-10^(0.33 i), 6 % stars to i = 15, sizes of 0.2 to 1.5 arcsec, 70 % exponential, 10 % de Vaucouleurs, 20 % mixtures.
+10,000 sources in 2560 px of 0.263 arcsec are 79 per square arcminute: magnitudes to i = 25.5 with counts
+growing as 10^(0.33 i), 6 % stars to i = 15, sizes of 0.2 to 1.5 arcsec, 70 % exponential, 10 % de
+Vaucouleurs, 20 % mixtures.
 """
+
 import numpy as np
 import pandas as pd
 
@@ -25,7 +27,8 @@ def sample_dense_sky(n_sources: int, image_size: int, generator: np.random.Gener
     colour = generator.uniform(0.5, 1.2, n_sources)
     fluxes = {f"FLUX_{band.upper()}": 10 ** (0.4 * (30 - magnitude - step * colour)) for band, step in COLOURS.items()}
     return pd.DataFrame({
-        "X": generator.uniform(0, image_size, n_sources), "Y": generator.uniform(0, image_size, n_sources), **fluxes,
+        "X": generator.uniform(0, image_size, n_sources),
+        "Y": generator.uniform(0, image_size, n_sources), **fluxes,
         "HLR": np.where(star, 0.0, np.clip(size, 0.2, 1.5)), "FRACDEV": np.where(star, 0.0, fracdev),
         "G1": shear * np.cos(angle), "G2": shear * np.sin(angle),
     })  # fmt: skip

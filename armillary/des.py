@@ -1,8 +1,8 @@
 """DES coadd tiles: their names, files, headers, pixels and noise.
 
 A DR2 tile is a folder DESHHMM+DDMM with one file a band, `{tile}_r{request}p{attempt}_{band}_nobkg.fits.fz`:
-10 000 x 10 000 px of 0.263 arcsec, Rice-compressed, image in HDU 1 (mask and weight, where they are, in HDUs 2 and
-3), tangent-plane WCS, zero point 30.
+10 000 x 10 000 px of 0.263 arcsec, Rice-compressed, image in HDU 1 (mask and weight, where they are, in HDUs
+2 and 3), tangent-plane WCS, zero point 30.
 """
 
 import math
@@ -34,7 +34,7 @@ def tile_name(ra_deg: float, dec_deg: float) -> str:
 
 
 def tile_position(tile: str) -> tuple[float, float]:
-    """(ra, dec) in degrees that a tile's name spells out; its centre is less than a minute of both from there."""
+    """(ra, dec) in degrees that a tile's name spells out; its centre is less than a minute of both away."""
     match = re.fullmatch(r"DES(\d{2})(\d{2})([+-])(\d{2})(\d{2})", tile)
     if match is None:
         raise ValueError(f"{tile!r} is no DES tile name; expected DESHHMM+DDMM, for example DES0456-5914")
@@ -42,7 +42,7 @@ def tile_position(tile: str) -> tuple[float, float]:
     ra_deg = int(hours) * 15 + int(minutes) / 4
     dec_deg = int(degrees) + int(arcminutes) / 60
     if ra_deg >= 360 or dec_deg > 90 or int(minutes) > 59 or int(arcminutes) > 59:
-        raise ValueError(f"{tile!r} is no DES tile name: {hours}h{minutes}m {sign}{degrees}d{arcminutes}m is not on the sky")
+        raise ValueError(f"{tile!r} is no DES tile name: {hours}h{minutes}m {sign}{degrees}d{arcminutes}m is off sky")
     return ra_deg, -dec_deg if sign == "-" else dec_deg
 
 
@@ -52,9 +52,11 @@ def tile_file_name(tile: str, band: str, request: str = "r4939p01") -> str:
 
 
 def find_tile_images(folder: str, tile: str, bands: list[str], *, allow_missing: bool) -> list[str | None]:
-    """Path of each band's image of a tile, below `folder` or `folder/tile`; the last by name where there are several.
+    """Path of each band's image of a tile, below `folder` or `folder/tile`; the last by name where there are
+    several.
 
-    A band without a file is None if `allow_missing`, an error otherwise; a tile without any is always an error.
+    A band without a file is None if `allow_missing`, an error otherwise; a tile without any is always an
+    error.
     """
     tile_position(tile)
     places = [Path(folder) / tile, Path(folder)]
@@ -81,11 +83,12 @@ def tile_header(tile: str, band: str, image_size: int = TILE_PIXELS) -> dict:
 
 
 class TileImages:
-    """The bands of one tile as strips of rows: `shape`, `header`, `wcs`, and `readers` for `windows.stream_windows`.
+    """The bands of one tile as strips of rows: `shape`, `header`, `wcs`, and `readers` for
+    `windows.stream_windows`.
 
     paths: one file a band, None for a missing band, whose pixels are all NaN.
-    use_mask, use_weight: pixels with a non-zero mask (HDU 2) or a weight of zero (HDU 3) become NaN where the file
-    has those planes.  # ASSUME: every mask bit of a coadd marks a pixel that should not be used
+    use_mask, use_weight: pixels with a non-zero mask (HDU 2) or a weight of zero (HDU 3) become NaN where the
+    file has those planes.  # ASSUME: every mask bit of a coadd marks a pixel that should not be used
 
     Raises ValueError, naming the file: not FITS, truncated, no WCS, bands of different shape.
     """
@@ -108,16 +111,22 @@ class TileImages:
     def readers(self) -> list:
         """`read(first_row, rows)` of each band, None where the band is missing."""
         return [
-            None if band is None else _reader(band, planes) for band, planes in zip(self.bands, self.planes, strict=True)
+            None if band is None else _reader(band, planes)
+            for band, planes in zip(self.bands, self.planes, strict=True)
         ]
 
     def sky_sigma(self) -> np.ndarray:
-        """Noise of each band per pixel (C,), from strips of rows spread over the tile; NaN for a missing band.
+        """Noise of each band per pixel (C,), from strips of rows spread over the tile; NaN for a missing
+        band.
 
         Raises ValueError, naming the file, for a band whose pixels are all invalid.
         """
-        return np.array([np.nan if read is None else self._band_sigma(band, read)
-                         for band, read in zip(self.bands, self.readers, strict=True)])  # fmt: skip
+        return np.array(
+            [
+                np.nan if read is None else self._band_sigma(band, read)
+                for band, read in zip(self.bands, self.readers, strict=True)
+            ]
+        )
 
     def _band_sigma(self, band: ImageStrips, read) -> float:
         n_rows, n_columns = self.shape
@@ -162,8 +171,8 @@ def estimate_sky_sigma(image: np.ndarray, lag_px: int = NOISE_LAG_PX) -> float:
     """Sky noise per pixel of an image (H, W) in its own unit.
 
     1.4826 times the median absolute difference of pixels `lag_px` apart along a row, over sqrt(2): blind to
-    the sky level and to gradients, robust against sources, and, with a lag longer than the resampling kernel of
-    a coadd, not fooled by correlated noise. Raises ValueError where fewer than 100 pairs are valid.
+    the sky level and to gradients, robust against sources, and, with a lag longer than the resampling kernel
+    of a coadd, not fooled by correlated noise. Raises ValueError where fewer than 100 pairs are valid.
     """
     difference = image[:, lag_px:] - image[:, :-lag_px]
     difference = difference[np.isfinite(difference)]
@@ -174,7 +183,9 @@ def estimate_sky_sigma(image: np.ndarray, lag_px: int = NOISE_LAG_PX) -> float:
 
 def map_header(header: dict, map_pixel_px: int) -> dict:
     """WCS keywords of a map whose pixels are `map_pixel_px` pixels of the image with WCS `header`."""
-    scaled = {key: value for key, value in header.items() if key.startswith(("CTYPE", "CUNIT", "CRVAL", "PC", "RADESYS"))}
+    scaled = {
+        key: value for key, value in header.items() if key.startswith(("CTYPE", "CUNIT", "CRVAL", "PC", "RADESYS"))
+    }
     for key, value in header.items():
         if key.startswith("CRPIX"):
             scaled[key] = (value - 0.5) / map_pixel_px + 0.5

@@ -84,9 +84,7 @@ def field_truth(frame, fields: np.ndarray, image_size: int, name: str):
 def _numeric(frame, columns, name: str):
     missing = [column for column in columns if column not in frame]
     if missing:
-        raise ValueError(
-            f"{name} has no column {', '.join(missing)}; it has {', '.join(map(str, frame.columns))}"
-        )
+        raise ValueError(f"{name} has no column {', '.join(missing)}; it has {', '.join(map(str, frame.columns))}")
     return frame.astype({column: float for column in columns})
 
 
@@ -124,8 +122,7 @@ def cluster_metrics(
         judged, found, threshold, counts, richness_edges=richness_edges, redshift_edges=redshift_edges, **cuts
     )
     metrics = {
-        f"{prefix}cluster_{row['key']}": row["measurement"] | {"note": bin_note(row, pure_richness)}
-        for row in rows
+        f"{prefix}cluster_{row['key']}": row["measurement"] | {"note": bin_note(row, pure_richness)} for row in rows
     }
     metrics |= catalogue_metrics(
         judged, found, threshold, counts, prefix, span, pure_richness, group_richness, richness_above
@@ -142,8 +139,7 @@ def cluster_metrics(
         match_radius_mpc=match_radius_mpc,
     )
     metrics |= {
-        f"{prefix}{key}": entry
-        for key, entry in residual_metrics(matches, counts, outlier_dz=outlier_dz).items()
+        f"{prefix}{key}": entry for key, entry in residual_metrics(matches, counts, outlier_dz=outlier_dz).items()
     }
     return metrics, {
         "bins": bin_frame(rows),
@@ -192,9 +188,7 @@ def catalogue_metrics(
 
 def surface_densities(judged, truth, threshold, counts, prefix, span, pure_richness, area_deg2) -> dict:
     """Detections and true clusters per square degree at the natural rate."""
-    kept = judged[
-        judged["counted"] & (judged["probability"] >= threshold) & between(judged["redshift"], *span)
-    ]
+    kept = judged[judged["counted"] & (judged["probability"] >= threshold) & between(judged["redshift"], *span)]
     true = truth[truth["inside"] & (truth["richness"] > pure_richness) & between(truth["redshift"], *span)]
     baseline = f"{prefix}cluster_truth_per_deg2"
     note = f"true richness > {pure_richness:g}, weighted to the natural rate; n is the plain number"
@@ -209,18 +203,14 @@ def surface_densities(judged, truth, threshold, counts, prefix, span, pure_richn
 def density(frame, counts, area_deg2: float, baseline, note: str) -> dict:
     """Weighted objects per square degree, with field bootstrap."""
     by_unit = sum_by_unit(frame["weight"], frame["unit"].to_numpy(dtype=int), counts.shape[1])
-    return estimate(
-        by_unit.sum() / area_deg2, counts @ by_unit / area_deg2, len(frame), "deg^-2", baseline, note
-    )
+    return estimate(by_unit.sum() / area_deg2, counts @ by_unit / area_deg2, len(frame), "deg^-2", baseline, note)
 
 
 def curve_area(judged, truth, counts, span, *, richness_above, pure_richness) -> dict:
     """Area under completeness (richness > `richness_above`) against catalogue purity."""
 
     def area(row):
-        resampled = [
-            f.assign(weight=f["weight"] * row[f["unit"].to_numpy(dtype=int)]) for f in (judged, truth)
-        ]
+        resampled = [f.assign(weight=f["weight"] * row[f["unit"].to_numpy(dtype=int)]) for f in (judged, truth)]
         kept = [frame[frame["weight"] > 0] for frame in resampled]
         curve = completeness_purity_curve(
             *kept, richness_above=richness_above, pure_richness=pure_richness, redshift_range=span

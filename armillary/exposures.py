@@ -1,7 +1,9 @@
-"""Single DECam exposures as the legacy pipeline keeps them: calibrated, sky-subtracted and put on one pixel grid.
+"""Single DECam exposures as the legacy pipeline keeps them: calibrated, sky-subtracted and put on one pixel
+grid.
 
-A crop has an image (`ooi`, HDU 1, ADU of one exposure), an inverse-variance weight (`oow`), an integer mask (`ood`) and
-a sky model (`splinesky`, a spline over the CCD). CCDs differ in orientation, and their WCS is TPV.
+A crop has an image (`ooi`, HDU 1, ADU of one exposure), an inverse-variance weight (`oow`), an integer mask
+(`ood`) and a sky model (`splinesky`, a spline over the CCD). CCDs differ in orientation, and their WCS is
+TPV.
 """
 
 from typing import NamedTuple
@@ -12,7 +14,8 @@ from armillary.des import ZERO_POINT
 from armillary.files import read_header, read_image, read_table
 from armillary.sky import pixel_of_sky, sky_of_pixel, tan_wcs, wcs_of_header
 
-# ASSUME: zero points of one ADU per second at airmass about 1, the nominal DECam values; the crops' headers have none.
+# ASSUME: zero points of one ADU per second at airmass about 1, the nominal DECam values; the crops' headers
+# have none.
 DECAM_ZERO_POINTS = {"g": 25.0, "r": 25.2, "i": 25.0, "z": 24.9}
 
 
@@ -32,7 +35,8 @@ def read_exposure(
 ) -> Exposure:
     """Read one exposure: sky subtracted, scaled to zero point 30, masked and weightless pixels NaN.
 
-    sky: file of the sky spline; None subtracts the median. zero_points: magnitude of one ADU per second by band.
+    sky: file of the sky spline; None subtracts the median. zero_points: magnitude of one ADU per second by
+    band.
     """
     pixels, header = read_image(image, 1)
     header = {**read_header(image, 0), **header}  # the extension inherits the primary keywords
@@ -51,7 +55,9 @@ def read_exposure(
 
 
 def sky_level(path: str, shape: tuple[int, int]) -> np.ndarray:
-    """Sky of a crop (H, W) in ADU: the bicubic spline through the grid of a `splinesky` file, at the crop's place."""
+    """Sky of a crop (H, W) in ADU: the bicubic spline through the grid of a `splinesky` file, at the crop's
+    place.
+    """
     from scipy.interpolate import RectBivariateSpline
 
     row = read_table(path, 1).iloc[0]
@@ -76,9 +82,13 @@ def common_grid(exposures: list[Exposure], image_size: int, pixel_arcsec: float)
 
 
 def resample(exposure: Exposure, wcs, image_size: int) -> np.ndarray:
-    """The exposure on the grid of `wcs`, float32 (image_size, image_size), bilinear; NaN outside and at invalid pixels."""
+    """The exposure on the grid of `wcs`, float32 (image_size, image_size), bilinear; NaN outside and at
+    invalid pixels.
+    """
     from scipy.ndimage import map_coordinates
 
     y, x = np.mgrid[:image_size, :image_size] + 0.5
     x_in, y_in = pixel_of_sky(*sky_of_pixel(x, y, wcs), exposure.wcs)
-    return map_coordinates(exposure.image, [y_in - 0.5, x_in - 0.5], order=1, mode="constant", cval=np.nan, prefilter=False)
+    return map_coordinates(
+        exposure.image, [y_in - 0.5, x_in - 0.5], order=1, mode="constant", cval=np.nan, prefilter=False
+    )

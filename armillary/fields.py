@@ -60,9 +60,7 @@ def galaxy_counts_per_arcmin2(magnitude_i, density_per_arcmin2: float) -> np.nda
 
     `density_per_arcmin2` is the number brighter than i = 25 of a single slope 0.33.
     """
-    at_break = (
-        density_per_arcmin2 * 10 ** (SLOPE_FAINT * (I_BREAK - I_NORMALISED)) * SLOPE_FAINT * np.log(10.0)
-    )
+    at_break = density_per_arcmin2 * 10 ** (SLOPE_FAINT * (I_BREAK - I_NORMALISED)) * SLOPE_FAINT * np.log(10.0)
     distance = np.asarray(magnitude_i) - I_BREAK
     return at_break * 10 ** (np.where(distance < 0, SLOPE_BRIGHT, SLOPE_FAINT) * distance)
 
@@ -93,14 +91,10 @@ def prepare_field(
 ) -> FieldModel:
     """Everything about the field that does not change from image to image."""
     area_arcmin2 = (image_size * pixel_arcsec) ** 2 / ARCSEC2_PER_ARCMIN2
-    magnitude_edges = np.linspace(
-        I_BRIGHT, i_magnitude_limit, max(2, round((i_magnitude_limit - I_BRIGHT) / 0.1)) + 1
-    )
+    magnitude_edges = np.linspace(I_BRIGHT, i_magnitude_limit, max(2, round((i_magnitude_limit - I_BRIGHT) / 0.1)) + 1)
     density = _galaxy_density(red_sequence, rates, magnitude_edges, galaxy_density_per_arcmin2)
     root_power, variance, n_inside = _slice_power(image_size * pixel_arcsec)
-    stars = star_density_per_arcmin2 * 10 ** (
-        STAR_SLOPE * (min(i_magnitude_limit, STAR_I_FAINT) - STAR_I_NORMALISED)
-    )
+    stars = star_density_per_arcmin2 * 10 ** (STAR_SLOPE * (min(i_magnitude_limit, STAR_I_FAINT) - STAR_I_NORMALISED))
     n_stars = stars * area_arcmin2
     return FieldModel(
         magnitude_edges,
@@ -160,9 +154,7 @@ def _richness_per_arcmin2(rates: HaloRates) -> np.ndarray:
 def projected_correlation(separation_mpc, depth_mpc: float) -> np.ndarray:
     """Correlation of the density of a slice `depth_mpc` deep, projected: Limber's integral of xi."""
     slope = CLUSTERING_SLOPE
-    amplitude = (
-        np.sqrt(np.pi) * gamma((slope - 1.0) / 2.0) / gamma(slope / 2.0) * CLUSTERING_LENGTH_MPC**slope
-    )
+    amplitude = np.sqrt(np.pi) * gamma((slope - 1.0) / 2.0) / gamma(slope / 2.0) * CLUSTERING_LENGTH_MPC**slope
     softened = np.hypot(separation_mpc, CLUSTERING_CORE_MPC)
     return amplitude * softened ** (1.0 - slope) / depth_mpc * np.exp(-separation_mpc / CLUSTERING_CUT_MPC)
 

@@ -41,8 +41,12 @@ def write_compressed_image(path: str, image: np.ndarray, header: dict, quantize_
     """One Rice-compressed float32 image in HDU 1 with subtractive dithering, as the DES release files have it."""
     with fitsio.FITS(path, "rw", clobber=True) as fits:
         fits.write(
-            np.asarray(image, np.float32), header=_cards(header), compress="RICE",
-            qlevel=quantize_level, qmethod="SUBTRACTIVE_DITHER_1", dither_seed=1,
+            np.asarray(image, np.float32),
+            header=_cards(header),
+            compress="RICE",
+            qlevel=quantize_level,
+            qmethod="SUBTRACTIVE_DITHER_1",
+            dither_seed=1,
         )
 
 
@@ -58,6 +62,14 @@ class RiceLayout(NamedTuple):
     block_size: int
     dither_method: int  # 0 none, 1 SUBTRACTIVE_DITHER_1, 2 SUBTRACTIVE_DITHER_2
     dither_seed: int  # ZDITHER0
+
+
+def read_image_by_astropy(path: str, extension: int) -> np.ndarray:
+    """A whole image as float32 through astropy, the common way that benchmarks compare with."""
+    from astropy.io import fits
+
+    with fits.open(path) as hdus:
+        return hdus[extension].data.astype(np.float32)
 
 
 def read_header(path: str, extension: int = 0) -> dict:
@@ -78,7 +90,9 @@ def read_image_header(path: str, extension: int | None = None) -> tuple[int, tup
         if len(info.get("dims") or ()) != 2:
             raise ValueError(f"{path} holds no two-dimensional image in HDU {number}")
         if os.path.getsize(path) < info["data_end"]:
-            raise ValueError(f"{path} is truncated: {os.path.getsize(path)} bytes, its header promises {info['data_end']}")
+            raise ValueError(
+                f"{path} is truncated: {os.path.getsize(path)} bytes, its header promises {info['data_end']}"
+            )
         return number, tuple(int(n) for n in info["dims"]), header_values(fits[number].read_header())
 
 
@@ -95,7 +109,9 @@ def read_bytes(path: str, offset: int, n_bytes: int) -> np.ndarray:
     """Raw bytes of a file, uint8 (n_bytes,)."""
     block = np.fromfile(path, dtype=np.uint8, count=n_bytes, offset=offset)
     if len(block) < n_bytes:
-        raise ValueError(f"{path} is truncated: byte {offset + n_bytes} was expected, the file ends at {os.path.getsize(path)}")
+        raise ValueError(
+            f"{path} is truncated: byte {offset + n_bytes} was expected, the file ends at {os.path.getsize(path)}"
+        )
     return block
 
 
@@ -169,7 +185,7 @@ def write_table(path: str, frame, units: dict[str, str] | None = None) -> None:
 
 
 def read_hdf5_table(path: str, group: str):
-    """An HDF5 group of equally long columns (or one compound dataset) as a DataFrame, vectors split as `read_table` does."""
+    """An HDF5 group of columns, or a compound dataset, as a DataFrame; vectors split as by `read_table`."""
     import h5py
     import pandas as pd
 
@@ -179,7 +195,8 @@ def read_hdf5_table(path: str, group: str):
             if group not in stream:
                 raise ValueError(f"{path} has no group {group}; its top level holds {', '.join(stream)}")
             node = stream[group]
-            names = node.dtype.names if isinstance(node, h5py.Dataset) else [n for n in node if isinstance(node[n], h5py.Dataset)]
+            compound = isinstance(node, h5py.Dataset)
+            names = node.dtype.names if compound else [n for n in node if isinstance(node[n], h5py.Dataset)]
             columns = {name: node[name][()] for name in names}
     except OSError as error:
         raise ValueError(f"{path} is not an HDF5 file, or is truncated: {_first_line(error)}") from error
@@ -248,7 +265,7 @@ def read_psfex(path: str) -> dict:
             raise ValueError(f"{path} is not a PSFEx model: no column PSF_MASK in HDU 1 (config key `psfex_models`)")
         row = fits[1].read()[0]
         header = fits[1].read_header()
-    keywords = {key.lower(): header[key] for key in header.keys() if key}
+    keywords = {key.lower(): header[key] for key in header if key}
     keywords |= {name.lower(): row[name] for name in names if name != column}
     basis = np.asarray(row[column], np.float64)
     return {"basis": basis, "degree": int(keywords["poldeg1"]), "sampling": float(keywords["psf_samp"])}

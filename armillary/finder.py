@@ -28,6 +28,7 @@ CANDIDATE_MAX_CHI2 = 10.0
 CANDIDATE_FAINT_MAG = 0.5  # candidate centres are brighter than m* + this
 MIN_RICHNESS, N_BISECTIONS = 0.5, 13
 FULL_PROBABILITY = 0.9999
+MIN_CENTRE_LEFT = 0.3  # a galaxy of which earlier clusters left less is no centre
 NO_MEMBERS = 1e-3  # added before the logarithm of a tile feature
 DETECTION_COLUMNS = (
     "field", "ra", "dec", "x", "y", "probability", "redshift", "redshift_error", "richness", "richness_error",
@@ -95,9 +96,7 @@ def scan_candidates(field, finder, image_size: int) -> np.ndarray:
         everything = np.ones(len(members))
         _, likelihood, _, _ = solve_richness(radius, field["odds"][members, z], everything, rings, finder)
         mags = field["mag"][centres]
-        score[centres, z] = likelihood + central_preference(
-            mags, finder["mstar_i"][z], finder["central_weight"]
-        )
+        score[centres, z] = likelihood + central_preference(mags, finder["mstar_i"][z], finder["central_weight"])
     return score
 
 
@@ -120,9 +119,7 @@ def measure_cluster(field, finder, image_size: int, centre: int, z: int, free):
     )
     p = np.zeros(len(free))
     p[members] = taken[0]
-    score = likelihood[0] + central_preference(
-        field["mag"][centre], finder["mstar_i"][z], finder["central_weight"]
-    )
+    score = likelihood[0] + central_preference(field["mag"][centre], finder["mstar_i"][z], finder["central_weight"])
     return score, richness[0], p, inside[0]
 
 
@@ -173,15 +170,15 @@ def percolate(field, scores, finder, image_size: int):
 
     Scores only fall as galaxies are taken, so a candidate is measured anew only when it comes to the top."""
     best = scores.argmax(1)
-    heap = [
-        (-scores[k, best[k]], int(k), 0) for k in np.flatnonzero(scores.max(1) > finder["min_likelihood"])
-    ]
+    heap = [(-scores[k, best[k]], int(k), 0) for k in np.flatnonzero(scores.max(1) > finder["min_likelihood"])]
     heapq.heapify(heap)
     free, n_taken = np.ones(len(best)), 0
     while heap:
         _, centre, measured_at = heapq.heappop(heap)
+        if free[centre] < MIN_CENTRE_LEFT:
+            continue
         score, richness, p, inside = measure_cluster(field, finder, image_size, centre, best[centre], free)
-        if score < finder["min_likelihood"] or richness < finder["min_richness"] or free[centre] < 0.3:
+        if score < finder["min_likelihood"] or richness < finder["min_richness"]:
             continue
         if measured_at < n_taken and heap and score < -heap[0][0]:
             heapq.heappush(heap, (-score, centre, n_taken))

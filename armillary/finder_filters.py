@@ -70,9 +70,7 @@ def colour_arrays(galaxies) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     names = [f"colour_{pair}" for pair in COLOURS]
     missing = [name for name in (*names, *(f"error_{band}" for band in "griz")) if name not in galaxies]
     if missing:
-        raise ValueError(
-            f"photometry has no column {', '.join(missing)}; clusters: bands decides which are measured"
-        )
+        raise ValueError(f"photometry has no column {', '.join(missing)}; clusters: bands decides which are measured")
     colours = galaxies[names].to_numpy(float)
     variance = galaxies[[f"error_{band}" for band in "griz"]].to_numpy(float) ** 2
     known = np.isfinite(colours) & np.isfinite(variance[:, :-1]) & np.isfinite(variance[:, 1:])
@@ -106,9 +104,7 @@ def red_sequence_chi2(galaxies, finder) -> tuple[np.ndarray, np.ndarray]:
 
 def background_density(finder, mag, chi2) -> np.ndarray:
     """Background galaxies per arcmin^2, magnitude and unit chi2 at each (N, Z)."""
-    row = np.clip(
-        np.searchsorted(finder["background_mag_edges"], mag) - 1, 0, len(finder["background_mag_edges"]) - 2
-    )
+    row = np.clip(np.searchsorted(finder["background_mag_edges"], mag) - 1, 0, len(finder["background_mag_edges"]) - 2)
     column = np.searchsorted(finder["background_chi2_edges"], chi2.ravel()) - 1
     column = np.clip(column, 0, len(finder["background_chi2_edges"]) - 2).reshape(chi2.shape)
     return finder["background"][np.arange(chi2.shape[1]), row[:, None], column]
@@ -125,9 +121,7 @@ def member_odds(galaxies, finder) -> tuple[np.ndarray, np.ndarray]:
         finder["mstar_i"],
         finder["faint_limit_mag"],
     )
-    arcmin2_per_mpc2 = (
-        pixels_per_mpc(finder["redshift"], finder["pixel_arcsec"]) * finder["pixel_arcsec"] / 60
-    ) ** 2
+    arcmin2_per_mpc2 = (pixels_per_mpc(finder["redshift"], finder["pixel_arcsec"]) * finder["pixel_arcsec"] / 60) ** 2
     background = background_density(finder, mag, chi2) * arcmin2_per_mpc2
     usable = (chi2 < MAX_CHI2) & (n_colours > 0)[:, None] & ~galaxies["is_star"].to_numpy(bool)[:, None]
     return np.where(usable, light * chi2_density(chi2, n_colours[:, None]) / background, 0.0), chi2
@@ -153,13 +147,9 @@ def inside_fraction(richness, rings, finder) -> np.ndarray:
     """Share of the radial filter of each centre's richness (C,) that falls on the image, from
     `rings_inside`."""
     inside = finder["tables"][1]
-    limits = np.interp(
-        richness_radius_mpc(np.stack([richness, np.full(len(richness), MAX_RICHNESS)])),
-        PROFILE_RADII_MPC,
-        inside,
-    )
-    position = N_RINGS * limits[0] / limits[1]
+    widest = np.interp(richness_radius_mpc(MAX_RICHNESS), PROFILE_RADII_MPC, inside)
+    position = N_RINGS * np.interp(richness_radius_mpc(richness), PROFILE_RADII_MPC, inside) / widest
     whole = np.minimum(position.astype(int), N_RINGS - 1)
     row = np.arange(len(rings))
-    partial = rings[row, whole] + (position - whole) * (rings[row, whole + 1] - rings[row, whole])
-    return np.maximum(partial / position, 0.02)
+    before = rings[row, whole]
+    return np.maximum((before + (position - whole) * (rings[row, whole + 1] - before)) / position, 0.02)

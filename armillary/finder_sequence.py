@@ -65,9 +65,7 @@ def tuned_red_sequence(finder: dict, members) -> dict:
 
     Colours are offsets from the table at knots in redshift (linear between), fitted with one slope each;
     outliers (blends) are left out at 3 sigma twice. Members: rows of matched photometry."""
-    members = members[
-        members["mag_i"] < np.interp(members["cluster_z"], finder["redshift"], finder["mstar_i"]) + 2
-    ]
+    members = members[members["mag_i"] < np.interp(members["cluster_z"], finder["redshift"], finder["mstar_i"]) + 2]
     if len(members) < MIN_MATCHED_MEMBERS:
         return finder
     redshift = members["cluster_z"].to_numpy()
@@ -109,9 +107,7 @@ def likeliest_correlation(finder: dict, members) -> float:
     colours, errors, n_colours = colour_arrays(members)
     redshift = members["cluster_z"].to_numpy()
     at_own = [np.interp(redshift, finder["redshift"], column) for column in finder["colour_mean"].T]
-    offset = np.clip(
-        members["mag_i"].to_numpy() - np.interp(redshift, finder["redshift"], finder["mstar_i"]), -3, 3
-    )
+    offset = np.clip(members["mag_i"].to_numpy() - np.interp(redshift, finder["redshift"], finder["mstar_i"]), -3, 3)
     residual = colours - np.stack(at_own, 1) - offset[:, None] * finder["colour_slope"][0]
     clean = (n_colours == 3) & (
         np.abs(residual) < 3 * np.hypot(finder["colour_scatter"], np.sqrt(np.diagonal(errors, 0, 1, 2)))
@@ -121,9 +117,7 @@ def likeliest_correlation(finder: dict, members) -> float:
     scores = []
     for trial in trials:
         total = errors[clean] + intrinsic_covariance({**finder, "colour_correlation": trial})
-        chi2 = np.einsum(
-            "ni,ni->n", residual[clean], np.linalg.solve(total, residual[clean][:, :, None])[:, :, 0]
-        )
+        chi2 = np.einsum("ni,ni->n", residual[clean], np.linalg.solve(total, residual[clean][:, :, None])[:, :, 0])
         scores.append(-0.5 * (chi2 + np.linalg.slogdet(total)[1]).sum())
     return float(trials[int(np.argmax(scores))])
 
@@ -144,9 +138,7 @@ def robust_line(design, values, errors, scatter: float):
         ridge = np.full(design.shape[1], KNOT_PRIOR / scatter**2)
         normal = (design * weight[:, None]).T @ design + np.diag(ridge)
         centre = np.append(np.full(design.shape[1] - 1, np.median(values[kept])), 0.0)
-        coefficients = centre + np.linalg.solve(
-            normal, (design * weight[:, None]).T @ (values - design @ centre)
-        )
+        coefficients = centre + np.linalg.solve(normal, (design * weight[:, None]).T @ (values - design @ centre))
         scatter = intrinsic_scatter((values - design @ coefficients)[kept], errors[kept])
     return coefficients, scatter
 

@@ -26,14 +26,15 @@ from armillary.scoring import average_precision
 CLUSTER_RICHNESS = 20.0
 MATCH_REDSHIFT = 0.05  # |dz| < this (1 + z) makes a detection a cluster's
 MATCH_MPC = 1.0
+MIN_CALIBRATORS = 2  # true clusters found, below which nothing is calibrated
 BACKGROUND_MAG_EDGES = np.arange(15.0, 25.01, 0.25)
 BACKGROUND_CHI2_EDGES = np.array([0, 0.25, 0.5, 1, 1.5, 2, 3, 4, 5, 6.5, 8, 10, 12, 14, 17, MAX_CHI2])
 MIN_BACKGROUND = 1e-5  # galaxies per arcmin^2, magnitude and chi2
 KNOBS = {
-    "scatter_inflation": (1.0, 1.25, 0.8, 1.5),
-    "scale_radius_mpc": (0.214, 0.32, 0.14, 0.5),
-    "faint_limit_mag": (1.75, 1.5, 2.0),
-    "central_weight": (1.0, 0.3, 0.0),
+    "scatter_inflation": (1.0, 1.25),
+    "scale_radius_mpc": (0.214, 0.14, 0.32),
+    "faint_limit_mag": (1.75, 1.5),
+    "central_weight": (0.0, 0.5),
 }  # tried in this order, each with the best of those before; the first value is the start
 
 
@@ -118,18 +119,15 @@ def calibrate_detections(finder: dict, fields: list[dict], found: list[tuple]) -
     """The finder with probability, richness and redshift of a detection tied to the true haloes of
     `fields`."""
     finder = {name: value for name, value in finder.items() if name not in CALIBRATION}
-    matched = [
-        match_detections(d, f["truth"], finder["pixel_arcsec"])
-        for f, (d, _) in zip(fields, found, strict=True)
-    ]
+    matched = [match_detections(d, f["truth"], finder["pixel_arcsec"]) for f, (d, _) in zip(fields, found, strict=True)]
     pieces = [true_columns(d, f["truth"], m) for f, (d, _), m in zip(fields, found, matched, strict=True)]
     table = pd.concat(pieces, ignore_index=True)
     is_cluster = (table["true_richness"] >= CLUSTER_RICHNESS).to_numpy(float)
-    if is_cluster.sum() < 5 or is_cluster.all():
+    if is_cluster.sum() < MIN_CALIBRATORS:
         raise ValueError(
             f"the finder found {int(is_cluster.sum())} true clusters among {len(table)} detections in "
-            f"{len(fields)} training "
-            "fields; it needs 5 and some false ones: raise clusters: nfiles or train_finder: n_tuning_fields"
+            f"{len(fields)} training fields; it needs {MIN_CALIBRATORS}: raise "
+            "clusters: nfiles or train_finder: n_tuning_fields"
         )
     finder["probability_coefficients"] = fit_logistic(detection_features(table), is_cluster)
     return finder | richness_and_redshift(table[table["true_richness"] > 0])
@@ -152,14 +150,23 @@ def true_columns(detections, truth, matched) -> pd.DataFrame:
 
 
 def richness_and_redshift(table) -> dict:
-    """Linear fit of ln true richness, redshift bias (quadratic in z) and errors, from matched detections."""
+    """Fit of ln true richness (linear), redshift bias (quadratic in z) and errors, from matched detections.
+
+    Detections mostly on the image and within a factor e of their halo count: the rest are chance matches."""
+    ratio = np.log(table["raw_richness"] / table["true_richness"])
+    table = table[(ratio.abs() < 1) & (table["inside"] > 0.4)]
     z = table["redshift"].to_numpy() - 0.45
     raw, true = np.log(table["raw_richness"].to_numpy()), np.log(table["true_richness"].to_numpy())
     design = np.column_stack([raw, z, np.ones(len(z))])
     # Richer clusters count more: that is where the calibration is used
-    weight = np.minimum(table["true_richness"].to_numpy() / CLUSTER_RICHNESS, 1) ** 2
+    weight = np.minimum(table["raw_richness"].to_numpy() / CLUSTER_RICHNESS, 1)
     coefficients = np.linalg.lstsq(design * weight[:, None], true * weight, rcond=None)[0]
     rich = table["true_richness"].to_numpy() >= CLUSTER_RICHNESS
+    if rich.sum() < MIN_CALIBRATORS:
+        raise ValueError(
+            f"only {rich.sum()} detections of true clusters lie well inside the training fields; the finder "
+            f"needs {MIN_CALIBRATORS}: raise clusters: nfiles or train_finder: n_tuning_fields"
+        )
     scatter = robust_sigma((true - design @ coefficients)[rich])
     error = (table["redshift"] - table["true_redshift"]).to_numpy()[rich]
     good = np.abs(error - np.median(error)) < 0.03
@@ -167,10 +174,12 @@ def richness_and_redshift(table) -> dict:
     left = error - np.polyval(bias, z[rich])
     pull = left / table["redshift_error"].to_numpy()[rich]
     return {
-        "richness_coefficients": coefficients, "richness_scatter_ln": scatter, "redshift_bias": bias,
+        "richness_coefficients": coefficients,
+        "richness_scatter_ln": scatter,
+        "redshift_bias": bias,
         "redshift_error_scale": min(robust_sigma(pull), 3.0),
         "redshift_error_floor": 0.3 * robust_sigma(left),
-    }  # fmt: skip
+    }
 
 
 def robust_sigma(values) -> float:
@@ -189,9 +198,7 @@ def all_tile_features(
     ])  # fmt: skip
 
 
-def calibrated_finder(
-    finder: dict, fields: list[dict], image_size: int, tile_size: int
-) -> tuple[dict, float]:
+def calibrated_finder(finder: dict, fields: list[dict], image_size: int, tile_size: int) -> tuple[dict, float]:
     """The finder calibrated on `fields` (detections, then tiles) and its tile PR-AUC there."""
     bare = {name: value for name, value in finder.items() if name not in CALIBRATION}
     found = search_fields(bare, fields, image_size)
@@ -236,7 +243,8 @@ def train(
     )
     report(
         f"{len(members)} members give the red sequence; "
-        f"scatter {np.round(finder['colour_scatter'], 3).tolist()} mag, correlation {finder['colour_correlation']:.2f}"
+        f"scatter {np.round(finder['colour_scatter'], 3).tolist()} mag, "
+        f"correlation {finder['colour_correlation']:.2f}"
     )
     finder = tune_knobs(finder, fields[:n_tuning_fields], image_size, tile_size, report)
     finder = with_background(finder, fields, image_size)

@@ -125,9 +125,7 @@ def corner_boxes(corners_ra, corners_dec) -> np.ndarray:
     corners_ra, corners_dec = np.atleast_2d(corners_ra), np.atleast_2d(corners_dec)
     offset = (corners_ra - corners_ra[:, :1] + 180.0) % 360.0 - 180.0
     middle, half = 0.5 * (offset.max(1) + offset.min(1)), 0.5 * np.ptp(offset, axis=1)
-    return np.column_stack(
-        [(corners_ra[:, 0] + middle) % 360.0, half, corners_dec.min(1), corners_dec.max(1)]
-    )
+    return np.column_stack([(corners_ra[:, 0] + middle) % 360.0, half, corners_dec.min(1), corners_dec.max(1)])
 
 
 def in_boxes(ra, dec, boxes: np.ndarray) -> np.ndarray:

@@ -46,9 +46,7 @@ def prepare_red_sequence(table, survey: str) -> RedSequence:
         raise ValueError(
             f"survey {survey!r} has no rows in the red-sequence table; it has {known} (config key `survey`)"
         )
-    return RedSequence(
-        rows["redshift"].to_numpy(), rows[["gr", "ri", "iz"]].to_numpy(), rows["mstar_i"].to_numpy()
-    )
+    return RedSequence(rows["redshift"].to_numpy(), rows[["gr", "ri", "iz"]].to_numpy(), rows["mstar_i"].to_numpy())
 
 
 def mstar_i(red_sequence: RedSequence, redshift) -> np.ndarray:
@@ -64,9 +62,7 @@ def red_colours(red_sequence: RedSequence, redshift) -> np.ndarray:
     return np.stack([np.interp(redshift, red_sequence.redshift, c) for c in red_sequence.colours.T], axis=-1)
 
 
-def sample_colours(
-    rng: np.random.Generator, red_sequence: RedSequence, redshift, is_red, scatter=1.0
-) -> np.ndarray:
+def sample_colours(rng: np.random.Generator, red_sequence: RedSequence, redshift, is_red, scatter=1.0) -> np.ndarray:
     """Colours (n, 3) of red and blue galaxies; `scatter` multiplies the red sequence's own width.
 
     # ASSUME: a blue galaxy has a fraction 0.55 +- 0.12 of the red-sequence colours at its redshift (one
@@ -84,9 +80,7 @@ def sample_colours(
 def sample_star_colours(rng: np.random.Generator, n_stars: int) -> np.ndarray:
     """Colours g-r, r-i, i-z (n, 3) along the stellar locus with 0.04 mag of scatter."""
     place = rng.uniform(size=n_stars)
-    knots = np.stack(
-        [np.interp(place, _LOCUS_CUMULATIVE, c) for c in (_LOCUS_GR, _LOCUS_RI, _LOCUS_IZ)], axis=-1
-    )
+    knots = np.stack([np.interp(place, _LOCUS_CUMULATIVE, c) for c in (_LOCUS_GR, _LOCUS_RI, _LOCUS_IZ)], axis=-1)
     return knots + 0.04 * rng.standard_normal((n_stars, 3))
 
 

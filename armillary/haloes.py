@@ -76,9 +76,7 @@ def mass_function_per_deg2(ln_mass: np.ndarray, redshift: float) -> np.ndarray:
 
     _set_cosmology()
     mass_msun_per_h = np.exp(ln_mass) * HUBBLE_H
-    density = mass_function.massFunction(
-        mass_msun_per_h, redshift, mdef="200m", model="tinker08", q_out="dndlnM"
-    )
+    density = mass_function.massFunction(mass_msun_per_h, redshift, mdef="200m", model="tinker08", q_out="dndlnM")
     return density * HUBBLE_H**3 * _volume_mpc3_per_deg2(redshift)
 
 
@@ -117,9 +115,7 @@ def richness_function(redshift: float, sigma_intrinsic: float) -> tuple[np.ndarr
     target = np.log(mean_mass_msun(np.exp(_LN_RICHNESS), redshift))
     ln_mass_of_richness = target.copy()
     for _ in range(8):
-        joint = abundance * _richness_probability(
-            ln_mass_of_richness, sigma_intrinsic
-        )  # (n_richness, n_mass)
+        joint = abundance * _richness_probability(ln_mass_of_richness, sigma_intrinsic)  # (n_richness, n_mass)
         mean_mass = joint @ np.exp(_LN_MASS) / joint.sum(axis=1)
         ln_mass_of_richness = _raised(ln_mass_of_richness, target - np.log(mean_mass))
     density = joint.sum(axis=1)
@@ -175,19 +171,11 @@ def halo_rates(
     is_cluster = _centres(ln_edges) >= np.log(RICHNESS_CLUSTER)
     proposal = natural * np.where(is_cluster, 1.0, group_boost)[:, None]
     if cluster_rate == "boosted":
-        shape = (
-            np.exp(-richness_slope * _centres(ln_edges) * is_cluster)[:, None] * np.diff(ln_edges)[:, None]
-        )
+        shape = np.exp(-richness_slope * _centres(ln_edges) * is_cluster)[:, None] * np.diff(ln_edges)[:, None]
         shape = shape * is_cluster[:, None] * np.sqrt(natural[is_cluster].sum(axis=0))
-        proposal += (
-            shape
-            / shape.sum()
-            * _missing_per_deg2(natural[is_cluster].sum(), n_clusters_per_field, image_deg2)
-        )
+        proposal += shape / shape.sum() * _missing_per_deg2(natural[is_cluster].sum(), n_clusters_per_field, image_deg2)
     elif cluster_rate != "natural":
-        raise ValueError(
-            f"cluster_rate is {cluster_rate!r}; use boosted or natural (config key `cluster_rate`)"
-        )
+        raise ValueError(f"cluster_rate is {cluster_rate!r}; use boosted or natural (config key `cluster_rate`)")
     return HaloRates(ln_edges, redshift_edges, natural, proposal, mean, sigma)
 
 
@@ -206,9 +194,7 @@ def sample_haloes(rng: np.random.Generator, rates: HaloRates, area_deg2: float) 
     row, column = np.unravel_index(np.minimum(cell, cumulative.size - 1), rates.proposal.shape)
     ln_richness = _within(rng, rates.ln_richness_edges, row)
     redshift = _within(rng, rates.redshift_edges, column)
-    ln_mass = rates.mean_ln_mass[row, column] + rates.sigma_ln_mass[row, column] * rng.standard_normal(
-        n_haloes
-    )
+    ln_mass = rates.mean_ln_mass[row, column] + rates.sigma_ln_mass[row, column] * rng.standard_normal(n_haloes)
     # Inside a cell the mass follows richness along the mean relation.
     ln_mass += RICHNESS_SLOPE * (ln_richness - _centres(rates.ln_richness_edges)[row])
     weight = rates.natural[row, column] / rates.proposal[row, column]
@@ -249,9 +235,7 @@ def _natural_rates(ln_edges: np.ndarray, redshift_edges: np.ndarray, sigma_intri
     """Haloes per deg^2, mean and scatter of ln mass in every cell, before scaling to observed counts."""
     knots = np.linspace(redshift_edges[0], redshift_edges[-1], 8)
     tables = [richness_function(z, sigma_intrinsic) for z in knots]
-    ln_density, mean, sigma = (
-        _on_cells(np.array(t), knots, ln_edges, redshift_edges) for t in _columns(tables)
-    )
+    ln_density, mean, sigma = (_on_cells(np.array(t), knots, ln_edges, redshift_edges) for t in _columns(tables))
     return np.exp(ln_density) * np.outer(np.diff(ln_edges), np.diff(redshift_edges)), mean, sigma
 
 
@@ -260,9 +244,7 @@ def _columns(tables):
     return np.log(density), mean, sigma
 
 
-def _on_cells(
-    table: np.ndarray, knots: np.ndarray, ln_edges: np.ndarray, redshift_edges: np.ndarray
-) -> np.ndarray:
+def _on_cells(table: np.ndarray, knots: np.ndarray, ln_edges: np.ndarray, redshift_edges: np.ndarray) -> np.ndarray:
     """Interpolate a table (n_knots, n_grid) to the cell centres, (n_richness, n_redshift)."""
     at_richness = np.array([np.interp(_centres(ln_edges), _LN_RICHNESS, row) for row in table])
     return np.array([np.interp(_centres(redshift_edges), knots, column) for column in at_richness.T])

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from armillary.networks.encoder import OUTPUTS
+from armillary.networks.sources import OUTPUTS
 from armillary.tiles import bin_image, decode_pixels, encode_pixels
 from armillary.training import LN_RICHNESS_SCALE, REDSHIFT_SCALE, autocast, build_network, pick_precision
 
@@ -41,15 +41,19 @@ def read_encoder(checkpoint: str) -> Encoder:
         raise ValueError(f"{checkpoint} is not a complete checkpoint: {str(error).splitlines()[0]}") from error
     missing = CHECKPOINT_KEYS - set(saved)
     if missing:
-        raise ValueError(f"{checkpoint} is no checkpoint of clusters_train_encoder: it lacks {', '.join(sorted(missing))}")
+        raise ValueError(
+            f"{checkpoint} is no checkpoint of clusters_train_encoder: it lacks {', '.join(sorted(missing))}"
+        )
     network = build_network(
         saved["architecture"], n_bands=len(saved["bands"]), tile_pixels=saved["tile_size"] // saved["bin_factor"],
-        width=saved["width"], seed=0,
+        width=saved["width"], pixel_arcsec=saved["pixel_arcsec"] * saved["bin_factor"], seed=0,
     )  # fmt: skip
     try:
         network.load_state_dict(saved["state"])
     except RuntimeError as error:
-        raise ValueError(f"{checkpoint} does not fit architecture {saved['architecture']!r}: {str(error).splitlines()[-1].strip()}") from error
+        raise ValueError(
+            f"{checkpoint} does not fit architecture {saved['architecture']!r}: {str(error).splitlines()[-1].strip()}"
+        ) from error
     device = "cuda" if torch.cuda.is_available() else "cpu"
     network.eval().to(device, memory_format=torch.channels_last)
     return Encoder(network, device=device, **{k: saved[k] for k in Encoder._fields if k not in ("network", "device")})
@@ -62,37 +66,49 @@ def check_fits(encoder: Encoder, name: str, **wanted) -> None:
             raise ValueError(f"{name} was trained for {key} = {getattr(encoder, key)}, but {key} is {value} here")
 
 
-def predict_coded(encoder: Encoder, coded: torch.Tensor, *, class_prior: str) -> dict[str, np.ndarray]:
-    """Estimates (B, T, T) of asinh-coded int16 images (B, C, h, w).
+def raw_outputs(encoder: Encoder, coded: torch.Tensor, sky_sigma: torch.Tensor) -> np.ndarray:
+    """What the network says (B, n_outputs, T, T) of asinh-coded int16 images (B, C, h, w); see `readable`.
 
-    probability and centre_probability are calibrated; class_prior "natural" moves them from the boosted cluster
-    rate of the training fields to the rate of the sky, "training" leaves them. Errors are one standard deviation.
+    sky_sigma: counts per binned pixel, (B, C).
     """
-    if class_prior not in ("natural", "training"):
-        raise ValueError(f"class_prior is {class_prior!r}; known: natural, training")
     dtype = pick_precision("auto", encoder.device)
     with torch.inference_mode(), autocast(encoder.device, dtype):
-        raw = encoder.network(decode_pixels(coded).to(encoder.device)).float().cpu().numpy()
-    return readable(raw, encoder.calibration, encoder.prior_shift if class_prior == "natural" else {})
+        inputs = [
+            encoder.network.prepare(decode_pixels(image).to(encoder.device), sigma.to(encoder.device))
+            for image, sigma in zip(coded, sky_sigma, strict=True)
+        ]
+        return encoder.network(inputs).float().cpu().numpy()
 
 
-def predict_windows(encoder: Encoder, images: np.ndarray, sky_sigma: np.ndarray, *, class_prior: str) -> dict[str, np.ndarray]:
-    """`predict_coded` for counts (B, C, H, W) at zero point 30, NaN where invalid, and sky sigma (C,) per native pixel."""
+def predict_windows(
+    encoder: Encoder, images: np.ndarray, sky_sigma: np.ndarray, *, class_prior: str
+) -> dict[str, np.ndarray]:
+    """Estimates (B, T, T) for counts (B, C, H, W), NaN where invalid, with sky sigma (C,) per native pixel."""
     coded = [
         [encode_pixels(bin_image(band, encoder.bin_factor), sigma / encoder.bin_factor)
          for band, sigma in zip(image, sky_sigma, strict=True)]
         for image in images
     ]  # fmt: skip
-    return predict_coded(encoder, torch.from_numpy(np.array(coded)), class_prior=class_prior)
+    sigma = torch.tensor(np.nan_to_num(sky_sigma, nan=1.0) / encoder.bin_factor, dtype=torch.float32).expand(
+        len(images), -1
+    )
+    return readable(encoder, raw_outputs(encoder, torch.from_numpy(np.array(coded)), sigma), class_prior=class_prior)
 
 
-def readable(raw: np.ndarray, calibration: dict, prior_shift: dict) -> dict[str, np.ndarray]:
-    """Raw outputs (B, n_outputs, T, T) in physical units, probabilities calibrated and moved by `prior_shift`."""
+def readable(encoder: Encoder, raw: np.ndarray, *, class_prior: str) -> dict[str, np.ndarray]:
+    """Raw outputs in physical units, each (B, T, T); errors are one standard deviation.
+
+    probability and centre_probability are calibrated; class_prior "natural" moves them from the boosted cluster
+    rate of the training fields to the rate of the sky, "training" leaves them.
+    """
+    if class_prior not in ("natural", "training"):
+        raise ValueError(f"class_prior is {class_prior!r}; known: natural, training")
+    shift = encoder.prior_shift if class_prior == "natural" else dict.fromkeys(encoder.prior_shift, 0.0)
     o = dict(zip(OUTPUTS, np.moveaxis(raw, 1, 0), strict=True))
     probability = {}
     for factor in ("membership", "centre"):
-        slope, intercept = calibration[factor]
-        probability[factor] = expit(slope * o[f"{factor}_logit"] + intercept + prior_shift.get(factor, 0.0))
+        slope, intercept = encoder.calibration[factor]
+        probability[factor] = expit(slope * o[f"{factor}_logit"] + intercept + shift[factor])
     (z_mean, z_spread), (ln_mean, ln_spread) = REDSHIFT_SCALE, LN_RICHNESS_SCALE
     return {
         "probability": probability["membership"],

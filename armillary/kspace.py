@@ -1,10 +1,12 @@
 """The batched k-space engine: GalSim evaluates every profile and PSF, sources are transformed by the batch.
 
 GalSim's per-object time goes into objects, stamps and transforms that are nearly alike. Here every galaxy's
-k-image is drawn by GalSim into one array a batch (one C++ call with the source's 2 x 2 jacobian), every PSF's once
-a cell and stamp size; products, phases, aliases, inverse transforms and additions run over the whole batch.
-A stamp of N pixels has period N: light beyond its edge is folded back, so that flux is conserved exactly.
+k-image is drawn by GalSim into one array a batch (one C++ call with the source's 2 x 2 jacobian), every
+PSF's once a cell and stamp size; products, phases, aliases, inverse transforms and additions run over the
+whole batch. A stamp of N pixels has period N: light beyond its edge is folded back, so that flux is
+conserved exactly.
 """
+
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
@@ -22,7 +24,7 @@ MAX_BAND = 1.5  # widest k band in units of N (Nyquist is 0.5)
 
 
 class Sources(NamedTuple):
-    """What the engine draws, one entry a source: pixel positions (corner convention), fluxes (n_bands, N), shape."""
+    """What the engine draws, one entry a source: positions (corner convention), flux (n_bands, N), shape."""
 
     x: np.ndarray
     y: np.ndarray
@@ -41,14 +43,20 @@ class Plan(NamedTuple):
 
 
 def jacobians(sources: Sources) -> np.ndarray:
-    """The 2 x 2 matrices (N, 2, 2) that take a unit round profile to each galaxy: hlr x area-preserving shear."""
+    """Matrices (N, 2, 2) that take a unit round profile to each galaxy: hlr x area-preserving shear."""
     scale = sources.hlr_arcsec / np.sqrt(1 - sources.g1**2 - sources.g2**2)
     rows = [[1 + sources.g1, sources.g2], [sources.g2, 1 - sources.g1]]
     return np.ascontiguousarray((scale * np.array(rows)).transpose(2, 0, 1))
 
 
-def plan_stamps(sources: Sources, psfs: list[SeeingPsf | PsfexPsf], sky_sigma: list[float], pixel_arcsec: float,
-                edge_sigma: float, peak_fraction: float | None = None) -> Plan:
+def plan_stamps(
+    sources: Sources,
+    psfs: list[SeeingPsf | PsfexPsf],
+    sky_sigma: list[float],
+    pixel_arcsec: float,
+    edge_sigma: float,
+    peak_fraction: float | None = None,
+) -> Plan:
     """Size every stamp so that in every band the light at its edge is below the tolerance.
 
     The tolerance is `edge_sigma` x the sky noise of a pixel, or `peak_fraction` x the source's own peak.
@@ -67,9 +75,18 @@ def plan_stamps(sources: Sources, psfs: list[SeeingPsf | PsfexPsf], sky_sigma: l
     return Plan(size, band)
 
 
-def add_sources(images: np.ndarray, sources: Sources, plan: Plan, psfs: list[SeeingPsf | PsfexPsf], cell: np.ndarray,
-                pixel_arcsec: float, image_size: int, n_psf_cells: int, corner: tuple[int, int] = (0, 0)) -> None:
-    """Add every source to `images` (n_bands, height, width), whose first pixel is pixel `corner` = (x, y) of the field."""
+def add_sources(
+    images: np.ndarray,
+    sources: Sources,
+    plan: Plan,
+    psfs: list[SeeingPsf | PsfexPsf],
+    cell: np.ndarray,
+    pixel_arcsec: float,
+    image_size: int,
+    n_psf_cells: int,
+    corner: tuple[int, int] = (0, 0),
+) -> None:
+    """Add every source to `images` (n_bands, height, width), whose first pixel is the field's `corner`."""
     jacobian = jacobians(sources)
     transfers = _Transfers(psfs, plan, cell, pixel_arcsec, image_size, n_psf_cells)
     work = _Workspace()
@@ -77,9 +94,9 @@ def add_sources(images: np.ndarray, sources: Sources, plan: Plan, psfs: list[See
         batch = _Batch(work, rows.size, size, band, sources.hlr_arcsec[rows[0]] > 0, pixel_arcsec)
         transfer, cell_index = transfers.of_group(rows, size)
         for start in range(0, rows.size, batch.n):
-            part = rows[start:start + batch.n]
+            part = rows[start : start + batch.n]
             batch.draw_galaxies(jacobian, sources.fracdev, part)
-            batch.add(images, sources, part, transfer, cell_index[start:start + batch.n], corner)
+            batch.add(images, sources, part, transfer, cell_index[start : start + batch.n], corner)
 
 
 class _Workspace:
@@ -99,14 +116,16 @@ class _Workspace:
 class _Transfers:
     """k-images of PSF (times pixel), drawn by GalSim once a band, stamp size and cell in use."""
 
-    def __init__(self, psfs, plan: Plan, cell: np.ndarray, pixel_arcsec: float, image_size: int, n_psf_cells: int) -> None:
+    def __init__(
+        self, psfs, plan: Plan, cell: np.ndarray, pixel_arcsec: float, image_size: int, n_psf_cells: int
+    ) -> None:
         self.psfs, self.plan, self.cell, self.pixel_arcsec = psfs, plan, cell, pixel_arcsec
         self.image_size, self.n_psf_cells = image_size, n_psf_cells
         self.profiles: dict[tuple[int, int], galsim.GSObject] = {}
         self.drawn: dict[int, tuple[np.ndarray, list[np.ndarray]]] = {}
 
     def of_group(self, rows: np.ndarray, size: int) -> tuple[list[np.ndarray], np.ndarray]:
-        """One (n_cells, 2 K + 1, K + 1) array a band, K the size's widest k band, and each row's place in it."""
+        """One (n_cells, 2 K + 1, K + 1) array a band (K the size's widest k band); each row's place in it."""
         if size not in self.drawn:
             members = np.flatnonzero(self.plan.size == size)
             cells, place = np.unique(self.cell[members], return_inverse=True)
@@ -140,7 +159,9 @@ class _Transfers:
 class _Batch:
     """Work arrays for up to `n` stamps of one size and k band."""
 
-    def __init__(self, work: _Workspace, n_rows: int, size: int, band: int, galaxies: bool, pixel_arcsec: float) -> None:
+    def __init__(
+        self, work: _Workspace, n_rows: int, size: int, band: int, galaxies: bool, pixel_arcsec: float
+    ) -> None:
         self.n = max(1, min(BATCH_PIXELS // size**2, n_rows))
         self.size, self.galaxies = size, galaxies
         step = 2 * np.pi / (size * pixel_arcsec)  # rad / arcsec
@@ -150,8 +171,10 @@ class _Batch:
         shape = (self.n, 2 * band + 1, band + 1)
         self.exponential = work.array("exponential", shape, np.complex64)
         self.de_vaucouleurs = work.array("de_vaucouleurs", shape, np.complex64)
-        self.draws = (_k_drawer(EXPONENTIAL, self.exponential, band, step),
-                      _k_drawer(DE_VAUCOULEURS, self.de_vaucouleurs, band, step))
+        self.draws = (
+            _k_drawer(EXPONENTIAL, self.exponential, band, step),
+            _k_drawer(DE_VAUCOULEURS, self.de_vaucouleurs, band, step),
+        )
 
     def draw_galaxies(self, jacobian: np.ndarray, fracdev: np.ndarray, rows: np.ndarray) -> None:
         """GalSim's k-images of the galaxies `rows`, both profiles where a galaxy is a mixture."""
@@ -172,19 +195,30 @@ class _Batch:
         fraction = sources.fracdev[rows].astype(np.float32)
         for image, flux, transfer in zip(images, sources.flux, transfers, strict=True):
             amplitude = (flux[rows] / self.size**2).astype(np.float32)
-            fill_spectra(self.spectra[:n], self.exponential, self.de_vaucouleurs, fraction, transfer, cell_index,
-                         amplitude, dx, dy, self.galaxies)
-            ducc0.fft.c2r(self.spectra[:n], axes=(1, 2), lastsize=self.size, forward=False, inorm=0,
-                          out=self.stamps[:n])
+            fill_spectra(
+                self.spectra[:n],
+                self.exponential,
+                self.de_vaucouleurs,
+                fraction,
+                transfer,
+                cell_index,
+                amplitude,
+                dx,
+                dy,
+                self.galaxies,
+            )
+            ducc0.fft.c2r(
+                self.spectra[:n], axes=(1, 2), lastsize=self.size, forward=False, inorm=0, out=self.stamps[:n]
+            )
             add_stamps(image, self.stamps[:n], left - corner[0], bottom - corner[1])
 
 
-@numba.njit(cache=True, fastmath=True)
+@numba.njit(cache=True, fastmath=True, error_model="numpy")
 def fill_spectra(spectra, exponential, de_vaucouleurs, fracdev, transfer, cell, amplitude, dx, dy, galaxies):
     """spectra (n, N, N/2+1) = galaxy x PSF x amplitude x phase, with wavenumbers beyond Nyquist folded back.
 
-    Galaxy k-images are (n, 2 K + 1, K + 1): rows -K to K, columns 0 to K. `transfer` is (n_cells, 2 L + 1, L + 1)
-    with L >= K. Elements outside the k band are left as they are (zero).
+    Galaxy k-images are (n, 2 K + 1, K + 1): rows -K to K, columns 0 to K. `transfer` is (n_cells, 2 L + 1,
+    L + 1) with L >= K. Elements outside the k band are left as they are (zero).
     """
     n, size, _ = spectra.shape
     half, band, middle = size // 2, exponential.shape[2] - 1, transfer.shape[2] - 1
@@ -202,8 +236,9 @@ def fill_spectra(spectra, exponential, de_vaucouleurs, fracdev, transfer, cell, 
             cos_y, sin_y = np.float32(np.cos(angle)) * amplitude[s], np.float32(np.sin(angle)) * amplitude[s]
             psf = transfer[cell[s], middle + j]
             for i in range(band + 1):
-                values[i] = psf[i] * np.complex64(complex(cos_x[i] * cos_y - sin_x[i] * sin_y,
-                                                          cos_x[i] * sin_y + sin_x[i] * cos_y))
+                values[i] = psf[i] * np.complex64(
+                    complex(cos_x[i] * cos_y - sin_x[i] * sin_y, cos_x[i] * sin_y + sin_x[i] * cos_y)
+                )
             if galaxies and two < 1:
                 if two == 0:
                     for i in range(band + 1):
@@ -222,9 +257,9 @@ def fill_spectra(spectra, exponential, de_vaucouleurs, fracdev, transfer, cell, 
                 fold_row(spectra[s], values, j)
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, error_model="numpy")
 def fold_row(spectrum, values, j):
-    """Add row j (columns 0 to K) of a wide k-image and its mirror image to a spectrum (N, N/2+1) of period N."""
+    """Add row j (columns 0 to K) of a wide k-image and its mirror image to a spectrum (N, N/2+1)."""
     size, half_columns = spectrum.shape
     for i in range(values.size):
         column = i % size
@@ -235,7 +270,7 @@ def fold_row(spectrum, values, j):
             spectrum[-j % size, column] += np.conj(values[i])
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, error_model="numpy")
 def add_stamps(image, stamps, left, bottom):
     """Add stamps (n, N, N) to an image at their lower-left pixels, cut at the image's borders."""
     height, width = image.shape
@@ -245,14 +280,14 @@ def add_stamps(image, stamps, left, bottom):
         if first >= last:
             continue
         for j in range(max(0, -bottom[s]), min(size, height - bottom[s])):
-            row = image[bottom[s] + j, left[s] + first:left[s] + last]
+            row = image[bottom[s] + j, left[s] + first : left[s] + last]
             stamp = stamps[s, j, first:last]
             for i in range(row.size):
                 row[i] += stamp[i]
 
 
 def _k_drawer(profile: galsim.GSObject, array: np.ndarray, band: int, step: float) -> Callable:
-    """draw(places, jacobian, rows): GalSim evaluates `profile` under jacobian[rows[p]] into array[p] for p in places."""
+    """draw(places, jacobian, rows): GalSim evaluates `profile` under jacobian[rows[p]] into array[p]."""
     if hasattr(getattr(profile, "_sbp", None), "drawK"):
         return _direct_drawer(profile._sbp.drawK, array, galsim.BoundsI(0, band, -band, band)._b, step)
 
@@ -293,14 +328,15 @@ def _band_reach(sources: Sources, psf, flux: np.ndarray, level: float, peak_frac
         else:
             log_level = np.log10(peak_fraction) + peak_level(table, ratio[rows])
         radius, _ = stamp_reach(table, ratio[rows] * stretch[rows], log_level - np.log10(stretch[rows]))
-        _, k = stamp_reach(table, ratio[rows] / stretch[rows], log_level)
+        # The tail is bounded as if all of it were in phase; what is really lost is about half of it.
+        _, k = stamp_reach(table, ratio[rows] / stretch[rows], log_level + np.log10(2))
         reach[rows] = np.maximum(reach[rows], radius * fwhm)
         wavenumber[rows] = np.maximum(wavenumber[rows], k / fwhm)
     return reach, wavenumber
 
 
 def _groups(plan: Plan, sources: Sources) -> Iterator[tuple[np.ndarray, int, int]]:
-    """(rows, stamp size, k band) of sources that can share a batch, from the bottom of the image to the top."""
+    """(rows, stamp size, k band) of sources that can share a batch, ordered from bottom to top."""
     key = (plan.size.astype(np.int64) * 10_000 + plan.band) * 2 + (sources.hlr_arcsec > 0)
     order = np.lexsort((sources.y, key))
     for rows in np.split(order, np.flatnonzero(np.diff(key[order])) + 1):

@@ -69,9 +69,7 @@ def blue_per_red(offset_faint) -> np.ndarray:
     offsets = np.linspace(BRIGHTEST_OFFSET, 12.0, 581)
     fraction = red_fraction_in_haloes(offsets)
     density = schechter_density(offsets) * (1.0 - fraction) / fraction
-    number = np.concatenate(
-        [[0.0], np.cumsum(0.5 * (density[1:] + density[:-1])) * (offsets[1] - offsets[0])]
-    )
+    number = np.concatenate([[0.0], np.cumsum(0.5 * (density[1:] + density[:-1])) * (offsets[1] - offsets[0])])
     return np.interp(offset_faint, offsets, number) / schechter_number(BRIGHTEST_OFFSET, MEMBER_OFFSET)
 
 
@@ -133,9 +131,7 @@ def _centrals(rng, haloes) -> dict[str, np.ndarray]:
 def _bright_red(rng, haloes) -> dict[str, np.ndarray]:
     """Satellites above 0.2 L*: richness rounded up or down at random, less the central."""
     richness = haloes["richness"]
-    halo = np.repeat(
-        np.arange(len(richness)), np.floor(richness + rng.uniform(size=len(richness))).astype(int) - 1
-    )
+    halo = np.repeat(np.arange(len(richness)), np.floor(richness + rng.uniform(size=len(richness))).astype(int) - 1)
     offset = sample_schechter(rng, BRIGHTEST_OFFSET, MEMBER_OFFSET, len(halo))
     return _part(halo, offset, sample_radii_mpc(rng, richness_radius_mpc(richness[halo])), red=True)
 

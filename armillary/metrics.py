@@ -131,9 +131,7 @@ def merge_metrics(parts: dict[str, dict]) -> dict:
     for name, part in parts.items():
         for key, entry in part.items():
             if key in merged:
-                raise ValueError(
-                    f"metrics key '{key}' is given twice, by {origin[key]} and by {name}: rename one"
-                )
+                raise ValueError(f"metrics key '{key}' is given twice, by {origin[key]} and by {name}: rename one")
             merged[key], origin[key] = entry, name
     validate_metrics(merged, ", ".join(parts))
     return merged
@@ -143,9 +141,7 @@ def validate_metrics(metrics: dict, name: str) -> None:
     """Raise ValueError naming the key when an entry of `metrics` is not in the form this module describes."""
     for key, entry in metrics.items():
         if not isinstance(entry, dict) or tuple(sorted(entry)) != tuple(sorted(FORM)):
-            raise ValueError(
-                f"metrics key '{key}' in {name} must hold exactly {', '.join(FORM)}; got {entry!r}"
-            )
+            raise ValueError(f"metrics key '{key}' in {name} must hold exactly {', '.join(FORM)}; got {entry!r}")
         for part in ("value", "lo", "hi", "n"):
             number = entry[part]
             if number is not None and not (isinstance(number, int | float) and math.isfinite(number)):
@@ -155,6 +151,4 @@ def validate_metrics(metrics: dict, name: str) -> None:
         if None not in (entry["lo"], entry["hi"]) and entry["lo"] > entry["hi"]:
             raise ValueError(f"metrics key '{key}' in {name}: lo {entry['lo']} is above hi {entry['hi']}")
         if entry["baseline"] is not None and entry["baseline"] not in metrics:
-            raise ValueError(
-                f"metrics key '{key}' in {name}: its baseline '{entry['baseline']}' is not among the keys"
-            )
+            raise ValueError(f"metrics key '{key}' in {name}: its baseline '{entry['baseline']}' is not among the keys")

@@ -31,9 +31,7 @@ COLOUR_FLOOR_MAG = 0.005  # ASSUME: systematic error of every band
 
 def check_bands(bands) -> None:
     """ValueError unless `bands` can carry the finder: i and a neighbour of it."""
-    if MAGNITUDE_BAND not in bands or not any(
-        "".join(pair) in COLOURS for pair in zip(bands, bands[1:], strict=False)
-    ):
+    if MAGNITUDE_BAND not in bands or not any("".join(pair) in COLOURS for pair in zip(bands, bands[1:], strict=False)):
         raise ValueError(
             f"clusters: bands: {list(bands)} leave no photometry: the red-sequence finder needs band i and a "
             f"neighbouring pair of g r i z (for instance [r, i])"
@@ -78,13 +76,9 @@ def gaussian_kernel(fwhm_px: float) -> np.ndarray:
 
 def detect(clean, bad, sigmas, bands, fwhm_px, *, threshold_sigma, min_area_px, n_deblend, deblend_contrast):
     """Sources of the noise-weighted sum of r, i, z: sep's structured array, image (H, W) and its noise."""
-    used = [
-        index for index, band in enumerate(bands) if band in DETECTION_BANDS and np.isfinite(sigmas[index])
-    ]
+    used = [index for index, band in enumerate(bands) if band in DETECTION_BANDS and np.isfinite(sigmas[index])]
     if not used:
-        raise ValueError(
-            f"clusters: bands: no usable pixel in any of the detection bands r, i, z of {list(bands)}"
-        )
+        raise ValueError(f"clusters: bands: no usable pixel in any of the detection bands r, i, z of {list(bands)}")
     weights = 1 / sigmas[used] ** 2
     # ASSUME: a flat spectrum in counts; red galaxies gain little from a weight of their own
     total = np.tensordot(weights.astype(np.float32), clean[used], 1)
@@ -124,9 +118,7 @@ def point_source_share(fwhm_px: float, sigma_px: float) -> float:
 
     ASSUME: Kolmogorov wings; the red sequence tuned on training fields takes up what another PSF changes."""
     wave = np.linspace(0, 8 / sigma_px, 4000)
-    integrand = wave * np.exp(
-        -((wave * fwhm_px / KOLMOGOROV_SCALE) ** (5 / 3)) - 0.5 * (wave * sigma_px) ** 2
-    )
+    integrand = wave * np.exp(-((wave * fwhm_px / KOLMOGOROV_SCALE) ** (5 / 3)) - 0.5 * (wave * sigma_px) ** 2)
     return float(sigma_px**2 * integrand.sum() * wave[1])
 
 
@@ -204,12 +196,8 @@ def colour_columns(bands, fluxes, errors) -> dict[str, np.ndarray]:
         )
     for first, second in COLOURS:
         known = first in index and second in index
-        columns[f"colour_{first}{second}"] = (
-            mags[index[first]] - mags[index[second]] if known else np.full(n, np.nan)
-        )
-        columns[f"colour_{first}{second}_error"] = np.hypot(
-            columns[f"error_{first}"], columns[f"error_{second}"]
-        )
+        columns[f"colour_{first}{second}"] = mags[index[first]] - mags[index[second]] if known else np.full(n, np.nan)
+        columns[f"colour_{first}{second}_error"] = np.hypot(columns[f"error_{first}"], columns[f"error_{second}"])
     return columns
 
 
@@ -227,8 +215,7 @@ def measure_field(
     check_bands(bands)
     if images.ndim != 3 or len(images) != len(bands):
         raise ValueError(
-            f"clusters: bands: images of shape {images.shape} do not have the "
-            f"{len(bands)} bands {list(bands)}"
+            f"clusters: bands: images of shape {images.shape} do not have the {len(bands)} bands {list(bands)}"
         )
     fwhm_px = np.asarray(seeing_arcsec, float) / pixel_arcsec
     clean, bad, sigmas = clean_images(np.asarray(images, np.float32))

@@ -4,6 +4,7 @@ A PSF is any object with `at(x, y)`, the GalSim profile (arcsec) at a pixel posi
 `fwhm_arcsec` (at the centre) and `includes_pixel`. There are two: `SeeingPsf`, a random atmospheric
 profile, and `PsfexPsf`, a measured PSFEx model.
 """
+
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -20,7 +21,7 @@ _STREAMS = {"psf": 1, "noise": 2, "sample": 3}
 
 
 def stream(seed: int, field: int, band: str, purpose: str) -> np.random.Generator:
-    """An independent random stream of one (field, band, purpose in psf, noise, sample); band "" is all bands."""
+    """Independent random stream of a field, band and purpose (psf, noise, sample); band "" is all bands."""
     key = (field, ord(band) if band else 0, _STREAMS[purpose])
     return np.random.Generator(np.random.SFC64(np.random.SeedSequence(seed, spawn_key=key)))
 
@@ -29,8 +30,8 @@ def stream(seed: int, field: int, band: str, purpose: str) -> np.random.Generato
 class SeeingPsf:
     """A Kolmogorov or Moffat profile whose size and shape vary linearly over the image.
 
-    With u, v in [-1, 1] the position from the image's centre, FWHM(u, v) = fwhm_arcsec (1 + size_gradient . (u, v))
-    and reduced shear g_i(u, v) = ellipticity[i] + ellipticity_gradient[i] . (u, v).
+    With u, v in [-1, 1] the position from the image's centre, FWHM(u, v) = fwhm_arcsec (1 + size_gradient .
+    (u, v)) and reduced shear g_i(u, v) = ellipticity[i] + ellipticity_gradient[i] . (u, v).
     """
 
     profile: str
@@ -56,8 +57,8 @@ class SeeingPsf:
 class PsfexPsf:
     """A PSFEx model of one chip, stretched over the image; it holds the pixel response already.
 
-    `basis` (n_terms, n_y, n_x) multiplies the monomials u^i v^j (i + j <= degree, i fastest) of the scaled chip
-    position; its pixels are `sampling` chip pixels wide (Bertin 2011, ASP Conf. 442, 435).
+    `basis` (n_terms, n_y, n_x) multiplies the monomials u^i v^j (i + j <= degree, i fastest) of the scaled
+    chip position; its pixels are `sampling` chip pixels wide (Bertin 2011, ASP Conf. 442, 435).
     """
 
     basis: np.ndarray
@@ -78,8 +79,12 @@ class PsfexPsf:
         u, v = x / self.image_size - 0.5, y / self.image_size - 0.5
         terms = [u**i * v**j for j in range(self.degree + 1) for i in range(self.degree + 1 - j)]
         pixels = np.tensordot(terms, self.basis, axes=1)
-        return galsim.InterpolatedImage(galsim.Image(pixels), scale=self.sampling * DECAM_PIXEL_ARCSEC, flux=1.0,
-                                        x_interpolant=galsim.Lanczos(3))
+        return galsim.InterpolatedImage(
+            galsim.Image(pixels),
+            scale=self.sampling * DECAM_PIXEL_ARCSEC,
+            flux=1.0,
+            x_interpolant=galsim.Lanczos(3),
+        )
 
 
 def read_psf(path: str, image_size: int) -> PsfexPsf:
@@ -88,13 +93,22 @@ def read_psf(path: str, image_size: int) -> PsfexPsf:
     return PsfexPsf(model["basis"], model["degree"], model["sampling"], image_size)
 
 
-def sample_psf(survey: Survey, band: str, *, image_size: int, seed: int, field: int, psf_profile: str = "kolmogorov",
-               seeing_scatter: float = 0.07, psf_variation: float = 0.01) -> SeeingPsf:
+def sample_psf(
+    survey: Survey,
+    band: str,
+    *,
+    image_size: int,
+    seed: int,
+    field: int,
+    psf_profile: str = "kolmogorov",
+    seeing_scatter: float = 0.07,
+    psf_variation: float = 0.01,
+) -> SeeingPsf:
     """Draw the seeing of one image.
 
-    ln FWHM scatters by `seeing_scatter` about the band's median, half of the variance common to the bands of a
-    field; the mean reduced shear is uniform in 0.005-0.015 (ellipticity (a-b)/(a+b) x 2 = 0.01-0.03) at a random
-    angle; size (relative) and shape vary by about `psf_variation` from the centre to the edge.
+    ln FWHM scatters by `seeing_scatter` about the band's median, half of the variance common to the bands
+    of a field; the mean reduced shear is uniform in 0.005-0.015 (ellipticity (a-b)/(a+b) x 2 = 0.01-0.03)
+    at a random angle; size (relative) and shape vary by about `psf_variation` from the centre to the edge.
     """
     if psf_profile not in PSF_PROFILES:
         raise ValueError(f"psf_profile is {psf_profile!r}; known are {', '.join(PSF_PROFILES)}")
@@ -103,11 +117,14 @@ def sample_psf(survey: Survey, band: str, *, image_size: int, seed: int, field: 
     log_scatter = seeing_scatter * (common + own.normal()) / np.sqrt(2)
     shear, angle = own.uniform(0.005, 0.015), own.uniform(0, 2 * np.pi)
     return SeeingPsf(
-        profile=psf_profile, beta=survey.psf_beta, image_size=image_size,
+        profile=psf_profile,
+        beta=survey.psf_beta,
+        image_size=image_size,
         fwhm_arcsec=float(survey.psf_fwhm_arcsec[band] * np.exp(log_scatter)),
         ellipticity=shear * np.array([np.cos(angle), np.sin(angle)]),
         size_gradient=psf_variation * own.normal(size=2) / np.sqrt(2),
-        ellipticity_gradient=psf_variation * own.normal(size=(2, 2)) / 2)
+        ellipticity_gradient=psf_variation * own.normal(size=(2, 2)) / 2,
+    )
 
 
 def psf_cell(x: np.ndarray, y: np.ndarray, image_size: int, n_psf_cells: int) -> np.ndarray:

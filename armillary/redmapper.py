@@ -79,8 +79,7 @@ def member_probability(frame: pd.DataFrame, path: str) -> pd.Series:
         names[0].upper() for names, name in zip(PROBABILITY_FACTORS, factors, strict=True) if name is None
     )
     raise ValueError(
-        f"{path} gives no membership probability: no PMEM, and "
-        f"of P, P_FREE, THETA_I, THETA_R it lacks {absent}"
+        f"{path} gives no membership probability: no PMEM, and of P, P_FREE, THETA_I, THETA_R it lacks {absent}"
     )
 
 
@@ -131,9 +130,7 @@ def _read_csv(path: str) -> pd.DataFrame:
     except FileNotFoundError as error:
         raise FileNotFoundError(f"{path} does not exist") from error
     except (OSError, EOFError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise ValueError(
-            f"{path} is not a CSV file, or is truncated: {str(error).splitlines()[0]}"
-        ) from error
+        raise ValueError(f"{path} is not a CSV file, or is truncated: {str(error).splitlines()[0]}") from error
 
 
 def _lower_case(frame: pd.DataFrame) -> pd.DataFrame:
@@ -146,12 +143,8 @@ def _renamed(frame, columns: dict, required: tuple, path: str, kind: str) -> pd.
     for normal, names in columns.items():
         chosen[normal] = next((name for name in names if name in frame and name not in used), None)
         used.add(chosen[normal])
-    missing = [
-        f"{normal} ({' or '.join(columns[normal]).upper()})" for normal in required if chosen[normal] is None
-    ]
+    missing = [f"{normal} ({' or '.join(columns[normal]).upper()})" for normal in required if chosen[normal] is None]
     if missing:
         shown = ", ".join(list(frame.columns)[:20])
         raise ValueError(f"{path} is not {kind}: no column for {', '.join(missing)}; it has {shown}")
-    return pd.DataFrame(
-        {normal: frame[name] if name else np.nan for normal, name in chosen.items()}, index=frame.index
-    )
+    return pd.DataFrame({normal: frame[name] if name else np.nan for normal, name in chosen.items()}, index=frame.index)

@@ -2,11 +2,13 @@
 
 Engine `kspace` is armillary.kspace; engine `galsim_loop` is the reference, one `drawImage` a source and band.
 """
+
 import galsim
 import numpy as np
 import pandas as pd
 
 from armillary.kspace import Plan, Sources, add_sources, plan_stamps
+from armillary.noise import fill_noise
 from armillary.psf import PsfexPsf, SeeingPsf, psf_cell, psf_of_cell, read_psf, sample_psf, stream
 from armillary.sky import wcs_header
 from armillary.surveys import Survey, check_bands, survey_constants
@@ -15,24 +17,47 @@ ENGINES = ("kspace", "galsim_loop")
 STRICT_PEAK_FRACTION = 5e-4
 
 
-
-def render_field(catalog: pd.DataFrame, *, survey: str, bands: list[str], image_size: int, seed: int, field: int,
-                 engine: str = "kspace", edge_sigma: float = 0.02, strict: bool = False, noise: bool = True,
-                 noise_correlation_pixels: float = 0.0, psf_profile: str = "kolmogorov", seeing_scatter: float = 0.07,
-                 psf_variation: float = 0.01, psf_cell_px: int = 640, psfex_models: list[str] | None = None,
-                 name: str = "the catalogue") -> tuple[np.ndarray, list[SeeingPsf | PsfexPsf]]:
+def render_field(
+    catalog: pd.DataFrame,
+    *,
+    survey: str,
+    bands: list[str],
+    image_size: int,
+    seed: int,
+    field: int,
+    engine: str = "kspace",
+    edge_sigma: float = 0.02,
+    strict: bool = False,
+    noise: bool = True,
+    noise_correlation_pixels: float = 0.0,
+    psf_profile: str = "kolmogorov",
+    seeing_scatter: float = 0.07,
+    psf_variation: float = 0.01,
+    psf_cell_px: int = 640,
+    psfex_models: list[str] | None = None,
+    name: str = "the catalogue",
+) -> tuple[np.ndarray, list[SeeingPsf | PsfexPsf]]:
     """Draw a catalogue in every band, on noise.
 
-    Returns images (n_bands, image_size, image_size), float32 counts at zero point 30, and one PSF a band. Random
-    streams belong to (seed, field, band, purpose): bands drawn one call at a time have the noise and seeing that
-    they have together. `edge_sigma` is the light left out at a stamp's edge in units of the sky noise; `strict`
-    bounds it by each source's own peak instead
-    (STRICT_PEAK_FRACTION). The PSF is constant within cells of about `psf_cell_px` pixels. `name` is what errors call the catalogue.
+    Returns images (n_bands, image_size, image_size), float32 counts at zero point 30, and one PSF a band.
+    Random streams belong to (seed, field, band, purpose): bands drawn one call at a time have the noise and
+    seeing that they have together. `edge_sigma` is the light left out at a stamp's edge in units of the sky
+    noise; `strict` bounds it by each source's own peak instead (STRICT_PEAK_FRACTION). The PSF is constant
+    within cells of about `psf_cell_px` pixels. `name` is what errors call the catalogue.
     """
     constants = survey_constants(survey)
     _require_engine(engine)
-    psfs = field_psfs(constants, bands, image_size=image_size, seed=seed, field=field, psf_profile=psf_profile,
-                      seeing_scatter=seeing_scatter, psf_variation=psf_variation, psfex_models=psfex_models)
+    psfs = field_psfs(
+        constants,
+        bands,
+        image_size=image_size,
+        seed=seed,
+        field=field,
+        psf_profile=psf_profile,
+        seeing_scatter=seeing_scatter,
+        psf_variation=psf_variation,
+        psfex_models=psfex_models,
+    )
     sources = catalog_sources(catalog, bands, image_size, name)
     images = np.zeros((len(bands), image_size, image_size), np.float32)
     if noise:
@@ -49,13 +74,19 @@ def render_field(catalog: pd.DataFrame, *, survey: str, bands: list[str], image_
     return images, psfs
 
 
-def image_header(constants: Survey, band: str, psf: SeeingPsf | PsfexPsf, *, image_size: int, ra_deg: float,
-                 dec_deg: float) -> dict:
+def image_header(
+    constants: Survey, band: str, psf: SeeingPsf | PsfexPsf, *, image_size: int, ra_deg: float, dec_deg: float
+) -> dict:
     """FITS keywords of one band: TAN WCS, zero point, unit, seeing and noise."""
     return {
         **wcs_header(ra_deg, dec_deg, image_size, constants.pixel_arcsec),
-        "MAGZERO": constants.zero_point, "BUNIT": "count", "SURVEY": constants.name, "FILTER": band,
-        "PIXSCALE": constants.pixel_arcsec, "SEEING": psf.fwhm_arcsec, "SKYSIGMA": constants.sky_sigma[band],
+        "MAGZERO": constants.zero_point,
+        "BUNIT": "count",
+        "SURVEY": constants.name,
+        "FILTER": band,
+        "PIXSCALE": constants.pixel_arcsec,
+        "SEEING": psf.fwhm_arcsec,
+        "SKYSIGMA": constants.sky_sigma[band],
     }
 
 
@@ -64,58 +95,90 @@ def catalog_sources(catalog: pd.DataFrame, bands: list[str], image_size: int, na
     columns = ["X", "Y", "HLR", "FRACDEV", "G1", "G2", *(f"FLUX_{band.upper()}" for band in bands)]
     missing = [column for column in columns if column not in catalog.columns]
     if missing:
-        raise ValueError(f"{name} lacks column {missing[0]}; rendering bands {' '.join(bands)} needs {' '.join(columns)}")
+        raise ValueError(
+            f"{name} lacks column {missing[0]}; rendering bands {' '.join(bands)} needs {' '.join(columns)}"
+        )
     if len(catalog) == 0:
         raise ValueError(f"{name} has no sources; sample it again or drop it (config key `clusters: sample_catalog`)")
     values = catalog[columns].to_numpy(np.float64)
-    _require_rows(np.isfinite(values).all(axis=1), name, "has a value that is not finite in {}", lambda row: columns[
-        int(np.argmin(np.isfinite(values[row])))])
+    _require_rows(
+        np.isfinite(values).all(axis=1),
+        name,
+        "has a value that is not finite in {}",
+        lambda row: columns[int(np.argmin(np.isfinite(values[row])))],
+    )
     x, y, hlr, fracdev, g1, g2 = np.ascontiguousarray(values[:, :6].T)
     inside = (x >= 0) & (x < image_size) & (y >= 0) & (y < image_size)
-    _require_rows(inside, name, f"is outside the image of {image_size} px: X, Y = {{}} (config key `image_size`)",
-                  lambda row: f"{x[row]:.2f}, {y[row]:.2f}")
-    _require_rows((fracdev >= 0) & (fracdev <= 1) & (hlr >= 0), name, "needs HLR >= 0 and 0 <= FRACDEV <= 1: {}",
-                  lambda row: f"HLR {hlr[row]:g}, FRACDEV {fracdev[row]:g}")
-    _require_rows(g1**2 + g2**2 < 0.95**2, name, "has a shear of {}; |g| must be below 0.95",
-                  lambda row: f"{np.hypot(g1[row], g2[row]):.3f}")
+    _require_rows(
+        inside,
+        name,
+        f"is outside the image of {image_size} px: X, Y = {{}} (config key `image_size`)",
+        lambda row: f"{x[row]:.2f}, {y[row]:.2f}",
+    )
+    _require_rows(
+        (fracdev >= 0) & (fracdev <= 1) & (hlr >= 0),
+        name,
+        "needs HLR >= 0 and 0 <= FRACDEV <= 1: {}",
+        lambda row: f"HLR {hlr[row]:g}, FRACDEV {fracdev[row]:g}",
+    )
+    _require_rows(
+        g1**2 + g2**2 < 0.95**2,
+        name,
+        "has a shear of {}; |g| must be below 0.95",
+        lambda row: f"{np.hypot(g1[row], g2[row]):.3f}",
+    )
     return Sources(x, y, np.ascontiguousarray(values[:, 6:].T), hlr, np.where(hlr > 0, fracdev, 0.0), g1, g2)
 
 
-def field_psfs(constants: Survey, bands: list[str], *, image_size: int, seed: int, field: int, psf_profile: str,
-               seeing_scatter: float, psf_variation: float, psfex_models: list[str] | None) -> list[SeeingPsf | PsfexPsf]:
+def field_psfs(
+    constants: Survey,
+    bands: list[str],
+    *,
+    image_size: int,
+    seed: int,
+    field: int,
+    psf_profile: str,
+    seeing_scatter: float,
+    psf_variation: float,
+    psfex_models: list[str] | None,
+) -> list[SeeingPsf | PsfexPsf]:
     """One PSF a band: random seeing, or the PSFEx model files named, one a band."""
     check_bands(constants, bands)
     if not psfex_models:
-        return [sample_psf(constants, band, image_size=image_size, seed=seed, field=field, psf_profile=psf_profile,
-                           seeing_scatter=seeing_scatter, psf_variation=psf_variation) for band in bands]
+        return [
+            sample_psf(
+                constants,
+                band,
+                image_size=image_size,
+                seed=seed,
+                field=field,
+                psf_profile=psf_profile,
+                seeing_scatter=seeing_scatter,
+                psf_variation=psf_variation,
+            )
+            for band in bands
+        ]
     if len(psfex_models) != len(bands):
-        raise ValueError(f"psfex_models lists {len(psfex_models)} files for {len(bands)} bands; name one a band, in the "
-                         "order of `bands` (config key `clusters: render_images: psfex_models`)")
+        raise ValueError(
+            f"psfex_models lists {len(psfex_models)} files for {len(bands)} bands; name one a band, in the "
+            "order of `bands` (config key `clusters: render_images: psfex_models`)"
+        )
     return [read_psf(path, image_size) for path in psfex_models]
 
 
-def plan_field(sources: Sources, constants: Survey, bands: list[str], psfs: list[SeeingPsf | PsfexPsf],
-               edge_sigma: float, strict: bool) -> Plan:
+def plan_field(
+    sources: Sources,
+    constants: Survey,
+    bands: list[str],
+    psfs: list[SeeingPsf | PsfexPsf],
+    edge_sigma: float,
+    strict: bool,
+) -> Plan:
     """Stamp sizes and k bands of a field's sources for the survey's noise."""
     sky_sigma = [constants.sky_sigma[band] for band in bands]
-    return plan_stamps(sources, psfs, sky_sigma, constants.pixel_arcsec, edge_sigma,
-                       STRICT_PEAK_FRACTION if strict else None)
-
-
-def fill_noise(image: np.ndarray, sigma: float, generator: np.random.Generator, correlation_pixels: float = 0.0) -> None:
-    """Overwrite `image` with Gaussian noise of rms `sigma`; optionally smoothed by a Gaussian kernel of that width.
-
-    # ASSUME: noise correlated by resampling looks like white noise through a Gaussian kernel, at the same rms.
-    """
-    generator.standard_normal(out=image, dtype=np.float32)
-    if correlation_pixels > 0:
-        from scipy.ndimage import convolve1d
-
-        offset = np.arange(-int(4 * correlation_pixels + 1), int(4 * correlation_pixels + 1) + 1)
-        kernel = np.exp(-0.5 * (offset / correlation_pixels) ** 2)
-        for axis in (0, 1):
-            image[:] = convolve1d(image, kernel / np.sqrt((kernel**2).sum()), axis=axis, mode="wrap")
-    image *= np.float32(sigma)
+    return plan_stamps(
+        sources, psfs, sky_sigma, constants.pixel_arcsec, edge_sigma, STRICT_PEAK_FRACTION if strict else None
+    )
 
 
 def galsim_source(sources: Sources, row: int, gsparams: galsim.GSParams | None = None) -> galsim.GSObject:
@@ -130,10 +193,20 @@ def galsim_source(sources: Sources, row: int, gsparams: galsim.GSParams | None =
     return profile.shear(g1=sources.g1[row], g2=sources.g2[row])
 
 
-def add_sources_one_by_one(image: np.ndarray, sources: Sources, flux: np.ndarray, psf: SeeingPsf | PsfexPsf,
-                           cell: np.ndarray, pixel_arcsec: float, image_size: int, n_psf_cells: int,
-                           rows: np.ndarray | None = None, corner: tuple[int, int] = (0, 0),
-                           stamp_size: int | None = None, gsparams: galsim.GSParams | None = None) -> None:
+def add_sources_one_by_one(
+    image: np.ndarray,
+    sources: Sources,
+    flux: np.ndarray,
+    psf: SeeingPsf | PsfexPsf,
+    cell: np.ndarray,
+    pixel_arcsec: float,
+    image_size: int,
+    n_psf_cells: int,
+    rows: np.ndarray | None = None,
+    corner: tuple[int, int] = (0, 0),
+    stamp_size: int | None = None,
+    gsparams: galsim.GSParams | None = None,
+) -> None:
     """Add sources to one band's image with one Convolve().drawImage() each: the reference engine.
 
     `stamp_size` None leaves the stamp to GalSim. `image` begins at pixel `corner` of the field.
@@ -145,15 +218,19 @@ def add_sources_one_by_one(image: np.ndarray, sources: Sources, flux: np.ndarray
         if sources.hlr_arcsec[row] > 0:
             profile = galsim.Convolve([galsim_source(sources, row), profile], gsparams=gsparams)
         elif psf.includes_pixel:
-            # Sampled directly, the interpolant of a pixelised model does not conserve flux: go through its transform.
+            # Sampled directly, the interpolant of a pixelised model does not conserve flux.
             profile = galsim.Convolve([profile, galsim.DeltaFunction()], gsparams=gsparams)
         elif gsparams is not None:
             profile = profile.withGSParams(gsparams)
         # FITS coordinates (first pixel's centre at 1) are ours + 0.5.
         centre = galsim.PositionD(sources.x[row] + 0.5, sources.y[row] + 0.5)
         stamp = (profile * flux[row]).drawImage(
-            nx=stamp_size, ny=stamp_size, scale=pixel_arcsec, center=centre,
-            method="no_pixel" if psf.includes_pixel else "auto")
+            nx=stamp_size,
+            ny=stamp_size,
+            scale=pixel_arcsec,
+            center=centre,
+            method="no_pixel" if psf.includes_pixel else "auto",
+        )
         overlap = stamp.bounds & canvas.bounds
         if overlap.isDefined():
             canvas[overlap] += stamp[overlap]
@@ -161,7 +238,7 @@ def add_sources_one_by_one(image: np.ndarray, sources: Sources, flux: np.ndarray
 
 def _require_engine(engine: str) -> None:
     if engine not in ENGINES:
-        raise ValueError(f"engine is {engine!r}; known are {', '.join(ENGINES)} (config key `clusters: render_images: engine`)")
+        raise ValueError(f"engine is {engine!r}; known are {', '.join(ENGINES)} (config key `render_images: engine`)")
 
 
 def _require_rows(good: np.ndarray, name: str, complaint: str, value) -> None:

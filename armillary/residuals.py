@@ -32,9 +32,7 @@ def matched_clusters(detections, truth, *, threshold, richness_above, redshift_r
         unit=true["unit"],
     )
     low, high = redshift_range
-    return matches[true["inside"] & (true["redshift"] >= low) & (true["redshift"] < high)].reset_index(
-        drop=True
-    )
+    return matches[true["inside"] & (true["redshift"] >= low) & (true["redshift"] < high)].reset_index(drop=True)
 
 
 def weighted_mean(values, weights) -> float:
@@ -69,9 +67,7 @@ def residual_metrics(matches, counts, *, outlier_dz: float) -> dict:
     natural rate. `pull` is the residual over its quoted error: its scatter is 1 and `within_one_sigma` 0.683
     when the errors are right. Values are None where no error is quoted.
     """
-    redshift = ((matches["redshift"] - matches["redshift_true"]) / (1 + matches["redshift_true"])).to_numpy(
-        dtype=float
-    )
+    redshift = ((matches["redshift"] - matches["redshift_true"]) / (1 + matches["redshift_true"])).to_numpy(dtype=float)
     richness = np.log(matches["richness"].clip(lower=1e-3) / matches["richness_true"]).to_numpy(dtype=float)
     redshift_pull = redshift * (1 + matches["redshift_true"]) / matches["redshift_error"]
     richness_pull = richness * matches["richness"] / matches["richness_error"]
@@ -141,7 +137,5 @@ def summary(values, chosen, statistic, matches, counts, note: str) -> dict:
     )
     if len(values) == 0:
         return measurement(None, n=0, note=f"{note}; no matched cluster (with an error)")
-    value, samples = bootstrap_statistic(
-        lambda resampled: statistic(values, weight * resampled), unit, counts
-    )
+    value, samples = bootstrap_statistic(lambda resampled: statistic(values, weight * resampled), unit, counts)
     return estimate(value, samples, round(effective_number(weight), 1), note=note)

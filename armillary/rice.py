@@ -4,7 +4,8 @@ CFITSIO and astropy spend most of their time around the decoder, not in it (on a
 own Python is two thirds of the seconds, and CFITSIO runs one thread). Here one compiled call decodes a
 strip of rows, so that bands decode in parallel threads while the network works.
 
-Source: FITS standard 4.0, section 10.2 (quantisation, dithering) and 10.4.1 (Rice); Pence, Seaman & White 2009.
+Source: FITS standard 4.0, section 10.2 (quantisation, dithering) and 10.4.1 (Rice); Pence, Seaman & White
+2009.
 """
 
 import numba
@@ -17,7 +18,7 @@ NO_DITHER, DITHER_1, DITHER_2 = 0, 1, 2
 
 
 def dither_sequence() -> np.ndarray:
-    """The standard's N_RANDOM pseudo-random numbers in [0, 1), float32 (Park & Miller 1988; standard, app. I)."""
+    """The standard's N_RANDOM pseudo-random numbers in [0, 1), float32 (Park & Miller 1988)."""
     sequence = np.empty(N_RANDOM, dtype=np.float32)
     seed = 1
     for index in range(N_RANDOM):
@@ -148,9 +149,7 @@ def _decode_rows(heap, starts, sizes, block_size, scales, zeros, blanks, has_bla
             continue
         if not _decode_row(heap, starts[row], starts[row] + sizes[row], block_size, zeros_of, values):
             return row
-        _scale_row(
-            values, scales[row], zeros[row], blanks[row], has_blank, method, seed + row, dither, image[row]
-        )
+        _scale_row(values, scales[row], zeros[row], blanks[row], has_blank, method, seed + row, dither, image[row])
     return -1
 
 
@@ -167,11 +166,13 @@ def decode_rows(
     first_seed: int,
     image: np.ndarray,
 ) -> None:
-    """Decode the rows whose bytes lie at `starts` in `heap` into `image`, float32 (n_rows, n_columns), in place.
+    """Decode the rows whose bytes lie at `starts` in `heap` into `image`, float32 (n_rows, n_columns), in
+    place.
 
     Args:
         heap: uint8 bytes holding the rows.
-        starts, sizes: int64 (n_rows,), first byte and number of bytes of each row. A row of size 0 is left as it is.
+        starts, sizes: int64 (n_rows,), first byte and number of bytes of each row. A row of size 0 is left as
+            it is.
         block_size: pixels in a Rice block (ZVAL of BLOCKSIZE, 32).
         scales, zeros: float64 (n_rows,), ZSCALE and ZZERO of each row.
         blanks: int64 (n_rows,), the integer that stands for NaN in each row (ZBLANK); None: no such integer.
@@ -184,8 +185,18 @@ def decode_rows(
     has_blank = blanks is not None
     values = blanks if has_blank else np.zeros(len(starts), dtype=np.int64)
     broken = _decode_rows(
-        heap, starts, sizes, block_size, scales, zeros, values, has_blank, dither_method, first_seed,
-        (DITHER, LEADING_ZEROS), image,
-    )  # fmt: skip
+        heap,
+        starts,
+        sizes,
+        block_size,
+        scales,
+        zeros,
+        values,
+        has_blank,
+        dither_method,
+        first_seed,
+        (DITHER, LEADING_ZEROS),
+        image,
+    )
     if broken >= 0:
         raise ValueError(f"row {broken} of a compressed strip is damaged")

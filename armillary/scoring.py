@@ -125,9 +125,7 @@ def bootstrap_calibration_error(probability, truth, unit, counts, n_bins: int) -
     Being a sum of absolute values it is biased up by noise, and its resamples more so than its value.
     """
     bins = equal_mass_bins(probability, n_bins)
-    excess = np.array(
-        [sum_by_unit((probability - truth) * (bins == b), unit, counts.shape[1]) for b in range(n_bins)]
-    )
+    excess = np.array([sum_by_unit((probability - truth) * (bins == b), unit, counts.shape[1]) for b in range(n_bins)])
     size = sum_by_unit(np.ones(len(probability)), unit, counts.shape[1])
     value = np.abs(excess.sum(axis=1)).sum() / size.sum()
     return float(value), np.abs(counts @ excess.T).sum(axis=1) / (counts @ size)
@@ -155,9 +153,7 @@ def tile_metrics(encoder: dict, finder: dict, truth, unit, counts) -> dict:
     n, metrics = len(truth), {}
     rate, rate_samples = bootstrap_ratio(truth, np.ones(n), unit, counts)
     metrics["tile_base_rate"] = estimate(rate, rate_samples, n, note="fraction of tiles that hold a member")
-    metrics["tile_accuracy_all_negative"] = estimate(
-        1 - rate, 1 - rate_samples, n, note="calling no tile at all"
-    )
+    metrics["tile_accuracy_all_negative"] = estimate(1 - rate, 1 - rate_samples, n, note="calling no tile at all")
     trivial = {
         "pr_auc": "tile_base_rate",
         "accuracy": "tile_accuracy_all_negative",
@@ -177,11 +173,7 @@ def tile_metrics(encoder: dict, finder: dict, truth, unit, counts) -> dict:
 def tile_note(name: str) -> str:
     """How a tile-level score was taken."""
     if name.startswith("pr_auc"):
-        return "average precision over distinct thresholds" + (
-            ", over the base rate" if "over" in name else ""
-        )
+        return "average precision over distinct thresholds" + (", over the base rate" if "over" in name else "")
     if name == "ece":
         return "expected calibration error, equal-mass bins"
-    return (
-        "at the threshold of best F1 on validation fields" if name.endswith("_tuned") else "at threshold 0.5"
-    )
+    return "at the threshold of best F1 on validation fields" if name.endswith("_tuned") else "at threshold 0.5"

@@ -39,13 +39,29 @@ def wcs_of_header(header: dict, name: str):
     from astropy.wcs import WCS
 
     if "CTYPE1" not in header or not str(header["CTYPE1"]).startswith("RA--"):
-        raise ValueError(f"{name} has no celestial WCS (CTYPE1 is {header.get('CTYPE1')!r}, expected 'RA---TAN' or alike)")
+        raise ValueError(
+            f"{name} has no celestial WCS (CTYPE1 is {header.get('CTYPE1')!r}, expected 'RA---TAN' or alike)"
+        )
     kept = {key: value for key, value in header.items() if _is_wcs_keyword(key)}
     return WCS(kept)
 
 
 def _is_wcs_keyword(key: str) -> bool:
-    starts = ("CTYPE", "CUNIT", "CRVAL", "CRPIX", "CD1_", "CD2_", "PC1_", "PC2_", "CDELT", "PV1_", "PV2_", "RADESYS", "EQUINOX")
+    starts = (
+        "CTYPE",
+        "CUNIT",
+        "CRVAL",
+        "CRPIX",
+        "CD1_",
+        "CD2_",
+        "PC1_",
+        "PC2_",
+        "CDELT",
+        "PV1_",
+        "PV2_",
+        "RADESYS",
+        "EQUINOX",
+    )
     return key.startswith(starts)
 
 

@@ -23,9 +23,7 @@ def sky_detections(frames: list, maps: list[dict], names: list[str]) -> pd.DataF
     for index, (frame, name) in enumerate(zip(frames, names, strict=True)):
         missing = [column for column in DETECTION_COLUMNS if column not in frame]
         if missing:
-            raise ValueError(
-                f"{name} has no column {', '.join(missing)}; it has {', '.join(map(str, frame.columns))}"
-            )
+            raise ValueError(f"{name} has no column {', '.join(missing)}; it has {', '.join(map(str, frame.columns))}")
         numeric = frame[list(DETECTION_COLUMNS)].astype(float)
         owned = owners(numeric["ra"].to_numpy(), numeric["dec"].to_numpy(), maps) == index
         kept.append(numeric[owned].assign(tile=index))
@@ -39,9 +37,7 @@ def sky_truth(clusters, maps: list[dict], name: str, match_radius_mpc: float) ->
     near = tile != NOBODY
     margin = match_radius_arcsec(clusters["redshift"].to_numpy(), match_radius_mpc)
     for each in maps:
-        distance = separation_arcsec(
-            each["ra"], each["dec"], clusters["ra"].to_numpy(), clusters["dec"].to_numpy()
-        )
+        distance = separation_arcsec(each["ra"], each["dec"], clusters["ra"].to_numpy(), clusters["dec"].to_numpy())
         near |= distance <= each["radius_deg"] * 3600 + margin
     found = clusters.assign(tile=tile, inside=tile != NOBODY, weight=1.0)
     return found[near].reset_index(drop=True)
@@ -69,9 +65,7 @@ def sky_tiles(maps: list[dict], clusters, members, min_probability: float) -> di
             truth = truth_from_discs(clusters, each)
         else:
             truth = truth_from_members(members, each, min_probability)
-        parts.append(
-            (each["probability"][owned], truth[owned], index * N_BLOCKS**2 + blocks(ra.shape)[owned])
-        )
+        parts.append((each["probability"][owned], truth[owned], index * N_BLOCKS**2 + blocks(ra.shape)[owned]))
     probability, truth, block = (np.concatenate(column) for column in zip(*parts, strict=True))
     return {"probability": probability, "truth": truth, "unit": np.unique(block, return_inverse=True)[1]}
 
@@ -101,10 +95,7 @@ def chance_metrics(
     kept = detections[detections["probability"] >= operating["threshold"]]
     kept = kept[kept["richness"] >= operating["richness_min"]].reset_index(drop=True)
     positions = np.concatenate(
-        [
-            np.column_stack([c.ravel() for c in cell_centres(m)])[np.isfinite(m["probability"]).ravel()]
-            for m in maps
-        ]
+        [np.column_stack([c.ravel() for c in cell_centres(m)])[np.isfinite(m["probability"]).ravel()] for m in maps]
     )
     results = {}
     for _ in range(n_shuffles):
@@ -150,9 +141,9 @@ def match_table(judged, truth, maps: list[dict], threshold: float) -> pd.DataFra
     kept = judged[judged["probability"] >= threshold]
     matched = kept["halo"].to_numpy() >= 0
     halo = truth.iloc[np.where(matched, kept["halo"], 0)].reset_index(drop=True)
-    rows = kept[
-        ["ra", "dec", "probability", "redshift", "redshift_error", "richness", "richness_error"]
-    ].reset_index(drop=True)
+    rows = kept[["ra", "dec", "probability", "redshift", "redshift_error", "richness", "richness_error"]].reset_index(
+        drop=True
+    )
     rows.insert(0, "tile", names[kept["tile"].to_numpy(dtype=int)])
     rows.insert(1, "status", np.where(matched, "matched", "unmatched"))
     separation = separation_arcsec(rows["ra"], rows["dec"], halo["ra"], halo["dec"])

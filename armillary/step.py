@@ -126,7 +126,9 @@ def _arguments(function: Callable, snakemake, staged: dict[str, tuple]) -> dict:
 
 
 def _publish(staged: dict[str, tuple]) -> None:
-    unwritten = [str(f) for finals, hidden, _ in staged.values() for f, h in zip(finals, hidden, strict=True) if not h.exists()]
+    unwritten = [
+        str(f) for finals, hidden, _ in staged.values() for f, h in zip(finals, hidden, strict=True) if not h.exists()
+    ]
     if unwritten:
         raise FileNotFoundError(f"the step ended without writing {', '.join(unwritten[:3])}")
     for finals, hidden, _ in staged.values():

@@ -3,6 +3,7 @@
 DES numbers are those of Data Release 2 (Abbott et al. 2021, ApJS 255, 20); HSC and LSST numbers come
 from `surveycodex`, which is imported only when one of them is asked for.
 """
+
 from dataclasses import dataclass
 from math import pi, sqrt
 
@@ -53,8 +54,9 @@ def check_bands(survey: Survey, bands: list[str]) -> None:
         raise ValueError(f"bands is empty; {survey.name} has {', '.join(survey.bands)} (config key `bands`)")
     for band in bands:
         if band not in survey.bands:
-            raise ValueError(f"band {band!r} is not a band of {survey.name}; it has {', '.join(survey.bands)} "
-                             "(config key `bands`)")
+            raise ValueError(
+                f"band {band!r} is not a band of {survey.name}; it has {', '.join(survey.bands)} (config key `bands`)"
+            )
 
 
 def sigma_from_aperture_depth(depth_mag: float, snr: float, diameter_arcsec: float, pixel_arcsec: float) -> float:
@@ -67,8 +69,10 @@ def sigma_from_aperture_depth(depth_mag: float, snr: float, diameter_arcsec: flo
 
 
 def _des() -> Survey:
-    sky_sigma = {band: sigma_from_aperture_depth(depth, _DES_DEPTH_SNR, _DES_APERTURE_ARCSEC, _DES_PIXEL_ARCSEC)
-                 for band, depth in _DES_DEPTH_MAG.items()}
+    sky_sigma = {
+        band: sigma_from_aperture_depth(depth, _DES_DEPTH_SNR, _DES_APERTURE_ARCSEC, _DES_PIXEL_ARCSEC)
+        for band, depth in _DES_DEPTH_MAG.items()
+    }
     return Survey("des", _DES_PIXEL_ARCSEC, dict(_DES_FWHM_ARCSEC), sky_sigma)
 
 

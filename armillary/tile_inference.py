@@ -28,15 +28,26 @@ class TileResult(NamedTuple):
 
 
 def infer_tile_images(
-    encoder: Encoder, tile: TileImages, *, min_overlap: int, map_pixel_px: int, threshold: float,
-    min_valid_fraction: float, class_prior: str, n_threads: int,
-) -> TileResult:  # fmt: skip
+    encoder: Encoder,
+    tile: TileImages,
+    *,
+    min_overlap: int,
+    map_pixel_px: int,
+    threshold: float,
+    min_valid_fraction: float,
+    class_prior: str,
+    n_threads: int,
+) -> TileResult:
     """Stream a tile's windows through the encoder and merge what it says.
 
-    min_overlap [px] of neighbouring windows; map_pixel_px image pixels in a map pixel; threshold of the detection
-    probability; tiles with less than min_valid_fraction of valid pixels in the bands present say nothing (NaN).
+    min_overlap [px] of neighbouring windows; map_pixel_px image pixels in a map pixel; threshold of the
+    detection probability; tiles with less than min_valid_fraction of valid pixels in the bands present say
+    nothing (NaN).
     """
-    window_size, origins = encoder.image_size, [window_origins(n, encoder.image_size, min_overlap) for n in tile.shape]
+    window_size, origins = (
+        encoder.image_size,
+        [window_origins(n, encoder.image_size, min_overlap) for n in tile.shape],
+    )
     sizes = {"window_size": window_size, "tile_size": encoder.tile_size}
     merged, sky_sigma = MergedMaps(tile.shape, **sizes, map_pixel_px=map_pixel_px), tile.sky_sigma()
     tables, valid_fractions = [], []
@@ -46,12 +57,17 @@ def infer_tile_images(
     for number, window in enumerate(progress(windows, "windows", n_items=len(origins[0]) * len(origins[1]))):
         valid = valid_fraction(window.images, encoder.tile_size)  # (C, T, T)
         valid_fractions.append(valid.mean((1, 2)))
-        prediction = {name: value[0] for name, value in
-                      predict_windows(encoder, window.images[None], sky_sigma, class_prior=class_prior).items()}  # fmt: skip
+        prediction = {
+            name: value[0]
+            for name, value in predict_windows(encoder, window.images[None], sky_sigma, class_prior=class_prior).items()
+        }
         seen = valid[np.isfinite(sky_sigma)].mean(0) >= min_valid_fraction
         prediction["centre_probability"] = np.where(seen, prediction["centre_probability"], 0.0)
-        tables.append(detect_clusters(prediction, tile_size=encoder.tile_size, threshold=threshold).assign(
-            window=number, window_y=window.y, window_x=window.x))  # fmt: skip
+        tables.append(
+            detect_clusters(prediction, tile_size=encoder.tile_size, threshold=threshold).assign(
+                window=number, window_y=window.y, window_x=window.x
+            )
+        )
         maps = prediction | {"richness": np.exp(prediction["ln_richness"])}
         merged.add(window.y, window.x, {name: np.where(seen, maps[name], np.nan) for name in MAPS})
     clusters = joined_detections(tables, origins, window_size, radius_px=encoder.tile_size)
@@ -71,8 +87,8 @@ def valid_fraction(images: np.ndarray, tile_size: int) -> np.ndarray:
 def joined_detections(tables: list[pd.DataFrame], origins: list, window_size: int, radius_px: float) -> pd.DataFrame:
     """The windows' detections in tile pixels, each cluster once, most probable first.
 
-    Where windows overlap, the window whose centre is nearest owns a position and its detection is kept; another
-    window's detection within `radius_px` of it is the same cluster.
+    Where windows overlap, the window whose centre is nearest owns a position and its detection is kept;
+    another window's detection within `radius_px` of it is the same cluster.
     """
     found = pd.concat(tables, ignore_index=True)
     found["x"] += found.window_x
@@ -88,7 +104,9 @@ def joined_detections(tables: list[pd.DataFrame], origins: list, window_size: in
 
 
 def result_key(checkpoint: str, paths: list[str | None], settings: dict) -> str:
-    """What a tile's result depends on, as one SHA-256: checkpoint bytes, image names, sizes and times, settings."""
+    """What a tile's result depends on, as one SHA-256: checkpoint bytes, image names, sizes and times,
+    settings.
+    """
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
     with open(checkpoint, "rb") as stream:
         digest.update(hashlib.file_digest(stream, "sha256").digest())

@@ -45,13 +45,13 @@ def check_tiling(image_size: int, tile_size: int, bin_factor: int) -> int:
             f"try {image_size // tile_size * tile_size or tile_size}"
         )
     if tile_size % (bin_factor * 16):
-        raise ValueError(
-            f"clusters: tile_size {tile_size} px over bin_factor {bin_factor} must be a multiple of 16 (the encoder's stride)"
-        )
+        raise ValueError(f"clusters: tile_size {tile_size} px over bin_factor {bin_factor} must be a multiple of 16")
     return image_size // tile_size
 
 
-def tile_catalog(catalog, haloes, *, image_size: int, tile_size: int, bands: list[str], min_flux_for_loss: float, name: str):
+def tile_catalog(
+    catalog, haloes, *, image_size: int, tile_size: int, bands: list[str], min_flux_for_loss: float, name: str
+):
     """Truth of one field by tile, a dict of numpy arrays of leading shape (T, T).
 
     As in the source system: n_sources (0 or 1), locs (row, column fractions of the brightest source), fluxes,
@@ -67,8 +67,10 @@ def tile_catalog(catalog, haloes, *, image_size: int, tile_size: int, bands: lis
     if outside.any():
         row = int(np.flatnonzero(outside)[0])
         x, y = catalog.X.iloc[row], catalog.Y.iloc[row]
-        raise ValueError(f"{name}: source {row} at X={x:g}, Y={y:g} is outside the image of {image_size} px (clusters: image_size)")
-    bright = catalog[catalog.FLUX_I >= min_flux_for_loss]
+        raise ValueError(
+            f"{name}: source {row} at X={x:g}, Y={y:g} is outside the image of {image_size} px (clusters: image_size)"
+        )
+    bright = catalog[min_flux_for_loss <= catalog.FLUX_I]
     tiles = _empty_tiles(n, len(bands))
     _fill_brightest(tiles, bright, tile_size, bands)
     _fill_members(tiles, bright[bright.MEM > 0], haloes, tile_size)
@@ -118,7 +120,7 @@ def _fill_centres(tiles, clusters, image_size: int, tile_size: int) -> None:
 
 
 def write_file_data(path: str, fields: list[dict], **meta) -> None:
-    """Fields (each: images int16 (C, h, w), tile_catalog, sky_sigma (C,), wcs, truth) as one `.pt` file with its settings."""
+    """One `.pt` file of fields, each: images int16 (C, h, w), tile_catalog, sky_sigma (C,), wcs, truth, field."""
     stacked = {
         "images": torch.from_numpy(np.stack([field["images"] for field in fields])),
         "sky_sigma": torch.from_numpy(np.stack([field["sky_sigma"] for field in fields])),
@@ -151,4 +153,6 @@ def check_same_settings(files: list[dict], names: list[str], wanted: dict) -> No
     for data, name in zip(files, names, strict=True):
         for key, value in wanted.items():
             if data[key] != value:
-                raise ValueError(f"{name} was made for {key} = {data[key]}, but clusters: {key} is {value}; tile it again")
+                raise ValueError(
+                    f"{name} was made for {key} = {data[key]}, but clusters: {key} is {value}; tile it again"
+                )

@@ -17,12 +17,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from armillary.networks.bliss import BlissEncoder
-from armillary.networks.encoder import OUTPUTS, PatchEncoder
+from armillary.networks.sources import OUTPUTS, SourceEncoder
 from armillary.scoring import average_precision
 from armillary.step import announce
 from armillary.tiles import decode_pixels
 
-ARCHITECTURES = {"patch": PatchEncoder, "bliss": BlissEncoder}
+ARCHITECTURES = {"sources": SourceEncoder, "bliss": BlissEncoder}
 HISTORY = ["epoch", "step", "seconds", "learning_rate", "train_loss", "validation_loss", "validation_pr_auc"]
 REDSHIFT_SCALE = (0.45, 0.15)  # mean and spread that the redshift output is measured in
 LN_RICHNESS_SCALE = (3.5, 0.4)
@@ -30,58 +30,72 @@ LOSS_WEIGHTS = {"membership": 1.0, "centre": 4.0, "offset": 0.2, "redshift": 0.1
 LABELS = ("membership", "centre", "centre_offset", "cluster_redshift", "ln_richness", "weight")
 
 
-def build_network(architecture: str, *, n_bands: int, tile_pixels: int, width: int, seed: int) -> nn.Module:
-    """A freshly initialised network; the generator of torch is forked, not touched."""
+def build_network(
+    architecture: str, *, n_bands: int, tile_pixels: int, width: int, pixel_arcsec: float, seed: int
+) -> nn.Module:  # fmt: skip
+    """A freshly initialised network; the generator of torch is forked, not touched.
+
+    `tile_pixels` and `pixel_arcsec` are in binned pixels. All networks share four methods: prepare(coded, sky_sigma)
+    of one field, turned(...) and without_bands(...) of what that gives, and forward of a list of them.
+    """
     if architecture not in ARCHITECTURES:
-        raise ValueError(f"clusters: train_encoder: architecture is {architecture!r}; known: {', '.join(ARCHITECTURES)}")
+        raise ValueError(
+            f"clusters: train_encoder: architecture is {architecture!r}; known: {', '.join(ARCHITECTURES)}"
+        )
     with torch.random.fork_rng():
         torch.random.default_generator.manual_seed(seed)
-        return ARCHITECTURES[architecture](n_bands=n_bands, tile_pixels=tile_pixels, width=width)
+        return ARCHITECTURES[architecture](n_bands, tile_pixels, width, pixel_arcsec)
 
 
 class Fields:
-    """Fields of several `.pt` files as one indexable set; images stay on disk."""
+    """Fields of several `.pt` files as one set; each is prepared by the network once, when it is first used."""
 
-    def __init__(self, files: list[dict]):
-        self.files = files
+    def __init__(self, files: list[dict], network: nn.Module):
+        self.files, self.network = files, network
         self.places = [(f, k) for f, data in enumerate(files) for k in range(len(data["field"]))]
+        self.prepared = {}
 
     def __len__(self) -> int:
         return len(self.places)
 
-    def batch(self, indices) -> dict[str, Tensor]:
-        """images (B, C, h, w) coded int16 and the labels (B, T, T, n) of these fields."""
+    def inputs(self, index: int):
+        """What the network takes of one field. Sources are kept; an image is read again each time."""
+        if index in self.prepared:
+            return self.prepared[index]
+        f, k = self.places[index]
+        coded = decode_pixels(self.files[f]["images"][k])
+        prepared = self.network.prepare(coded, self.files[f]["sky_sigma"][k])
+        if not isinstance(prepared, Tensor):
+            self.prepared[index] = prepared
+        return prepared
+
+    def batch(self, indices) -> tuple[list, dict[str, Tensor]]:
+        """Inputs of these fields and their labels (B, T, T, n)."""
         places = [self.places[i] for i in indices]
-        batch = {"images": torch.stack([self.files[f]["images"][k] for f, k in places])}
-        for name in LABELS:
-            batch[name] = torch.stack([self.files[f]["tile_catalog"][name][k][:, :, 0] for f, k in places]).float()
-        return batch
+        labels = {
+            name: torch.stack([self.files[f]["tile_catalog"][name][k][:, :, 0] for f, k in places]).float()
+            for name in LABELS
+        }
+        return [self.inputs(i) for i in indices], labels
 
     def labels(self, name: str) -> Tensor:
         return torch.cat([data["tile_catalog"][name][:, :, :, 0] for data in self.files])
 
 
-def turn(batch: dict[str, Tensor], n_quarter_turns: int, flipped: bool) -> dict[str, Tensor]:
-    """The batch seen after quarter turns (row towards column axis) and then a flip of x; offsets turn along."""
-    turned = {}
-    for name, value in batch.items():
-        axes = (2, 3) if name == "images" else (1, 2)
-        value = torch.rot90(value, n_quarter_turns, axes)
-        turned[name] = value.flip(axes[1]) if flipped else value
+def turn_labels(labels: dict[str, Tensor], n_quarter_turns: int, flipped: bool) -> dict[str, Tensor]:
+    """Labels (B, T, T, n) after quarter turns (`torch.rot90` of rows and columns) and then a flip of x."""
+    turned = {name: torch.rot90(value, n_quarter_turns, (1, 2)) for name, value in labels.items()}
     x, y = turned["centre_offset"].unbind(-1)
     for _ in range(n_quarter_turns % 4):
-        x, y = y, 1 - x  # rot90 carries the pixel (row, column) to (N - 1 - column, row)
+        x, y = y, 1 - x  # rot90 carries (row, column) to (N - 1 - column, row)
     turned["centre_offset"] = torch.stack([1 - x if flipped else x, y], -1)
-    return turned
+    return {name: value.flip(2) for name, value in turned.items()} if flipped else turned
 
 
-def damage(coded: Tensor, band_drop: float, rng: np.random.Generator) -> Tensor:
-    """Decoded pixels (B, C, h, w), a whole band NaN with probability `band_drop`, never all bands of a field."""
-    images = decode_pixels(coded)
-    drop = torch.from_numpy(rng.random(images.shape[:2]) < band_drop)
-    drop[:, int(rng.integers(images.shape[1]))] = False
-    images[drop] = torch.nan
-    return images
+def dropped_bands(n_bands: int, band_drop: float, rng: np.random.Generator) -> list[int]:
+    """Each band with probability `band_drop`, never all of them."""
+    kept = int(rng.integers(n_bands))
+    return [band for band in range(n_bands) if rng.random() < band_drop and band != kept]
 
 
 def tile_loss(outputs: Tensor, batch: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -97,7 +111,9 @@ def tile_loss(outputs: Tensor, batch: dict[str, Tensor]) -> dict[str, Tensor]:
     weight = member * (0.3 + near)
     n_weighted, n_centres = weight.sum().clamp(min=1), centre.sum().clamp(min=1)
     redshift = laplace_nll(o["redshift"], o["redshift_ln_error"], standard(batch["cluster_redshift"], REDSHIFT_SCALE))
-    richness = laplace_nll(o["ln_richness"], o["ln_richness_ln_error"], standard(batch["ln_richness"], LN_RICHNESS_SCALE))
+    richness = laplace_nll(
+        o["ln_richness"], o["ln_richness_ln_error"], standard(batch["ln_richness"], LN_RICHNESS_SCALE)
+    )
     return {
         "membership": F.binary_cross_entropy_with_logits(o["membership_logit"], member),
         "centre": F.binary_cross_entropy_with_logits(o["centre_logit"], centre),
@@ -135,16 +151,22 @@ def autocast(device: str, dtype: torch.dtype):
     return nullcontext() if dtype == torch.float32 else torch.autocast(device, dtype)
 
 
-def evaluate(network: nn.Module, fields: Fields, batch_size: int, device: str, dtype: torch.dtype) -> tuple[float, Tensor]:
+def to_device(prepared, device: str):
+    return prepared.to(device) if isinstance(prepared, Tensor) else (prepared[0].to(device), *prepared[1:])
+
+
+def evaluate(
+    network: nn.Module, fields: Fields, batch_size: int, device: str, dtype: torch.dtype
+) -> tuple[float, Tensor]:
     """Mean loss over all fields and the raw outputs (N, n_outputs, T, T)."""
     network.eval()
     outputs, losses = [], []
     with torch.inference_mode(), autocast(device, dtype):
         for start in range(0, len(fields), batch_size):
-            batch = fields.batch(range(start, min(start + batch_size, len(fields))))
-            out = network(decode_pixels(batch["images"]).to(device)).cpu()
+            inputs, labels = fields.batch(range(start, min(start + batch_size, len(fields))))
+            out = network([to_device(one, device) for one in inputs]).cpu()
             outputs.append(out)
-            losses.append(float(total_loss(tile_loss(out, batch))) * len(out))
+            losses.append(float(total_loss(tile_loss(out, labels))) * len(out))
     return sum(losses) / len(fields), torch.cat(outputs)
 
 
@@ -164,7 +186,8 @@ def fit(
     n_steps = math.ceil(len(train) / batch_size) * n_epochs
     n_warmup = max(min(n_steps // 20, 200), 1)
     schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimiser, lambda s: min((s + 1) / n_warmup, 0.5 * (1 + math.cos(math.pi * min(s / n_steps, 1)))) + 1e-3
+        optimiser,
+        lambda s: min((s + 1) / n_warmup, 0.5 * (1 + math.cos(math.pi * min(s / n_steps, 1)))) + 1e-3,
     )
     state = {"epoch": 0, "history": [], "best_loss": math.inf, "best": None, "fingerprint": fingerprint}
     last = Path(folder) / "last.ckpt"
@@ -176,16 +199,36 @@ def fit(
         if _stalled(state["history"], patience):
             announce(f"early stop: no better validation loss in {patience} epochs")
             break
-        train_loss = _train_epoch(network, train, optimiser, schedule, epoch, batch_size, band_drop, seed, device, dtype)
+        train_loss = _train_epoch(
+            network, train, optimiser, schedule, epoch, batch_size, band_drop, seed, device, dtype
+        )
         validation_loss, outputs = evaluate(network, validation, batch_size, device, dtype)
         score = average_precision(outputs[:, 0].numpy().ravel(), validation.labels("membership").numpy().ravel())
-        row = dict(zip(HISTORY, (epoch + 1, (epoch + 1) * n_steps // n_epochs, round(time.monotonic() - started, 1),
-                                 schedule.get_last_lr()[0], train_loss, validation_loss, score), strict=True))  # fmt: skip
+        row = {
+            "epoch": epoch + 1,
+            "step": (epoch + 1) * n_steps // n_epochs,
+            "seconds": round(time.monotonic() - started, 1),
+            "learning_rate": schedule.get_last_lr()[0],
+            "train_loss": train_loss,
+            "validation_loss": validation_loss,
+            "validation_pr_auc": score,
+        }
         state["history"].append(row)
         if validation_loss < state["best_loss"]:
-            state |= {"best_loss": validation_loss, "best": {k: v.clone() for k, v in network.state_dict().items()}}
+            state |= {
+                "best_loss": validation_loss,
+                "best": {k: v.clone() for k, v in network.state_dict().items()},
+            }
         state["epoch"] = epoch + 1
-        _save(last, {**state, "network": network.state_dict(), "optimiser": optimiser.state_dict(), "schedule": schedule.state_dict()})
+        _save(
+            last,
+            {
+                **state,
+                "network": network.state_dict(),
+                "optimiser": optimiser.state_dict(),
+                "schedule": schedule.state_dict(),
+            },
+        )
         _log_epoch(writer, row, n_epochs)
     network.load_state_dict(state["best"])
     return state["history"]
@@ -197,12 +240,14 @@ def _train_epoch(network, train, optimiser, schedule, epoch, batch_size, band_dr
     order = rng.permutation(len(train))
     losses = []
     for start in range(0, len(order), batch_size):
-        batch = turn(train.batch(order[start : start + batch_size]), int(rng.integers(4)), bool(rng.integers(2)))
-        images = damage(batch.pop("images"), band_drop, rng).to(device)
-        batch = {name: value.to(device) for name, value in batch.items()}
+        inputs, labels = train.batch(order[start : start + batch_size])
+        n_turns, flipped = int(rng.integers(4)), bool(rng.integers(2))
+        inputs = [network.turned(one, n_turns, flipped) for one in inputs]
+        inputs = [network.without_bands(one, dropped_bands(network.n_bands, band_drop, rng)) for one in inputs]
+        labels = {name: value.to(device) for name, value in turn_labels(labels, n_turns, flipped).items()}
         with autocast(device, dtype):
-            outputs = network(images)
-        loss = total_loss(tile_loss(outputs, batch))
+            outputs = network([to_device(one, device) for one in inputs])
+        loss = total_loss(tile_loss(outputs, labels))
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(network.parameters(), 1.0)
@@ -248,8 +293,9 @@ def _tensorboard(folder: str | None, purge_step: int):
 def _log_epoch(writer, row: dict, n_epochs: int) -> None:
     left = row["seconds"] / row["epoch"] * (n_epochs - row["epoch"])
     announce(
-        f"epoch {row['epoch']}/{n_epochs}: train loss {row['train_loss']:.4f}, validation loss {row['validation_loss']:.4f}, "
-        f"validation PR-AUC {row['validation_pr_auc']:.3f}, {row['seconds']:.0f} s, at most {left:.0f} s left"
+        f"epoch {row['epoch']}/{n_epochs}: loss {row['train_loss']:.4f}, validation loss "
+        f"{row['validation_loss']:.4f}, PR-AUC {row['validation_pr_auc']:.3f}, "
+        f"{row['seconds']:.0f} s, at most {left:.0f} s left"
     )
     if writer is not None:
         for name in HISTORY[3:]:

@@ -1,8 +1,8 @@
 """Windows of a whole tile: where they lie, how they stream from strips of rows, how their maps are merged.
 
 A DES coadd tile (10 000 px) is cut into overlapping windows of the size that the encoder was trained on
-(2560 px: origins 0, 2480, 4960, 7440). Windows come row by row of the window grid, from a buffer that holds one
-strip of rows while the next strip is being decoded, so memory is two strips and not the tile.
+(2560 px: origins 0, 2480, 4960, 7440). Windows come row by row of the window grid, from a buffer that holds
+one strip of rows while the next strip is being decoded, so memory is two strips and not the tile.
 """
 
 import math
@@ -24,7 +24,8 @@ class Window(NamedTuple):
 
 
 def window_origins(image_size: int, window_size: int, min_overlap: int) -> np.ndarray:
-    """First pixels of the fewest windows that cover an axis and overlap by at least `min_overlap`, int64 (n,).
+    """First pixels of the fewest windows that cover an axis and overlap by at least `min_overlap`, int64
+    (n,).
 
     n = ceil((image_size - window_size) / (window_size - min_overlap)) + 1, spread evenly and rounded.
     image_size, window_size and min_overlap in pixels.
@@ -79,7 +80,7 @@ def stream_windows(
 def _start_strip(
     pool: ThreadPoolExecutor, bands: Sequence, strip: np.ndarray, first_row: int, n_present: int
 ) -> list[Future]:
-    """Start filling a strip (C, window_size, n_columns) from its row `n_present` on; returns the running tasks."""
+    """Start filling a strip (C, window_size, n_columns) from its row `n_present` on; the running tasks."""
     n_rows = strip.shape[1]
     starts = range(n_present, n_rows, ROWS_PER_TASK)
     return [
@@ -97,7 +98,7 @@ def _finish(tasks: list[Future]) -> None:
 
 
 def edge_weight(window_size: int, n_taper: int, positions: np.ndarray) -> np.ndarray:
-    """Weight of positions along a window's axis [px]: 1 inside, falling linearly to 0 at the edge over n_taper px."""
+    """Weight of positions along a window's axis [px]: 1 inside, falling to 0 at the edge over n_taper px."""
     distance = np.minimum(positions, window_size - positions)
     return np.clip(distance / n_taper, 1e-6, 1.0)
 
@@ -105,8 +106,8 @@ def edge_weight(window_size: int, n_taper: int, positions: np.ndarray) -> np.nda
 def resample_tiles(tiles: np.ndarray, tile_size: int, y: np.ndarray, x: np.ndarray) -> np.ndarray:
     """Tile-grid map (T, T) at window pixel coordinates y (n,), x (m,): bilinear between tile centres, (n, m).
 
-    Positions beyond the outer tile centres take the outer tile's value. NaN tiles are left out of the average;
-    NaN only where every neighbour is NaN.
+    Positions beyond the outer tile centres take the outer tile's value. NaN tiles are left out of the
+    average; NaN only where every neighbour is NaN.
     """
     valid = np.isfinite(tiles)
     row = _interpolation(tiles.shape[0], tile_size, y)
@@ -117,7 +118,7 @@ def resample_tiles(tiles: np.ndarray, tile_size: int, y: np.ndarray, x: np.ndarr
 
 
 def _interpolation(n_tiles: int, tile_size: int, positions: np.ndarray) -> np.ndarray:
-    """Matrix (n_positions, n_tiles) of linear interpolation between tile centres, constant beyond the outer ones."""
+    """Matrix (n_positions, n_tiles) of linear interpolation between tile centres, constant beyond them."""
     place = np.clip(np.asarray(positions) / tile_size - 0.5, 0, n_tiles - 1)
     return np.maximum(0.0, 1.0 - np.abs(place[:, None] - np.arange(n_tiles)))
 
@@ -125,14 +126,12 @@ def _interpolation(n_tiles: int, tile_size: int, positions: np.ndarray) -> np.nd
 class MergedMaps:
     """Maps of a whole tile, blended from the tile-grid maps of its windows as they come.
 
-    A map pixel is `map_pixel_px` image pixels wide. Each window is sampled at the centres of the map pixels that
-    it holds, so the tile grids of neighbouring windows need not line up; in an overlap the weights fall towards the
-    edge of each window, where half of the context is missing.
+    A map pixel is `map_pixel_px` image pixels wide. Each window is sampled at the centres of the map pixels
+    that it holds, so the tile grids of neighbouring windows need not line up; in an overlap the weights fall
+    towards the edge of each window, where half of the context is missing.
     """
 
-    def __init__(
-        self, image_shape: tuple[int, int], *, window_size: int, tile_size: int, map_pixel_px: int
-    ) -> None:
+    def __init__(self, image_shape: tuple[int, int], *, window_size: int, tile_size: int, map_pixel_px: int) -> None:
         self.window_size, self.tile_size, self.map_pixel_px = window_size, tile_size, map_pixel_px
         self.image_shape = image_shape
         self.shape = tuple(math.ceil(n / map_pixel_px) for n in image_shape)
@@ -169,23 +168,29 @@ class MergedMaps:
 
 
 def owner(positions: np.ndarray, origins: np.ndarray, window_size: int) -> np.ndarray:
-    """Index of the window that owns each position of an axis: the one whose centre is nearest (ties: the first).
+    """Index of the window that owns each position of an axis: the one whose centre is nearest (ties: the
+    first).
 
-    The window grid is a product of its axes, so the window with the nearest centre on the sky is the pair of the
-    owners along y and x: every position has exactly one. positions (n,) in tile pixels; int64 (n,).
+    The window grid is a product of its axes, so the window with the nearest centre on the sky is the pair of
+    the owners along y and x: every position has exactly one. positions (n,) in tile pixels; int64 (n,).
     """
     centres = np.asarray(origins) + window_size / 2
     return np.argmin(np.abs(np.asarray(positions, float)[..., None] - centres), axis=-1)
 
 
 def unique_detections(
-    x: np.ndarray, y: np.ndarray, probability: np.ndarray, owned: np.ndarray, window: np.ndarray, radius_px: float
+    x: np.ndarray,
+    y: np.ndarray,
+    probability: np.ndarray,
+    owned: np.ndarray,
+    window: np.ndarray,
+    radius_px: float,
 ) -> np.ndarray:
     """Which detections to keep where windows overlap, bool (n,).
 
     Owned detections come first (then by falling probability); a detection within `radius_px` of a kept one of
-    another window is its double and goes. A cluster that each window places on the other's side is thus kept once.
-    All arguments (n,); x, y in tile pixels, `owned` bool, `window` the index of the window it was found in.
+    another window is its double and goes. A cluster that each window places on the other's side is thus kept
+    once. All arguments (n,); x, y in tile pixels, `owned` bool, `window` the index of its window.
     """
     kept = np.zeros(len(x), dtype=bool)
     for index in np.lexsort((-probability, ~owned)):

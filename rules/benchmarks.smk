@@ -1,2 +1,114 @@
+"""Speed and memory figures: each step against what a user would run instead, both sides in one run.
+
+Makes  <results>/benchmarks/*.json in the form of metrics.json.
+Steps  compare_renderers, compare_render_processes, compare_windows, compare_imports; independent of each other.
+
+Run them on a quiet machine with `--cores 1`, so that no two timings share it.
+"""
+
+
+def benchmarks_light_steps():
+    """Scripts of the scoring and figure steps, whose start-up must stay short."""
+    folder = Path(workflow.basedir, "scripts/clusters")
+    steps = [path for verb in ("score", "plot", "summarise") for path in sorted(folder.glob(f"{verb}_*.py"))]
+    return [str(path.relative_to(workflow.basedir)) for path in steps]
+
+
 def benchmarks_products():
-    return []
+    """What the target `benchmarks` asks for."""
+    names = ["renderers", "render_processes", "windows", "imports"]
+    return [f"<results>/benchmarks/{name}.json" for name in names]
+
+
+rule benchmarks_compare_renderers:
+    """Time the k-space engine against one drawImage a source on {params.n_sources} sources in {params.image_size} px
+    of band {params.band}, alternated {params.n_pairs} times, and measure the largest residuals of both modes."""
+    input:
+        code=code_of("scripts/benchmarks/compare_renderers.py"),
+    output:
+        benchmark="<results>/benchmarks/renderers.json",
+    log:
+        "<results>/benchmarks/logs/compare_renderers.log",
+    benchmark:
+        "<results>/benchmarks/benchmarks/compare_renderers.tsv"
+    conda:
+        "../envs/images.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=20,
+    params:
+        **config["benchmarks"]["compare_renderers"],
+    script:
+        "../scripts/benchmarks/compare_renderers.py"
+
+
+rule benchmarks_compare_render_processes:
+    """Time whole processes, {params.n_pairs} times in turn: five bands with noise and file, against the `galsim`
+    command for one band ({params.n_sources} sources in {params.image_size} px)."""
+    input:
+        code=code_of("scripts/benchmarks/compare_render_processes.py"),
+    output:
+        benchmark="<results>/benchmarks/render_processes.json",
+    log:
+        "<results>/benchmarks/logs/compare_render_processes.log",
+    benchmark:
+        "<results>/benchmarks/benchmarks/compare_render_processes.tsv"
+    conda:
+        "../envs/images.yaml"
+    threads: 1
+    resources:
+        mem_mb=3000,
+        runtime=20,
+    params:
+        **config["benchmarks"]["compare_render_processes"],
+    script:
+        "../scripts/benchmarks/compare_render_processes.py"
+
+
+rule benchmarks_compare_windows:
+    """Time the way from a compressed {params.image_size} px tile to {params.window_size} px windows against
+    read + cat + unfold + reshape, {params.n_repeats} pairs of fresh processes."""
+    input:
+        code=code_of("scripts/benchmarks/compare_windows.py") + code_of("armillary/window_timing.py"),
+    output:
+        metrics="<results>/benchmarks/windows.json",
+    log:
+        "<results>/benchmarks/logs/compare_windows.log",
+    benchmark:
+        "<results>/benchmarks/benchmarks/compare_windows.tsv"
+    conda:
+        "../envs/torch.yaml"
+    threads: 2
+    resources:
+        mem_mb=7000,
+        runtime=30,
+    params:
+        **config["benchmarks"]["compare_windows"],
+    script:
+        "../scripts/benchmarks/compare_windows.py"
+
+
+rule benchmarks_compare_imports:
+    """
+    Time the imports of every scoring and figure step, {params.n_repeats} fresh processes each.
+    """
+    input:
+        steps=benchmarks_light_steps(),
+        code=code_of("scripts/benchmarks/compare_imports.py"),
+    output:
+        metrics="<results>/benchmarks/imports.json",
+    log:
+        "<results>/benchmarks/logs/compare_imports.log",
+    benchmark:
+        "<results>/benchmarks/benchmarks/compare_imports.tsv"
+    conda:
+        "../envs/figures.yaml"
+    threads: workflow.cores
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        **config["benchmarks"]["compare_imports"],
+    script:
+        "../scripts/benchmarks/compare_imports.py"

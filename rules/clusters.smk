@@ -67,16 +67,18 @@ def clusters_real_catalogs(wildcards):
 
 
 def clusters_metric_parts(wildcards):
-    """The scores that metrics.json is made of: simulated fields always, DES tiles where some are named."""
-    tiles = ["<results>/clusters/scores/tiles.json"] if CLUSTERS["tiles"] else []
-    return ["<results>/clusters/scores/fields.json", *tiles]
+    """The scores that metrics.json is made of: simulated fields, DES tiles, and what was given, where it is at hand."""
+    steps = ["score_fields", "score_redmapper", *(["summarise_inputs"] if clusters_real_data() else [])]
+    return [f"<results>/clusters/scores/{step}.json" for step in steps]
 
 
 def clusters_products():
     """What the target `clusters` asks for."""
     nouns = "catalogs render_residuals training field pr_curves completeness estimates".split()
     figures = [f"<results>/clusters/figures/{noun}.png" for noun in nouns]
-    return ["<results>/clusters/metrics.json", *figures, *clusters_tile_products()]
+    figures += [f"<results>/clusters/figures/tile_{tile}.png" for tile in CLUSTERS["infer_tile"]["tiles"][:1]]
+    exposures = ["<results>/clusters/exposures/testcase9.json"] if clusters_real_data() else []
+    return ["<results>/clusters/metrics.json", *figures, *exposures]
 
 
 rule clusters_sample_catalog:
@@ -204,8 +206,8 @@ rule clusters_train_encoder:
 
 
 rule clusters_infer_fields:
-    """Apply the encoder to the {wildcards.split} fields: tile probabilities at the {params.class_prior} cluster rate,
-    redshifts, richnesses, and the clusters they amount to."""
+    """Apply the encoder to the {wildcards.split} fields: tile probabilities at the fields' cluster
+    rate, redshifts, richnesses, and at the sky's rate the clusters they amount to."""
     input:
         checkpoint="<results>/clusters/checkpoints/best_encoder.ckpt",
         file_data=clusters_files("<results>/clusters/file_data/file_data_{batch}.pt"),
@@ -325,8 +327,8 @@ rule clusters_score_fields:
         ),
         code=code_of("scripts/clusters/score_fields.py"),
     output:
-        metrics="<results>/clusters/scores/fields.json",
-        curves="<results>/clusters/scores/fields.npz",
+        metrics="<results>/clusters/scores/score_fields.json",
+        curves="<results>/clusters/scores/score_fields.npz",
     log:
         "<results>/clusters/logs/score_fields.log",
     benchmark:

@@ -106,7 +106,7 @@ rule clusters_plot_field:
 rule clusters_plot_pr_curves:
     """Draw precision-recall and calibration of held-out tiles, the encoder beside the baseline finder."""
     input:
-        curves="<results>/clusters/scores/fields.npz",
+        curves="<results>/clusters/scores/score_fields.npz",
         code=code_of("scripts/clusters/plot_pr_curves.py"),
     output:
         figure=report("<results>/clusters/figures/pr_curves.png", caption="../resources/captions/pr_curves.rst", category="Clusters"),
@@ -127,7 +127,7 @@ rule clusters_plot_pr_curves:
 rule clusters_plot_completeness:
     """Draw completeness and purity of clusters in bins and against each other, encoder beside baseline finder."""
     input:
-        curves="<results>/clusters/scores/fields.npz",
+        curves="<results>/clusters/scores/score_fields.npz",
         code=code_of("scripts/clusters/plot_completeness.py"),
     output:
         figure=report("<results>/clusters/figures/completeness.png", caption="../resources/captions/completeness.rst", category="Clusters"),
@@ -148,8 +148,8 @@ rule clusters_plot_completeness:
 rule clusters_plot_estimates:
     """Draw inferred against true redshift and richness of the held-out clusters that were found."""
     input:
-        curves="<results>/clusters/scores/fields.npz",
-        metrics="<results>/clusters/scores/fields.json",
+        curves="<results>/clusters/scores/score_fields.npz",
+        metrics="<results>/clusters/scores/score_fields.json",
         code=code_of("scripts/clusters/plot_estimates.py"),
     output:
         figure=report("<results>/clusters/figures/estimates.png", caption="../resources/captions/estimates.rst", category="Clusters"),
@@ -170,10 +170,10 @@ rule clusters_plot_estimates:
 rule clusters_plot_tile:
     """Draw tile {wildcards.tile} with the reference clusters, the detections and the probability map."""
     input:
-        images=clusters_tile_images,
+        images=lambda wildcards: clusters_tile_images(wildcards.tile),
         probability_map="<results>/clusters/tiles/{tile}_probability.fits",
-        catalog=clusters_tile_truth,
-        matches="<results>/clusters/scores/redmapper_matches.dat",
+        catalog=clusters_reference_catalog,
+        matches="<results>/clusters/scores/score_redmapper_matches.dat",
         code=code_of("scripts/clusters/plot_tile.py"),
     output:
         figure=report("<results>/clusters/figures/tile_{tile}.png", caption="../resources/captions/tile.rst", category="Clusters"),

@@ -72,9 +72,7 @@ def rule_blocks() -> dict[str, tuple[Path, str]]:
     """Rule name -> (file it is in, its text)."""
     blocks = {}
     for path in [ROOT / "Snakefile", *RULES]:
-        for part in re.split(
-            r"^(?=(?:rule|checkpoint) )", path.read_text() if path.exists() else "", flags=re.M
-        )[1:]:
+        for part in re.split(r"^(?=(?:rule|checkpoint) )", path.read_text() if path.exists() else "", flags=re.M)[1:]:
             blocks[re.match(r"\w+ (\w+):", part)[1]] = (path, part)
     return blocks
 
@@ -138,12 +136,8 @@ def test_no_global_randomness(path):
     for node in ast.walk(tree(path)):
         if isinstance(node, ast.Call):
             called = ast.unparse(node.func)
-            assert (
-                called.rpartition(".")[2] not in ("manual_seed", "seed") or "generator" in called.lower()
-            ), called
-            assert not called.endswith("default_rng") or node.args or node.keywords, (
-                "default_rng() without a seed"
-            )
+            assert called.rpartition(".")[2] not in ("manual_seed", "seed") or "generator" in called.lower(), called
+            assert not called.endswith("default_rng") or node.args or node.keywords, "default_rng() without a seed"
             assert not re.match(r"(np|numpy)\.random\.(?!default_rng|[A-Z])", called), called
 
 
@@ -187,9 +181,7 @@ def test_a_script_has_its_rule_its_function_and_its_guard(path):
     step, family = path.stem, path.parent.name
     assert step.partition("_")[0] in VERBS
     assert script_of(rule_blocks()[f"{family}_{step}"][1]) == name_of(path)
-    public = [
-        n.name for n in tree(path).body if isinstance(n, ast.FunctionDef) and not n.name.startswith("_")
-    ]
+    public = [n.name for n in tree(path).body if isinstance(n, ast.FunctionDef) and not n.name.startswith("_")]
     assert public == [step]
     assert ast.get_docstring(tree(path))
     assert path.read_text().endswith(f'if __name__ == "__main__":\n    run({step}, snakemake)\n')

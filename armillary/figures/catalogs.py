@@ -82,9 +82,7 @@ def draw_red_sequence(axes: Axes, sources: DataFrame, is_member: np.ndarray) -> 
         return
     redshift = sources["CLUSTER_Z"].to_numpy()[is_member]
     colours, scale = redshift_colours(redshift, on_sky=False)
-    shown = axes.scatter(
-        mag_i[is_member], colour[is_member], s=3, c=redshift, cmap=colours, norm=scale, linewidths=0
-    )
+    shown = axes.scatter(mag_i[is_member], colour[is_member], s=3, c=redshift, cmap=colours, norm=scale, linewidths=0)
     inset = axes.inset_axes([0.06, 0.9, 0.5, 0.045])
     axes.figure.colorbar(shown, cax=inset, orientation="horizontal")
     inset.tick_params(labelsize=8)

@@ -89,9 +89,7 @@ def draw_haloes(axes: Axes, haloes: DataFrame, arcmin_per_px: float, members: Da
         places = (members["X"] * arcmin_per_px, members["Y"] * arcmin_per_px)
         axes.scatter(*places, s=26, facecolors="none", edgecolors=colour, linewidths=0.6, alpha=0.8)
     mappable = axes.scatter([], [], c=[], cmap=colours, norm=scale)
-    axes.figure.colorbar(
-        mappable, ax=axes, location="bottom", label="redshift", shrink=0.6, aspect=40, pad=0.02
-    )
+    axes.figure.colorbar(mappable, ax=axes, location="bottom", label="redshift", shrink=0.6, aspect=40, pad=0.02)
 
 
 def label_halo(axes: Axes, halo, centre: tuple[float, float], colour) -> None:

@@ -27,24 +27,28 @@ def draw_tile(
     *,
     image_size: int,
     pixel_arcsec: float,
+    cell_arcsec: float,
     title: str,
 ) -> None:
     """Draw a survey tile with its reference clusters and our detections; beside it the probability map.
 
     Args:
         rgb: Picture of the tile, (h, w, 3), of any binning.
-        probability: Membership probability of tiles that cover the whole picture, (T, T).
+        probability: Membership probability of cells from the lower left corner on, (rows, columns).
         truth: Reference clusters: x, y, radius_px [px], redshift, richness, matched (bool).
         detections: Ours: x, y [px], probability, matched (bool).
         image_size: Side of the survey tile [px].
         pixel_arcsec: Pixel scale [arcsec].
+        cell_arcsec: Side of a cell of the probability map [arcsec].
     """
     arcmin_per_px = pixel_arcsec / 60.0
     extent_arcmin = (0.0, image_size * arcmin_per_px) * 2
+    map_height, map_width = (cells * cell_arcsec / 60.0 for cells in probability.shape)
+    map_extent_arcmin = (0.0, map_width, 0.0, map_height)
     sky_axes, map_axes = figure.subplots(1, 2)
     sky_axes.imshow(rgb, extent=extent_arcmin, interpolation="antialiased")
     map_axes.imshow(rgb, extent=extent_arcmin, interpolation="antialiased")
-    overlay = overlay_tiles(map_axes, probability, extent_arcmin)
+    overlay = overlay_tiles(map_axes, probability, map_extent_arcmin)
     for axes in (sky_axes, map_axes):
         frame_sky(axes, extent_arcmin)
         axes.set_xlabel("x [arcmin]")

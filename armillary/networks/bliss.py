@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from armillary.networks.encoder import OUTPUTS
+from armillary.networks.sources import OUTPUTS
 
 # Levels of the planes in sky sigmas: noise quantiles first, then the bright tail of galaxies and stars.
 LEVELS = (-2.33, -1.28, -0.84, -0.52, -0.25, 0.0, 0.25, 0.52, 0.84, 1.28, 2.33, 10.0, 100.0, 1000.0)
@@ -31,7 +31,9 @@ class Bottlenecks(nn.Module):
         super().__init__()
         half = channels // 2
         self.direct, self.entry = conv_block(channels, half, 1), conv_block(channels, half, 1)
-        self.pairs = nn.ModuleList([nn.Sequential(conv_block(half, half, 1), conv_block(half, half, 3)) for _ in range(n)])
+        self.pairs = nn.ModuleList(
+            [nn.Sequential(conv_block(half, half, 1), conv_block(half, half, 3)) for _ in range(n)]
+        )
         self.exit = conv_block(channels, channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -42,13 +44,15 @@ class Bottlenecks(nn.Module):
 
 
 class BlissEncoder(nn.Module):
-    """(B, C, h, w) asinh-coded pixels -> (B, n_outputs, T, T); `tile_pixels` a power of two."""
+    """B asinh-coded images (C, h, w) -> (B, n_outputs, T, T); `tile_pixels` a power of two."""
 
-    def __init__(self, n_bands: int, tile_pixels: int, width: int = 64):
+    def __init__(self, n_bands: int, tile_pixels: int, width: int, pixel_arcsec: float):
         super().__init__()
         n_halvings = tile_pixels.bit_length() - 1
         if 1 << n_halvings != tile_pixels:
-            raise ValueError(f"clusters: tile_size / bin_factor is {tile_pixels}; architecture bliss needs a power of two")
+            raise ValueError(
+                f"clusters: tile_size / bin_factor is {tile_pixels}; architecture bliss needs a power of two"
+            )
         self.n_bands = n_bands
         self.register_buffer("levels", torch.tensor(LEVELS))
         self.stem = nn.Conv3d(n_bands, width, (len(LEVELS), 5, 5), padding=(0, 2, 2))
@@ -59,7 +63,10 @@ class BlissEncoder(nn.Module):
             layers.append(conv_block(channels, channels * 2, 5, stride))
             channels *= 2
         layers += [conv_block(channels, width, 5), *[conv_block(width, width, 5) for _ in range(4)]]
-        layers += [conv_block(width, 2 * width, 3, 2), *[conv_block(2 * width, 2 * width, 3) for _ in range(5)]]
+        layers += [
+            conv_block(width, 2 * width, 3, 2),
+            *[conv_block(2 * width, 2 * width, 3) for _ in range(5)],
+        ]
         layers += [conv_block(2 * width, 4 * width, 3)]
         self.layers = nn.Sequential(*layers)
         deep = 4 * width
@@ -68,7 +75,21 @@ class BlissEncoder(nn.Module):
             nn.Conv2d(deep, len(OUTPUTS), 1),
         )  # fmt: skip
 
-    def forward(self, coded: Tensor) -> Tensor:
+    def prepare(self, coded: Tensor, sky_sigma: Tensor) -> Tensor:
+        """The coded image itself; noise is its unit, so sky_sigma is not needed."""
+        return coded
+
+    def turned(self, prepared: Tensor, n_quarter_turns: int, flipped: bool) -> Tensor:
+        turned = torch.rot90(prepared, n_quarter_turns, (1, 2))
+        return turned.flip(2) if flipped else turned
+
+    def without_bands(self, prepared: Tensor, dropped: list[int]) -> Tensor:
+        hidden = prepared.clone()
+        hidden[dropped] = torch.nan
+        return hidden
+
+    def forward(self, prepared: list[Tensor]) -> Tensor:
+        coded = torch.stack(prepared)
         sigmas = torch.sinh(torch.nan_to_num(coded).clamp(-12, 12))[:, :, None]  # (B, C, 1, h, w)
         levels = self.levels[None, None, :, None, None]
         planes = torch.asinh(5 * (sigmas - levels) / levels.abs().clamp(min=0.25))  # (B, C, 14, h, w)

@@ -17,15 +17,15 @@ REPOSITORY = Path(__file__).parents[2]
 
 
 def compare_imports(steps: list[str], metrics: str, *, n_repeats: int) -> None:
-    report = entries("numpy_pandas", [sys.executable, "-c", "import numpy, pandas"], n_repeats, None)
+    report = _entries("numpy_pandas", [sys.executable, "-c", "import numpy, pandas"], n_repeats, None)
     for step in progress(steps, "steps timed"):
-        report |= entries(Path(step).stem, [sys.executable, "-c", LOAD_STEP, step], n_repeats, "numpy_pandas")
+        report |= _entries(Path(step).stem, [sys.executable, "-c", LOAD_STEP, step], n_repeats, "numpy_pandas")
     write_json(metrics, report)
 
 
-def entries(name: str, command: list[str], n_repeats: int, floor: str | None) -> dict:
+def _entries(name: str, command: list[str], n_repeats: int, floor: str | None) -> dict:
     """Median CPU and wall seconds of the command after one run that warms the caches; lo and hi hold 68 %."""
-    spent = [seconds(command) for _ in range(n_repeats + 1)][1:]
+    spent = [_seconds(command) for _ in range(n_repeats + 1)][1:]
     kinds = {
         "import_seconds": "processor (user + system) time",
         "import_wall_seconds": "wall time, load of the machine included",
@@ -34,13 +34,11 @@ def entries(name: str, command: list[str], n_repeats: int, floor: str | None) ->
     for (key, kind), samples in zip(kinds.items(), zip(*spent, strict=True), strict=True):
         note = f"{kind} of a fresh process that only imports, python's start included; median"
         baseline = f"{key}_{floor}" if floor else None
-        metrics[f"{key}_{name}"] = estimate(
-            statistics.median(samples), samples, n_repeats, "s", baseline, note
-        )
+        metrics[f"{key}_{name}"] = estimate(statistics.median(samples), samples, n_repeats, "s", baseline, note)
     return metrics
 
 
-def seconds(command: list[str]) -> tuple[float, float]:
+def _seconds(command: list[str]) -> tuple[float, float]:
     """Processor and wall seconds of one process with the repository on its path."""
     environment = os.environ | {"PYTHONPATH": str(REPOSITORY), "OPENBLAS_NUM_THREADS": "1"}
     environment.pop("PYTHONDONTWRITEBYTECODE", None)

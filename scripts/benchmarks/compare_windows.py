@@ -1,4 +1,6 @@
-"""Time a compressed tile's way to its windows against read + cat + unfold + reshape, in fresh processes by turns."""
+"""Time a compressed tile's way to its windows against read + cat + unfold + reshape, in fresh processes by
+turns.
+"""
 
 import json
 import os
@@ -18,19 +20,34 @@ SKY_SIGMA = {"g": 2.01, "r": 2.64, "i": 4.60, "z": 8.76}
 
 
 def compare_windows(
-    metrics: str, *, image_size: int, window_size: int, min_overlap: int, n_repeats: int, seed: int, threads: int
+    metrics: str,
+    *,
+    image_size: int,
+    window_size: int,
+    min_overlap: int,
+    n_repeats: int,
+    seed: int,
+    threads: int,
 ) -> None:
     """Write `metrics`: speed-up, memory ratio and equality of windows of an emulated tile of noise."""
     with tempfile.TemporaryDirectory(dir=Path(metrics).parent) as folder:
-        paths = _write_noise_tile(Path(folder), image_size, seed)
-        settings = {"paths": paths, "window_size": window_size, "min_overlap": min_overlap, "n_threads": threads}
+        paths, small = (_write_noise_tile(Path(folder) / str(size), size, seed) for size in (image_size, 64))
+        settings = {
+            "paths": paths,
+            "small_paths": small,
+            "window_size": window_size,
+            "min_overlap": min_overlap,
+            "n_threads": threads,
+        }
         checked = {way: _in_fresh_process(way=way, check=True, **settings) for way in ("strips", "whole")}
         timed = {"whole": [], "strips": []}
         for repeat in range(n_repeats):
             for way in ("whole", "strips"):
                 timed[way].append(_in_fresh_process(way=way, check=False, **settings))
-            announce(f"pair {repeat + 1}/{n_repeats}: {timed['whole'][-1]['seconds']:.2f} s against "
-                     f"{timed['strips'][-1]['seconds']:.2f} s")  # fmt: skip
+            announce(
+                f"pair {repeat + 1}/{n_repeats}: {timed['whole'][-1]['seconds']:.2f} s against "
+                f"{timed['strips'][-1]['seconds']:.2f} s"
+            )
     identical = checked["whole"]["checksums"] == checked["strips"]["checksums"]
     write_json(metrics, summarise(timed, identical, image_size, threads))
 
@@ -40,10 +57,20 @@ def summarise(timed: dict[str, list[dict]], identical: bool, image_size: int, th
 
     def entry(values, unit: str, note: str, baseline: str | None = None) -> dict:
         lo, middle, hi = np.percentile(values, [16, 50, 84])
-        return {"value": middle, "lo": lo, "hi": hi, "n": len(values), "unit": unit, "baseline": baseline, "note": note}
+        return {
+            "value": middle,
+            "lo": lo,
+            "hi": hi,
+            "n": len(values),
+            "unit": unit,
+            "baseline": baseline,
+            "note": note,
+        }
 
-    runs = {way: {key: np.array([one[key] for one in ones], float) for key in ("seconds", "cpu_seconds", "peak_bytes")}
-            for way, ones in timed.items()}  # fmt: skip
+    runs = {
+        way: {key: np.array([one[key] for one in ones], float) for key in ("seconds", "cpu_seconds", "peak_bytes")}
+        for way, ones in timed.items()
+    }
     whole, strips = runs["whole"], runs["strips"]
     what = f"{timed['whole'][0]['n_windows']} windows of 4 x {image_size}^2 px (Rice), {threads} threads"
     return {
@@ -60,6 +87,7 @@ def summarise(timed: dict[str, list[dict]], identical: bool, image_size: int, th
 
 
 def _write_noise_tile(folder: Path, image_size: int, seed: int) -> list[str]:
+    folder.mkdir()
     paths = []
     for number, (band, sigma) in enumerate(SKY_SIGMA.items()):
         rng = np.random.default_rng([seed, number])

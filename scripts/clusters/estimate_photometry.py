@@ -23,9 +23,7 @@ def estimate_photometry(
         paths = images[k * len(bands) : (k + 1) * len(bands)]
         pairs = [read_image(path) for path in paths]
         if len({image.shape for image, _ in pairs}) > 1:
-            raise ValueError(
-                f"{paths[0]} and its other bands differ in size: {[image.shape for image, _ in pairs]} px"
-            )
+            raise ValueError(f"{paths[0]} and its other bands differ in size: {[image.shape for image, _ in pairs]} px")
         seeing = [
             header.get("SEEING", constants.psf_fwhm_arcsec[band])
             for (_, header), band in zip(pairs, bands, strict=True)

@@ -6,7 +6,7 @@ import torch
 
 from armillary.detections import detect_clusters
 from armillary.files import write_arrays, write_catalog
-from armillary.inference import check_fits, predict_coded, read_encoder
+from armillary.inference import check_fits, raw_outputs, read_encoder, readable
 from armillary.sky import sky_of_pixel, wcs_of_header
 from armillary.step import progress, run
 from armillary.tiles import read_file_data
@@ -16,8 +16,9 @@ UNITS = {"ra": "deg", "dec": "deg", "x": "pix", "y": "pix"}
 
 def infer_fields(
     checkpoint: str, file_data: list[str], predictions: str, detections: str, *,
-    survey: str, bands: list[str], image_size: int, tile_size: int, class_prior: str, threshold: float, threads: int,
+    survey: str, bands: list[str], image_size: int, tile_size: int, threshold: float, threads: int,
 ) -> None:  # fmt: skip
+    """Tile maps keep the cluster rate of the fields, which they are scored on; detections are at that of the sky."""
     torch.set_num_threads(threads)
     encoder = read_encoder(checkpoint)
     check_fits(encoder, checkpoint, survey=survey, bands=bands, image_size=image_size, tile_size=tile_size)
@@ -25,15 +26,22 @@ def infer_fields(
     for path in progress(file_data, "inferred files"):
         data = read_file_data(path)
         for k, field in enumerate(data["field"].tolist()):
-            prediction = predict_coded(encoder, data["images"][k : k + 1], class_prior=class_prior)
-            window = {name: value[0] for name, value in prediction.items()}
-            found = detect_clusters(window, tile_size=tile_size, threshold=threshold)
+            raw = raw_outputs(encoder, data["images"][k : k + 1], data["sky_sigma"][k : k + 1])
+            window, on_sky = ({name: value[0] for name, value in readable(encoder, raw, class_prior=prior).items()}
+                              for prior in ("training", "natural"))  # fmt: skip
+            found = detect_clusters(on_sky, tile_size=tile_size, threshold=threshold)
             found.insert(0, "field", field)
             ra, dec = sky_of_pixel(found.x, found.y, wcs_of_header(data["wcs"][k], path))
             found.insert(1, "ra", ra)
             found.insert(2, "dec", dec)
             tables.append(found)
-            maps.append({"field": field, "membership": data["tile_catalog"]["membership"][k, :, :, 0, 0].numpy(), **window})
+            maps.append(
+                {
+                    "field": field,
+                    "membership": data["tile_catalog"]["membership"][k, :, :, 0, 0].numpy(),
+                    **window,
+                }
+            )
     write_arrays(predictions, **{name: np.stack([m[name] for m in maps]) for name in maps[0]})
     write_catalog(detections, pd.concat(tables, ignore_index=True), UNITS)
 

@@ -40,9 +40,7 @@ def infer_finder(
         tables.append(found.assign(field=number, ra=ra, dec=dec)[list(DETECTION_COLUMNS)])
         maps["field"].append(number)
         maps["probability"].append(tile_probability(features, tuned))
-        maps["membership"].append(
-            true_membership(read_catalog(path), image_size, tile_size, min_flux_for_loss)
-        )
+        maps["membership"].append(true_membership(read_catalog(path), image_size, tile_size, min_flux_for_loss))
     write_arrays(predictions, **{name: np.array(values) for name, values in maps.items()})
     write_catalog(detections, pd.concat(tables, ignore_index=True), UNITS)
 

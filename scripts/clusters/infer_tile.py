@@ -1,4 +1,6 @@
-"""Apply the encoder to a shard of coadd tiles: maps with WCS and a cluster catalogue for each, as they come."""
+"""Apply the encoder to a shard of coadd tiles: maps with WCS and a cluster catalogue for each, as they
+come.
+"""
 
 import json
 import os
@@ -19,17 +21,38 @@ UNITS = {"ra": "deg", "dec": "deg", "x": "pix", "y": "pix"}
 
 
 def infer_tile(
-    images: list[str], checkpoint: str, maps: list[str], catalogs: list[str], summary: str, *, tiles: list[str],
-    survey: str, bands: list[str], min_overlap: int, map_pixel_px: int, threshold: float, min_valid_fraction: float,
-    class_prior: str, use_mask: bool, use_weight: bool, threads: int,
-) -> None:  # fmt: skip
-    """Every tile's results go to `finished/<tile>/` beside the outputs at once; a re-run takes from there what its
-    images, checkpoint and settings still make true. `maps` lists the MAPS of the first tile, then of the next."""
+    images: list[str],
+    checkpoint: str,
+    maps: list[str],
+    catalogs: list[str],
+    summary: str,
+    *,
+    tiles: list[str],
+    survey: str,
+    bands: list[str],
+    min_overlap: int,
+    map_pixel_px: int,
+    threshold: float,
+    min_valid_fraction: float,
+    class_prior: str,
+    use_mask: bool,
+    use_weight: bool,
+    threads: int,
+) -> None:
+    """Every tile's results go to `finished/<tile>/` beside the outputs at once; a re-run takes from there
+    what its
+    images, checkpoint and settings still make true. `maps` lists the MAPS of the first tile, then of the
+    next."""
     torch.set_num_threads(threads)
     encoder = read_encoder(checkpoint)
     check_fits(encoder, checkpoint, survey=survey, bands=bands, pixel_arcsec=PIXEL_ARCSEC)
-    settings = {"min_overlap": min_overlap, "map_pixel_px": map_pixel_px, "threshold": threshold,
-                "min_valid_fraction": min_valid_fraction, "class_prior": class_prior}  # fmt: skip
+    settings = {
+        "min_overlap": min_overlap,
+        "map_pixel_px": map_pixel_px,
+        "threshold": threshold,
+        "min_valid_fraction": min_valid_fraction,
+        "class_prior": class_prior,
+    }
     planes = {"use_mask": use_mask, "use_weight": use_weight}
     work = Path(catalogs[0]).parent / "finished"
     records = {}
@@ -57,11 +80,14 @@ def _is_finished(folder: Path, key: str) -> bool:
 
 def _record(key: str, tile: str, bands: list[str], result, seconds: float) -> dict:
     return {
-        "tile": tile, "seconds": round(seconds, 2), "n_clusters": len(result.clusters),
+        "tile": tile,
+        "seconds": round(seconds, 2),
+        "n_clusters": len(result.clusters),
         "peak_gb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9,
         "sky_sigma": dict(zip(bands, result.sky_sigma.tolist(), strict=True)),
-        "valid_fraction": dict(zip(bands, result.valid_fraction.tolist(), strict=True)), "key": key,
-    }  # fmt: skip
+        "valid_fraction": dict(zip(bands, result.valid_fraction.tolist(), strict=True)),
+        "key": key,
+    }
 
 
 def _keep(folder: Path, result, header: dict, record: dict) -> None:

@@ -13,9 +13,7 @@ from armillary.step import run
 PICTURE_PX = 1250
 
 
-def plot_tile(
-    images: list[str], probability_map: str, catalog: str, matches: str, figure: str, *, tile: str
-) -> None:
+def plot_tile(images: list[str], probability_map: str, catalog: str, matches: str, figure: str, *, tile: str) -> None:
     """`images` are in wavelength order; `matches` are the score's verdicts on detections and on `catalog`."""
     _, (image_size, _), header = read_image_header(images[0])
     pixel_arcsec = 3600.0 * abs(header["CD2_2"])
@@ -23,15 +21,17 @@ def plot_tile(
     truth = place(judged_clusters(catalog, verdicts), header, image_size, images[0])
     detections = place(verdicts[verdicts["status"] != "missed"], header, image_size, images[0])
     radius_px = richness_radius_mpc(truth["richness"]) * pixels_per_mpc(truth["redshift"], pixel_arcsec)
+    probability, map_header = read_image(probability_map)
     with page(figure, 1600, 900) as sheet:
         draw_tile(
             sheet,
             sky_rgb([binned_image(path) for path in images[:3]]),
-            read_image(probability_map)[0],
+            probability,
             truth.assign(radius_px=radius_px),
             detections.assign(matched=detections["status"] == "matched"),
             image_size=image_size,
             pixel_arcsec=pixel_arcsec,
+            cell_arcsec=3600.0 * abs(map_header["CD2_2"]),
             title=tile,
         )
 

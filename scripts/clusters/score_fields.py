@@ -49,8 +49,8 @@ def score_fields(
     richness_min_detected: list[float],
 ) -> None:
     halos = pd.concat([read_catalog(path) for path in truth], ignore_index=True)
-    tuned = {"encoder": tiles_of(predictions_validation), "finder": tiles_of(finder_validation)}
-    tiles = {"encoder": tiles_of(predictions_test), "finder": tiles_of(finder_test)}
+    tuned = {"encoder": _tiles_of(predictions_validation), "finder": _tiles_of(finder_validation)}
+    tiles = {"encoder": _tiles_of(predictions_test), "finder": _tiles_of(finder_test)}
     require_same_tiles(*tiles.values(), (predictions_test, finder_test))
     fields, unit, true = (tiles["encoder"][name] for name in ("field", "unit", "truth"))
     counts = resample_counts(len(fields), n_resamples, np.random.default_rng(seed))
@@ -58,9 +58,7 @@ def score_fields(
     scores, thresholds, arrays = {}, {}, {}
     for method, each in tiles.items():
         thresholds[method] = best_f1_threshold(tuned[method]["probability"], tuned[method]["truth"])
-        scores[method] = score_tiles(
-            each["probability"], true, thresholds[method], unit, counts, n_calibration_bins
-        )
+        scores[method] = score_tiles(each["probability"], true, thresholds[method], unit, counts, n_calibration_bins)
         arrays |= prefixed(method, tile_curves(each, counts, n_calibration_bins))
         arrays |= {f"{method}_pr_auc": scores[method]["pr_auc"][0], f"{method}_ece": scores[method]["ece"][0]}
     report = tile_metrics(scores["encoder"], scores["finder"], true, unit, counts)
@@ -107,9 +105,7 @@ def score_fields(
             entry["baseline"] = f"finder_{key}"
     report["area_deg2"] = measurement(area_deg2, n=len(fields), unit="deg^2", note="held-out test fields")
     report["n_fields_test"] = measurement(len(fields), n=len(fields))
-    report["n_fields_validation"] = measurement(
-        len(tuned["encoder"]["field"]), n=len(tuned["encoder"]["field"])
-    )
+    report["n_fields_validation"] = measurement(len(tuned["encoder"]["field"]), n=len(tuned["encoder"]["field"]))
     validate_metrics(report, metrics)
     write_json(metrics, report)
     for name, parts in frames.items():
@@ -117,7 +113,7 @@ def score_fields(
     write_arrays(curves, **arrays)
 
 
-def tiles_of(path: str) -> dict:
+def _tiles_of(path: str) -> dict:
     """Flat tiles of a prediction file."""
     return flat_tiles(read_arrays(path), path)
 

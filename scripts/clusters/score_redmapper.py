@@ -64,9 +64,7 @@ def score_redmapper(
     found, truth, n_units = with_units(catalogue_above(found, operating["richness_min"]), truth, **criteria)
     cells = sky_tiles(maps, truth, read_members(members[0]) if members else None, min_membership_probability)
     area_deg2 = len(cells["probability"]) * np.mean([cell_area_deg2(each) for each in maps])
-    announce(
-        f"{len(maps)} tiles, {area_deg2:.3f} deg2, {truth['inside'].sum()} clusters, {len(found)} detections"
-    )
+    announce(f"{len(maps)} tiles, {area_deg2:.3f} deg2, {truth['inside'].sum()} clusters, {len(found)} detections")
 
     blocks = resample_counts(cells["unit"].max() + 1, n_resamples, rng)
     counts = resample_counts(n_units, n_resamples, rng)
@@ -117,13 +115,9 @@ def score_redmapper(
     validate_metrics(report, metrics)
 
     judged, seen = judge(found, truth, **criteria)
-    per_tile = counts_per_tile(
-        judged, seen, maps, operating["threshold"], (redshift_edges[0], redshift_edges[-1])
-    )
+    per_tile = counts_per_tile(judged, seen, maps, operating["threshold"], (redshift_edges[0], redshift_edges[-1]))
     arrays = prefixed("encoder", tile_curves(cells, blocks, n_calibration_bins)) | {"base_rate": rate}
-    arrays |= {"encoder_pr_auc": scored["pr_auc"][0], "encoder_ece": scored["ece"][0]} | prefixed(
-        "tiles", per_tile
-    )
+    arrays |= {"encoder_pr_auc": scored["pr_auc"][0], "encoder_ece": scored["ece"][0]} | prefixed("tiles", per_tile)
     for name, frame in frames.items():
         arrays |= prefixed(name, frame.assign(method="encoder"))
     write_json(metrics, report)

@@ -1,4 +1,6 @@
-"""Render an emulated DES coadd tile: DR2's names, compression, WCS and zero point, clusters where redMaPPer found them."""
+"""Render an emulated DES coadd tile: DR2's names, compression, WCS and zero point, clusters where redMaPPer
+found them.
+"""
 
 from armillary.catalogs import TRUTH_UNITS, prepare_prior, sample_field
 from armillary.des import PIXEL_ARCSEC, tile_header, tile_position
@@ -8,26 +10,48 @@ from armillary.rendering import render_field
 from armillary.step import announce, run
 
 MINUTES_OF_SKY = 24 * 60
+NATURAL_SKY = {"cluster_rate": "natural", "group_boost": 1.0}
 HALO_COLUMNS = ["ra", "dec", "redshift", "richness", "cluster_id"]
 
 
 def simulate_tile(
-    red_sequence: str, redmapper: list[str], images: list[str], truth: str, *, tile: str, bands: list[str],
-    image_size: int, quantize_level: float, prior: dict, rendering: dict, seed: int,
-) -> None:  # fmt: skip
-    """`redmapper` holds the observed catalogue, or nothing: then the clusters are drawn from the prior, at its rate."""
+    red_sequence: str,
+    redmapper: list[str],
+    psfex_models: list[str],
+    images: list[str],
+    truth: str,
+    *,
+    tile: str,
+    bands: list[str],
+    image_size: int,
+    quantize_level: float,
+    prior: dict,
+    rendering: dict,
+    seed: int,
+) -> None:
+    """`redmapper` holds the observed catalogue, or nothing: then clusters come from the prior, at the natural
+    rate. Groups (richness 5 to 20) come from the prior in either case. `psfex_models`, one a band, replace the PSF
+    profile of `rendering` where there are any.
+    """
     ra_deg, dec_deg = tile_position(tile)
     settings = {"survey": "des", "image_size": image_size, "pixel_arcsec": PIXEL_ARCSEC}
-    prepared = prepare_prior(read_catalog(red_sequence), **settings, settings=prior)
+    prepared = prepare_prior(read_catalog(red_sequence), **settings, settings=prior | NATURAL_SKY)
     field = tile_number(tile)
     haloes = read_clusters(redmapper[0])[HALO_COLUMNS] if redmapper else None
-    catalog, true_haloes = sample_field(
-        prepared, field=field, seed=seed, ra_deg=ra_deg, dec_deg=dec_deg, haloes=haloes
-    )
-    announce(f"{tile}: {len(catalog)} sources, {(true_haloes.richness >= 20).sum()} clusters of richness 20 or more")
+    catalog, true_haloes = sample_field(prepared, field=field, seed=seed, ra_deg=ra_deg, dec_deg=dec_deg, haloes=haloes)
+    announce(f"{tile}: {len(catalog)} sources, {(true_haloes.richness >= 20).sum()} clusters of richness >= 20")
+    models = dict(zip(bands, psfex_models, strict=True)) if psfex_models else None
     for band, path in zip(bands, images, strict=True):
         drawn, psfs = render_field(
-            catalog, survey="des", bands=[band], image_size=image_size, seed=seed, field=field, name=tile, **rendering
+            catalog,
+            survey="des",
+            bands=[band],
+            image_size=image_size,
+            seed=seed,
+            field=field,
+            name=tile,
+            psfex_models=models and [models[band]],
+            **rendering,
         )
         header = tile_header(tile, band, image_size) | {"SEEING": psfs[0].fwhm_arcsec}
         write_compressed_image(path, drawn[0], header, quantize_level)
@@ -41,7 +65,6 @@ def tile_number(tile: str) -> int:
     """A whole number for each tile name, the field number of its random streams and of its cluster ids."""
     ra_deg, dec_deg = tile_position(tile)
     return int(round(ra_deg * 4)) + MINUTES_OF_SKY * int(round((dec_deg + 90) * 60)) + 1_000_000
-
 
 
 if __name__ == "__main__":

@@ -20,15 +20,15 @@ def summarise_inputs(
     sources: dict[str, str],
 ) -> None:
     used = sorted({*files, *members, *catalogs})
-    record = {"files": [describe_file(path, sources) for path in used]}
-    record["catalogs"] = [describe_clusters(path) for path in catalogs]
-    record["members"] = [row for path in members for row in describe_members(path)]
+    record = {"files": [_describe_file(path, sources) for path in used]}
+    record["catalogs"] = [_describe_clusters(path) for path in catalogs]
+    record["members"] = [row for path in members for row in _describe_members(path)]
     announce(f"{len(used)} real files, {sum(f['bytes'] for f in record['files']) / 1e6:.1f} MB")
     write_json(summary, record)
-    write_json(metrics, input_metrics(record))
+    write_json(metrics, _input_metrics(record))
 
 
-def describe_file(path: str, sources: dict[str, str]) -> dict:
+def _describe_file(path: str, sources: dict[str, str]) -> dict:
     """Name, size, checksum and origin; `sources` maps the end of a path to where the file comes from."""
     with open(path, "rb") as stream:
         digest = hashlib.file_digest(stream, "sha256").hexdigest()
@@ -36,16 +36,14 @@ def describe_file(path: str, sources: dict[str, str]) -> dict:
     return {"file": path, "bytes": Path(path).stat().st_size, "sha256": digest, "source": source}
 
 
-def describe_clusters(path: str) -> dict:
+def _describe_clusters(path: str) -> dict:
     """How many clusters of what redshift and richness a catalogue holds."""
     clusters = read_clusters(path)
-    ranges = {
-        name: [float(clusters[name].min()), float(clusters[name].max())] for name in ("redshift", "richness")
-    }
+    ranges = {name: [float(clusters[name].min()), float(clusters[name].max())] for name in ("redshift", "richness")}
     return {"file": path, "n_clusters": len(clusters)} | ranges
 
 
-def describe_members(path: str) -> list[dict]:
+def _describe_members(path: str) -> list[dict]:
     """Of every cluster of a member table: rows, sum of p_mem, richness of its radial weights."""
     members = read_members(path)
     theta_r = read_table(path)["THETA_R"].to_numpy()
@@ -63,7 +61,7 @@ def describe_members(path: str) -> list[dict]:
     return rows
 
 
-def input_metrics(record: dict) -> dict:
+def _input_metrics(record: dict) -> dict:
     """The member check of the first cluster as metrics, and the number of real files."""
     metrics = {
         "n_real_files": measurement(

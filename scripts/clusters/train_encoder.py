@@ -7,7 +7,7 @@ import os
 import torch
 
 from armillary.inference import log_odds, logistic_calibration
-from armillary.networks.encoder import OUTPUTS
+from armillary.networks.sources import OUTPUTS
 from armillary.step import announce, run
 from armillary.tiles import check_same_settings, check_tiling, read_file_data
 from armillary.training import Fields, build_network, evaluate, fit, pick_precision, write_history
@@ -22,15 +22,23 @@ def train_encoder(
     """`work_folder` holds the resumable state and the TensorBoard events; it is not an output of the rule."""
     torch.set_num_threads(threads)
     check_tiling(image_size, tile_size, bin_factor)
-    shape = {"survey": survey, "bands": bands, "image_size": image_size, "tile_size": tile_size, "bin_factor": bin_factor}
-    sets = {}
-    for name, paths in {"train": train, "validation": validation}.items():
-        files = [read_file_data(path) for path in paths]
-        check_same_settings(files, paths, shape)
-        sets[name] = Fields(files)
+    shape = {
+        "survey": survey,
+        "bands": bands,
+        "image_size": image_size,
+        "tile_size": tile_size,
+        "bin_factor": bin_factor,
+    }
+    files = {
+        name: [read_file_data(path) for path in paths] for name, paths in (("train", train), ("validation", validation))
+    }
+    check_same_settings(files["train"] + files["validation"], train + validation, shape)
+    pixel_arcsec = files["train"][0]["pixel_arcsec"]
     network = build_network(
-        architecture, n_bands=len(bands), tile_pixels=tile_size // bin_factor, width=width, seed=seed
+        architecture, n_bands=len(bands), tile_pixels=tile_size // bin_factor, width=width,
+        pixel_arcsec=pixel_arcsec * bin_factor, seed=seed,
     )  # fmt: skip
+    sets = {name: Fields(data, network) for name, data in files.items()}
     n_parameters = sum(p.numel() for p in network.parameters())
     announce(f"{architecture}: {n_parameters:,} parameters, {len(sets['train'])} training fields")
     device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -40,18 +48,22 @@ def train_encoder(
     }  # fmt: skip
     rows = fit(
         network, sets["train"], sets["validation"], folder=work_folder,
-        fingerprint=_fingerprint({**shape, **settings, "architecture": architecture, "width": width}, train + validation),
+        fingerprint=_fingerprint(
+            {**shape, **settings, "architecture": architecture, "width": width}, train + validation
+        ),
         tensorboard=os.path.join(work_folder, "tensorboard") if tensorboard else None, **settings,
     )  # fmt: skip
     write_history(history, rows)
     _, outputs = evaluate(network, sets["validation"], batch_size, device, pick_precision(precision, device))
     calibration = {
-        factor: logistic_calibration(outputs[:, OUTPUTS.index(f"{factor}_logit")].numpy(), sets["validation"].labels(factor).numpy())
+        factor: logistic_calibration(
+            outputs[:, OUTPUTS.index(f"{factor}_logit")].numpy(), sets["validation"].labels(factor).numpy()
+        )
         for factor in ("membership", "centre")
     }
     torch.save(
         {
-            "architecture": architecture, "width": width, **shape, "pixel_arcsec": sets["train"].files[0]["pixel_arcsec"],
+            "architecture": architecture, "width": width, **shape, "pixel_arcsec": pixel_arcsec,
             "state": {name: value.cpu() for name, value in network.state_dict().items()},
             "calibration": calibration, "prior_shift": _prior_shift(sets["train"]), "settings": settings,
         },
@@ -67,7 +79,9 @@ def _prior_shift(train: Fields) -> dict[str, float]:
         positive = train.labels(factor).double()
         sampled, natural = float(positive.mean()), float((positive * weight).mean())
         if not 0 < sampled < 1:
-            raise ValueError(f"the training fields have {factor} in {sampled:.0%} of their tiles; sample more fields (clusters: nfiles)")
+            raise ValueError(
+                f"the training fields have {factor} in {sampled:.0%} of their tiles; raise clusters: nfiles"
+            )
         shift[factor] = log_odds(natural) - log_odds(sampled)
     return shift
 

@@ -14,7 +14,7 @@ def train_finder(
     """`photometry` and `truth` are those of the training batches, `catalogs` the .dat files of their
     fields."""
     table = read_catalog(red_sequence)
-    fields = read_fields(photometry, catalogs, truth)
+    fields = _read_fields(photometry, catalogs, truth)
     tuned, score = train(
         table[table["survey"] == survey], fields, n_tuning_fields=n_tuning_fields,
         pixel_arcsec=survey_constants(survey).pixel_arcsec, image_size=image_size, tile_size=tile_size,
@@ -24,7 +24,7 @@ def train_finder(
     write_arrays(finder, **tuned)
 
 
-def read_fields(photometry: list[str], catalogs: list[str], truth: list[str]) -> list[dict]:
+def _read_fields(photometry: list[str], catalogs: list[str], truth: list[str]) -> list[dict]:
     """Galaxies, catalogue and haloes of each field of `catalogs`."""
     galaxies, haloes = {}, {}
     for path in photometry:
@@ -35,13 +35,9 @@ def read_fields(photometry: list[str], catalogs: list[str], truth: list[str]) ->
     for path in progress(catalogs, "read catalogues"):
         number = read_catalog_meta(path)["field"]
         if number not in galaxies:
-            raise ValueError(
-                f"field {number} of {path} has no source in {photometry[0]} ... {photometry[-1]}"
-            )
+            raise ValueError(f"field {number} of {path} has no source in {photometry[0]} ... {photometry[-1]}")
         none = next(iter(haloes.values())).iloc[:0] if haloes else read_catalog(truth[0])
-        fields.append(
-            {"galaxies": galaxies[number], "catalog": read_catalog(path), "truth": haloes.get(number, none)}
-        )
+        fields.append({"galaxies": galaxies[number], "catalog": read_catalog(path), "truth": haloes.get(number, none)})
     return fields
 
 

@@ -63,15 +63,11 @@ def test_members_belong_to_clusters_within_their_radius(sampled):
         members = catalog[catalog["MEM"] == 1.0].merge(truth, left_on="CLUSTER_ID", right_on="cluster_id")
         assert len(members) == (catalog["MEM"] == 1.0).sum()
         assert (members["RICHNESS"] >= 20).all()
-        assert (
-            np.hypot(members["X"] - members["x"], members["Y"] - members["y"]) <= members["radius_px"] + 1e-6
-        ).all()
+        assert (np.hypot(members["X"] - members["x"], members["Y"] - members["y"]) <= members["radius_px"] + 1e-6).all()
         counted = members.groupby("cluster_id").size()
         clusters = truth[truth["richness"] >= 20].set_index("cluster_id")
         assert (clusters["n_members_inside"][counted.index] == counted).all()
-        assert (catalog.loc[catalog["CLUSTER_ID"] == 0, ["MASS", "RICHNESS", "CLUSTER_Z"]] == 0).all(
-            axis=None
-        )
+        assert (catalog.loc[catalog["CLUSTER_ID"] == 0, ["MASS", "RICHNESS", "CLUSTER_Z"]] == 0).all(axis=None)
 
 
 def test_groups_have_galaxies_but_no_members(sampled):
@@ -117,8 +113,7 @@ def test_star_density_leaves_clusters_and_galaxies_alone(sampled):
     pd.testing.assert_frame_equal(truth, sampled[5][1], check_exact=True)
     for before, after in ((sampled[5][0], catalog),):
         galaxies = [
-            c[c["SOURCE_TYPE"] == 1].drop(columns=["RA", "DEC"]).reset_index(drop=True)
-            for c in (before, after)
+            c[c["SOURCE_TYPE"] == 1].drop(columns=["RA", "DEC"]).reset_index(drop=True) for c in (before, after)
         ]
         pd.testing.assert_frame_equal(*galaxies, check_exact=True)
         assert (after["SOURCE_TYPE"] == 0).sum() > 3 * (before["SOURCE_TYPE"] == 0).sum()
@@ -144,15 +139,11 @@ def given_haloes(ra_deg, dec_deg):
 
 def test_given_haloes_replace_sampled_clusters(prior):
     given = given_haloes(359.995, -45.0)
-    catalog, truth = catalogs.sample_field(
-        prior, field=2, seed=1, ra_deg=359.995, dec_deg=-45.0, haloes=given
-    )
+    catalog, truth = catalogs.sample_field(prior, field=2, seed=1, ra_deg=359.995, dec_deg=-45.0, haloes=given)
     clusters = truth[truth["richness"] >= 20].set_index("cluster_id")
     assert list(clusters.index) == [7001, 7002]
     assert clusters.loc[7001, ["x", "y"]].to_numpy() == pytest.approx([640.0, 640.0], abs=1e-4)
-    assert clusters.loc[7002, "x"] == pytest.approx(
-        640 - 0.02 * 3600 * np.cos(np.radians(45)) / PIXEL_ARCSEC, rel=1e-3
-    )
+    assert clusters.loc[7002, "x"] == pytest.approx(640 - 0.02 * 3600 * np.cos(np.radians(45)) / PIXEL_ARCSEC, rel=1e-3)
     assert clusters.loc[7001, "mass_msun"] == pytest.approx(3.081e14 * 1.5**1.356 * (1.3 / 1.35) ** -0.3)
     assert set(catalog.loc[catalog["MEM"] == 1, "CLUSTER_ID"]) == {7001, 7002}
 

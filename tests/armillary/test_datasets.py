@@ -114,9 +114,7 @@ def get(tmp_path):
     def call(entry, **options):
         destination = tmp_path / "out" / "file.bin"
         try:
-            return fetch(
-                destination, entry, partial=tmp_path / "part" / "file.part", **(FAST | options)
-            ), destination
+            return fetch(destination, entry, partial=tmp_path / "part" / "file.part", **(FAST | options)), destination
         finally:
             assert [p.name for p in destination.parent.iterdir()] in ([], ["file.bin"])
             assert not destination.exists() or destination.read_bytes() == CONTENT
@@ -157,23 +155,17 @@ def test_a_failed_download_does_not_harm_the_file_that_is_there(server, tmp_path
 
 
 def test_a_file_of_another_length_than_the_manifest_says(server, get):
-    with pytest.raises(
-        ValueError, match=f"truncated: {len(CONTENT)} bytes, the manifest says {len(CONTENT) + 1}"
-    ):
+    with pytest.raises(ValueError, match=f"truncated: {len(CONTENT)} bytes, the manifest says {len(CONTENT) + 1}"):
         get(entry_of(f"{server.url}/good", n_bytes=len(CONTENT) + 1))
 
 
 def test_a_truncated_answer_says_how_much_came(server, get):
-    with pytest.raises(
-        ConnectionError, match=f"cut off after {len(CONTENT) // 2} of {len(CONTENT)} bytes.*3 tries"
-    ):
+    with pytest.raises(ConnectionError, match=f"cut off after {len(CONTENT) // 2} of {len(CONTENT)} bytes.*3 tries"):
         get(entry_of(f"{server.url}/cut"))
 
 
 def test_a_missing_file_is_asked_for_once(server, get):
-    with pytest.raises(
-        FileNotFoundError, match=r"/missing: no such file on the server \(404\).*ARMILLARY_MIRROR"
-    ):
+    with pytest.raises(FileNotFoundError, match=r"/missing: no such file on the server \(404\).*ARMILLARY_MIRROR"):
         get(entry_of(f"{server.url}/missing"))
     assert len(server.requests) == 1
 
@@ -267,16 +259,11 @@ def test_a_wrong_mirror_copy_is_named_and_downloaded_over(server, get, tmp_path,
     wrong = CONTENT[:-1] + b"!"
     source, _ = get(entry_of(f"{server.url}/good"), mirror=mirror_with(tmp_path, wrong))
     assert source == f"{server.url}/good"
-    assert (
-        f"wrong sha256: {hashlib.sha256(wrong).hexdigest()}, the manifest says {SHA256}"
-        in capsys.readouterr().out
-    )
+    assert f"wrong sha256: {hashlib.sha256(wrong).hexdigest()}, the manifest says {SHA256}" in capsys.readouterr().out
 
 
 def test_a_wrong_mirror_copy_and_no_server_says_both(server, get, tmp_path):
-    with pytest.raises(
-        FileNotFoundError, match="mirror copy .* truncated: 3 bytes.*no such file on the server"
-    ):
+    with pytest.raises(FileNotFoundError, match="mirror copy .* truncated: 3 bytes.*no such file on the server"):
         get(entry_of(f"{server.url}/missing"), mirror=mirror_with(tmp_path, b"abc"))
 
 
@@ -312,9 +299,7 @@ def test_every_checksum_holds_in_the_mirror(mirror, tmp_path):
         for dataset in collection_datasets(MANIFEST, folder):
             entry = manifest_entry(MANIFEST, dataset)
             if entry["sha256"]:
-                source = fetch(
-                    tmp_path / dataset, entry | {"urls": []}, partial=tmp_path / "part", mirror=mirror
-                )
+                source = fetch(tmp_path / dataset, entry | {"urls": []}, partial=tmp_path / "part", mirror=mirror)
                 assert source == str(mirror / dataset)
                 n_checked += 1
     assert n_checked >= 30

@@ -1,4 +1,8 @@
-"""DES tiles: names, files, Rice strips against astropy, noise estimates, bad files; DECam exposures where the mirror is."""
+"""DES tiles: names, files, Rice strips against astropy, noise estimates, bad files; DECam exposures where the
+mirror is.
+"""
+
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -48,7 +52,11 @@ def test_wrong_tile_names_are_refused(name):
 
 def test_find_tile_images_takes_the_last_and_reports_missing_bands(tmp_path):
     (tmp_path / TILE).mkdir()
-    for name in (f"{TILE}_r0001p01_g_nobkg.fits.fz", f"{TILE}_r4939p02_g_nobkg.fits.fz", f"{TILE}_z_nobkg.fits.fz"):
+    for name in (
+        f"{TILE}_r0001p01_g_nobkg.fits.fz",
+        f"{TILE}_r4939p02_g_nobkg.fits.fz",
+        f"{TILE}_z_nobkg.fits.fz",
+    ):
         (tmp_path / TILE / name).touch()
     found = find_tile_images(str(tmp_path), TILE, ["g", "i", "z"], allow_missing=True)
     assert found[0].endswith("r4939p02_g_nobkg.fits.fz")
@@ -162,10 +170,12 @@ def test_sky_sigma_of_correlated_noise_is_the_pixels_own(tmp_path):
 
 def test_bad_files_give_one_line_that_names_them(tmp_path):
     good = _write_tile(tmp_path, "g")[0]
-    content = open(good, "rb").read()
-    cut, text, bare, empty = (str(tmp_path / name) for name in ("cut.fits.fz", "text.fits.fz", "bare.fits.fz", "nan.fits.fz"))
-    open(cut, "wb").write(content[: len(content) // 2])
-    open(text, "w").write("not a FITS file")
+    content = Path(good).read_bytes()
+    cut, text, bare, empty = (
+        str(tmp_path / name) for name in ("cut.fits.fz", "text.fits.fz", "bare.fits.fz", "nan.fits.fz")
+    )
+    Path(cut).write_bytes(content[: len(content) // 2])
+    Path(text).write_text("not a FITS file")
     write_compressed_image(bare, _sky((300, 300)), {})
     write_compressed_image(empty, np.full((300, 300), np.nan, np.float32), tile_header(TILE, "g", 300))
     for path, words in [(cut, "truncated"), (text, "not a FITS"), (bare, "WCS")]:
@@ -183,10 +193,10 @@ def test_bad_files_give_one_line_that_names_them(tmp_path):
 def test_a_damaged_row_is_noticed(tmp_path):
     path = _write_tile(tmp_path, "g")[0]
     layout = ImageStrips(path, 1).layout
-    content = bytearray(open(path, "rb").read())
+    content = bytearray(Path(path).read_bytes())
     start = layout.heap_offset + int(layout.starts[10])
     content[start + 4 : start + int(layout.sizes[10])] = b"\xff" * (int(layout.sizes[10]) - 4)
-    open(path, "wb").write(bytes(content))
+    Path(path).write_bytes(bytes(content))
     with pytest.raises(ValueError, match="row 10 .* damaged") as caught:
         ImageStrips(path, 1).read(0, np.empty((300, 300), np.float32))
     assert path in str(caught.value)

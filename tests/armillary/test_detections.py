@@ -18,7 +18,9 @@ def maps(size: int = 10, **places) -> dict[str, np.ndarray]:
 
 
 def test_one_peak_is_one_cluster_in_its_place():
-    found = detect_clusters(maps(centre_probability={(2, 7): 0.9}, offset_x={(2, 7): 0.25}), tile_size=100, threshold=0.3)
+    found = detect_clusters(
+        maps(centre_probability={(2, 7): 0.9}, offset_x={(2, 7): 0.25}), tile_size=100, threshold=0.3
+    )
     assert list(found.columns) == COLUMNS
     assert len(found) == 1
     assert found.x[0] == pytest.approx(725, abs=1)

@@ -32,9 +32,7 @@ def test_counts_are_the_stated_power_law():
     magnitude = np.linspace(-5.0, 25.0, 30001)
     single = 45.0 * 0.33 * np.log(10) * 10 ** (0.33 * (magnitude - 25.0))
     assert np.trapezoid(single, magnitude) == pytest.approx(45.0, rel=1e-4)
-    assert fields.galaxy_counts_per_arcmin2(24.0, 45.0) == pytest.approx(
-        np.interp(24.0, magnitude, single), rel=1e-6
-    )
+    assert fields.galaxy_counts_per_arcmin2(24.0, 45.0) == pytest.approx(np.interp(24.0, magnitude, single), rel=1e-6)
 
 
 def test_redshift_distribution_is_smail_where_no_galaxy_is_too_bright(red_sequence):

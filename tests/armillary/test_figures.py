@@ -169,7 +169,7 @@ def test_draw_field(n_haloes, tmp_path, rng):
 def test_draw_tile(n_clusters, tmp_path, rng):
     truth = halo_table(n_clusters, rng).assign(matched=np.arange(n_clusters) % 2 == 0)
     detections = truth[["x", "y", "matched"]].assign(probability=0.5)
-    sizes = {"image_size": 256, "pixel_arcsec": 0.263, "title": "DES0000+0000"}
+    sizes = {"image_size": 256, "pixel_arcsec": 0.263, "cell_arcsec": 16.832, "title": "DES0000+0000"}
     sky, probability = np.zeros((64, 64, 3)), rng.random((4, 4))
     probability[0, 0] = np.nan
     assert drawn_size(tmp_path, draw_tile, sky, probability, truth, detections, **sizes) == (1600, 900)

@@ -57,7 +57,9 @@ def test_arrays_and_json_round_trip(tmp_path):
     assert files.read_json(str(tmp_path / "a.json")) == {"value": 0.5, "n": 2, "x": [0, 1]}
 
 
-@pytest.mark.parametrize("read", [files.read_image, files.read_table, files.read_catalog, files.read_arrays, files.read_json])
+@pytest.mark.parametrize(
+    "read", [files.read_image, files.read_table, files.read_catalog, files.read_arrays, files.read_json]
+)
 def test_missing_file_is_named(tmp_path, read):
     with pytest.raises(FileNotFoundError, match="nowhere"):
         read(str(tmp_path / "nowhere"))

@@ -109,14 +109,12 @@ def draw_field(rng, haloes, number=0, n_field=1200):
             )
         )
     mag, colours, x, y = (np.concatenate([part[k] for part in parts]) for k in range(4))
-    member, cluster_z = (
-        np.concatenate([np.full(len(part[0]), part[k], float) for part in parts]) for k in (4, 5)
-    )
+    member, cluster_z = (np.concatenate([np.full(len(part[0]), part[k], float) for part in parts]) for k in (4, 5))
     ok = (x >= 0) & (x < IMAGE_SIZE) & (y >= 0) & (y < IMAGE_SIZE)
     galaxies = observe(mag[ok], colours[ok], x[ok], y[ok], rng)
-    catalog = pd.DataFrame(
-        {"X": x, "Y": y, "MEM": member, "FLUX_I": 10 ** (0.4 * (30 - mag)), "CLUSTER_Z": cluster_z}
-    )[ok]
+    catalog = pd.DataFrame({"X": x, "Y": y, "MEM": member, "FLUX_I": 10 ** (0.4 * (30 - mag)), "CLUSTER_Z": cluster_z})[
+        ok
+    ]
     truth = pd.DataFrame(haloes, columns=["richness", "redshift", "x", "y"], dtype=float).assign(field=number)
     return {
         "galaxies": galaxies[galaxies.mag_i < 23.6].reset_index(drop=True),
@@ -128,12 +126,9 @@ def draw_field(rng, haloes, number=0, n_field=1200):
 def draw_haloes(rng):
     rows = []
     if rng.uniform() < 0.7:
-        rows.append(
-            (min(20 * rng.uniform() ** -0.4, 120), rng.uniform(0.2, 0.65), *rng.uniform(0, IMAGE_SIZE, 2))
-        )
+        rows.append((min(20 * rng.uniform() ** -0.4, 120), rng.uniform(0.2, 0.65), *rng.uniform(0, IMAGE_SIZE, 2)))
     rows += [
-        (rng.uniform(5, 20), rng.uniform(0.2, 0.7), *rng.uniform(0, IMAGE_SIZE, 2))
-        for _ in range(rng.poisson(0.5))
+        (rng.uniform(5, 20), rng.uniform(0.2, 0.7), *rng.uniform(0, IMAGE_SIZE, 2)) for _ in range(rng.poisson(0.5))
     ]
     return rows
 
@@ -149,9 +144,7 @@ def finder(training_fields):
     """Red sequence, background and calibration of 40 drawn fields; knobs at their first values."""
     fields = [with_matches(field) for field in training_fields]
     members = pd.concat([f["galaxies"][f["galaxies"].is_member] for f in fields], ignore_index=True)
-    return with_background(
-        tuned_red_sequence(initial_finder(TABLE, PIXEL_ARCSEC, KNOBS), members), fields, IMAGE_SIZE
-    )
+    return with_background(tuned_red_sequence(initial_finder(TABLE, PIXEL_ARCSEC, KNOBS), members), fields, IMAGE_SIZE)
 
 
 def test_profile_is_the_projected_nfw():
@@ -181,9 +174,7 @@ def test_inside_fraction_of_centre_edge_and_corner(finder):
 def test_red_sequence_is_tuned_to_the_members(finder, training_fields):
     middle = (finder["redshift"] > 0.3) & (finder["redshift"] < 0.6)
     table = initial_finder(TABLE, PIXEL_ARCSEC, KNOBS)
-    assert (finder["colour_mean"] - table["colour_mean"])[middle].mean(0) == pytest.approx(
-        TRUE_OFFSET, abs=0.01
-    )
+    assert (finder["colour_mean"] - table["colour_mean"])[middle].mean(0) == pytest.approx(TRUE_OFFSET, abs=0.01)
     assert finder["colour_scatter"] == pytest.approx([0.05, 0.03, 0.03], abs=0.012)
 
 
@@ -277,9 +268,7 @@ def test_untrained_file_is_a_clear_error():
 
 
 def test_membership_map_is_row_column():
-    catalog = pd.DataFrame(
-        {"X": [900.0, 10.0], "Y": [100.0, 10.0], "MEM": [1.0, 1.0], "FLUX_I": [100.0, 1.0]}
-    )
+    catalog = pd.DataFrame({"X": [900.0, 10.0], "Y": [100.0, 10.0], "MEM": [1.0, 1.0], "FLUX_I": [100.0, 1.0]})
     truth = true_membership(catalog, 1280, 128, 10.0)
     assert truth.sum() == 1 and truth[0, 7]
 

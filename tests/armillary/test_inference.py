@@ -3,21 +3,21 @@
 import numpy as np
 import pytest
 import torch
+from armillary.networks.encoder import OUTPUTS
 
 from armillary import inference
-from armillary.networks.encoder import OUTPUTS
 from armillary.tiles import bin_image, encode_pixels
 from armillary.training import build_network
 
 
 @pytest.fixture
 def checkpoint(tmp_path):
-    network = build_network("patch", n_bands=4, tile_pixels=16, width=16, seed=3)
+    network = build_network("sources", n_bands=4, tile_pixels=16, width=16, pixel_arcsec=0.526, seed=3)
     path = str(tmp_path / "best_encoder.ckpt")
     same = {"membership": (1.0, 0.0), "centre": (1.0, 0.0)}
     torch.save(
-        {"architecture": "patch", "width": 16, "survey": "des", "bands": list("griz"), "image_size": 128, "tile_size": 32,
-         "bin_factor": 2, "pixel_arcsec": 0.263, "state": network.state_dict(), "calibration": same,
+        {"architecture": "sources", "width": 16, "survey": "des", "bands": list("griz"), "image_size": 128,
+         "tile_size": 32, "bin_factor": 2, "pixel_arcsec": 0.263, "state": network.state_dict(), "calibration": same,
          "prior_shift": {"membership": -2.0, "centre": -2.5}}, path,
     )  # fmt: skip
     return path
@@ -29,7 +29,7 @@ def test_windows_and_coded_images_agree(checkpoint, rng):
     sigma = np.full(4, 3.0)
     coded = np.array([[encode_pixels(bin_image(band, 2), 1.5) for band in image] for image in counts])
     one = inference.predict_windows(encoder, counts, sigma, class_prior="training")
-    other = inference.predict_coded(encoder, torch.from_numpy(coded), class_prior="training")
+    other = inference.readable(encoder, inference.raw_outputs(encoder, torch.from_numpy(coded)), class_prior="training")
     for name in one:
         np.testing.assert_allclose(one[name], other[name], rtol=1e-5)
     assert one["probability"].shape == (2, 4, 4)
@@ -38,8 +38,12 @@ def test_windows_and_coded_images_agree(checkpoint, rng):
 def test_prior_shift_moves_log_odds(checkpoint, rng):
     encoder = inference.read_encoder(checkpoint)
     counts, sigma = rng.normal(size=(1, 4, 128, 128)).astype(np.float32), np.ones(4)
-    natural, training = (inference.predict_windows(encoder, counts, sigma, class_prior=p) for p in ("natural", "training"))
-    moved = np.log(natural["probability"] / (1 - natural["probability"])) - np.log(training["probability"] / (1 - training["probability"]))
+    natural, training = (
+        inference.predict_windows(encoder, counts, sigma, class_prior=p) for p in ("natural", "training")
+    )
+    moved = np.log(natural["probability"] / (1 - natural["probability"])) - np.log(
+        training["probability"] / (1 - training["probability"])
+    )
     np.testing.assert_allclose(moved, -2.0, atol=1e-4)
     with pytest.raises(ValueError, match="class_prior is 'flat'"):
         inference.predict_windows(encoder, counts, sigma, class_prior="flat")
@@ -60,9 +64,9 @@ def test_logistic_calibration_recovers_a_known_distortion(rng):
     assert np.isfinite(inference.logistic_calibration(logit[:10], np.zeros(10))).all()
 
 
-def test_units_of_the_outputs():
+def test_units_of_the_outputs(checkpoint):
     raw = np.zeros((1, len(OUTPUTS), 1, 1), np.float32)
-    answer = inference.readable(raw, {"membership": (1, 0), "centre": (1, 0)}, {})
+    answer = inference.readable(inference.read_encoder(checkpoint), raw, class_prior="training")
     assert answer["probability"].item() == 0.5
     assert answer["redshift"].item() == pytest.approx(inference.REDSHIFT_SCALE[0])
     assert answer["redshift_error"].item() == pytest.approx(inference.REDSHIFT_SCALE[1])

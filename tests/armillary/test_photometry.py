@@ -33,13 +33,9 @@ def draw_grid(kind: str, mag_i: float, seed: int):
         flux = 10 ** (0.4 * (30 - mag_i - MAG_OFFSET[band]))
         profile = galsim.Kolmogorov(fwhm=fwhm)
         if kind == "galaxy":
-            profile = galsim.Convolve(
-                profile, galsim.Exponential(half_light_radius=0.6).shear(g1=0.1, g2=-0.1)
-            )
+            profile = galsim.Convolve(profile, galsim.Exponential(half_light_radius=0.6).shear(g1=0.1, g2=-0.1))
         for centre in zip(x + 0.5, y + 0.5, strict=True):
-            stamp = profile.withFlux(flux).drawImage(
-                nx=56, ny=56, scale=PIXEL_ARCSEC, center=centre, dtype=np.float32
-            )
+            stamp = profile.withFlux(flux).drawImage(nx=56, ny=56, scale=PIXEL_ARCSEC, center=centre, dtype=np.float32)
             image[stamp.bounds & image.bounds] += stamp[stamp.bounds & image.bounds]
         images.append(image.array + rng.normal(0, SKY_SIGMA[band], image.array.shape).astype(np.float32))
     return np.array(images, np.float32), x, y
@@ -96,9 +92,7 @@ def test_a_dead_band_leaves_its_colours_unknown_and_a_dead_i_band_is_an_error():
 
 
 def test_pure_noise_gives_few_sources_and_the_columns():
-    noise = np.stack(
-        [np.random.default_rng(k).normal(0, s, (256, 256)) for k, s in enumerate(SKY_SIGMA.values())]
-    )
+    noise = np.stack([np.random.default_rng(k).normal(0, s, (256, 256)) for k, s in enumerate(SKY_SIGMA.values())])
     table = measure_field(noise.astype(np.float32), **SETTINGS)
     assert len(table) < 15
     assert {"x", "y", "mag_i", "mag_i_error", "colour_gr", "colour_ri", "colour_iz", "is_star"} <= set(table)

@@ -1,4 +1,4 @@
-"""PSFs: seeing statistics, independent streams, variation over the field, PSFEx models against GalSim's reader."""
+"""PSFs: seeing, independent streams, variation over the field, PSFEx models against GalSim's reader."""
 
 import galsim
 import numpy as np
@@ -27,7 +27,9 @@ def test_half_of_the_seeing_is_shared_between_bands():
 
 
 def test_streams_differ_by_field_band_and_purpose_and_repeat():
-    draws = [stream(1, field, band, purpose).normal() for field in (0, 1) for band in "gr" for purpose in ("psf", "noise")]
+    draws = [
+        stream(1, field, band, purpose).normal() for field in (0, 1) for band in "gr" for purpose in ("psf", "noise")
+    ]
     assert len(set(draws)) == len(draws)
     assert stream(1, 0, "g", "psf").normal() == draws[0]
 

@@ -61,14 +61,8 @@ def cluster_layouts(folder):
     sva1 = table(folder / "sva1.fits", {"ID": ids, **PUBLIC, "S": [1.0, 1.1]}, {"P_CEN": np.ones((2, 5))})
     y1 = table(folder / "y1.fits", {"MEM_MATCH_ID": ids, **PUBLIC})
     dr8 = table(folder / "dr8.fits", {"ID": ids, **PUBLIC, "OBJID": ids, "MODEL_MAG_R": [18.0, 19.0]})
-    raw = {
-        name.replace("_ERR", "_E"): values
-        for name, values in PUBLIC.items()
-        if name not in ("NAME", "Z_SPEC")
-    }
-    raw = table(
-        folder / "raw.fit", {"MEM_MATCH_ID": ids, **raw, "CG_SPEC_Z": [-1.0, 0.61]}, {"MAG": np.ones((2, 4))}
-    )
+    raw = {name.replace("_ERR", "_E"): values for name, values in PUBLIC.items() if name not in ("NAME", "Z_SPEC")}
+    raw = table(folder / "raw.fit", {"MEM_MATCH_ID": ids, **raw, "CG_SPEC_Z": [-1.0, 0.61]}, {"MAG": np.ones((2, 4))})
     frame = pd.DataFrame(
         {
             "mem_match_id": ids,
@@ -136,9 +130,7 @@ def member_layouts(folder):
     place = {"RA": [10.0, 10.1], "DEC": [-50.0, -50.1], "R": [0.0, 0.7]}
     weights = {"P": [0.9, 0.5], "P_FREE": [1.0, 0.8], "THETA_I": [1.0, 0.5], "THETA_R": [1.0, 0.5]}
     auto = {f"{kind}_AUTO_{b}": [20.0 + k, 21.0] for k, b in enumerate("GRIZ") for kind in ("MAG", "MAGERR")}
-    model = {
-        f"MODEL_{kind}_{b}": [19.0 + k, 21.0] for k, b in enumerate("UGRIZ") for kind in ("MAG", "MAGERR")
-    }
+    model = {f"MODEL_{kind}_{b}": [19.0 + k, 21.0] for k, b in enumerate("UGRIZ") for kind in ("MAG", "MAGERR")}
     free = {name.replace("P_FREE", "PFREE"): values for name, values in weights.items()}
     sva1 = {"ID": ids, **place, **weights, **auto, "Z_SPEC": [-1.0, 0.3], "COADD_OBJECTS_ID": objects}
     vectors = {"MAG": np.array([[19.0, 20, 21, 22, 23]] * 2), "MAG_ERR": np.full((2, 5), 0.1)}
@@ -174,9 +166,7 @@ def test_every_member_layout_reads_the_same(tmp_path):
         assert members.cluster_id.tolist() == [7, 7], layout
         assert members.object_id.tolist() == [101, 102], layout
         np.testing.assert_allclose(members.p_mem, [0.9, 0.1], err_msg=layout)
-        np.testing.assert_allclose(
-            members.mag_g, [20.0, 21.0] if layout != "raw" else [20.0, 20.0], err_msg=layout
-        )
+        np.testing.assert_allclose(members.mag_g, [20.0, 21.0] if layout != "raw" else [20.0, 20.0], err_msg=layout)
         if layout != "h5":
             np.testing.assert_allclose(members.radius_mpc, [0.0, 1.0], rtol=1e-6, err_msg=layout)
             assert "mag_error_z" in members and np.isnan(members.spec_z[0]), layout
@@ -265,9 +255,7 @@ def test_weak_members_add_up():
 def test_disc_has_the_area_of_r_lambda():
     each = simple_map(n=120, cell_arcsec=6.0)
     ra, dec = sky_of_pixel([30.0], [80.0], each["wcs"])
-    truth = truth_from_discs(
-        pd.DataFrame({"ra": ra, "dec": dec, "redshift": [0.5], "richness": [30.0]}), each
-    )
+    truth = truth_from_discs(pd.DataFrame({"ra": ra, "dec": dec, "redshift": [0.5], "richness": [30.0]}), each)
     radius_cells = 1 / 0.7 * 0.3**0.2 * 163.8 / 6.0  # R_lambda in Mpc, 163.8 arcsec a Mpc at z = 0.5
     rows, columns = np.nonzero(truth)
     assert truth.sum() == pytest.approx(np.pi * radius_cells**2, rel=0.01)

@@ -144,9 +144,7 @@ def test_score_fields_without_any_detection(made_up):
     folder, paths = made_up
     empty = str(folder / "none.dat")
     write_catalog(empty, read_catalog(paths["detections_test"]).iloc[:0])
-    metrics, _ = fields_scored(
-        folder, paths | {"detections_test": empty, "detections_validation": empty}, "none"
-    )
+    metrics, _ = fields_scored(folder, paths | {"detections_test": empty, "detections_validation": empty}, "none")
     report = read_json(metrics)
     assert report["cluster_completeness_richness_gt30"]["value"] == 0.0
     assert report["cluster_purity"]["value"] is None and report["redshift_scatter"]["value"] is None
@@ -205,8 +203,7 @@ def emulated_tile(tmp_path_factory):
 
 def sky_scored(folder, inputs):
     outputs = {
-        name: str(folder / f"sky.{end}")
-        for name, end in (("metrics", "json"), ("curves", "npz"), ("matches", "dat"))
+        name: str(folder / f"sky.{end}") for name, end in (("metrics", "json"), ("curves", "npz"), ("matches", "dat"))
     }
     score_redmapper(**inputs, **outputs, n_shuffles=5, min_membership_probability=0.5, **SHARED)
     return read_json(outputs["metrics"]), read_arrays(outputs["curves"]), read_catalog(outputs["matches"])
@@ -260,9 +257,7 @@ def test_summarise_inputs_of_real_files(mirror, tmp_path):
     assert {f["source"] for f in record["files"]} == {"erykoff/redmapper", "unknown"} and len(
         record["files"][0]["sha256"]
     ) == 64
-    assert (
-        read_json(str(tmp_path / "m.json"))["redmapper_member_sum"]["baseline"] == "redmapper_member_richness"
-    )
+    assert read_json(str(tmp_path / "m.json"))["redmapper_member_sum"]["baseline"] == "redmapper_member_richness"
 
 
 def test_compare_imports(root, tmp_path):

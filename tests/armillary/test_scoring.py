@@ -69,13 +69,9 @@ def test_average_precision_against_brute_force_with_ties(n_levels):
     rng = np.random.default_rng(n_levels)
     probability = rng.integers(0, n_levels, 120) / n_levels
     truth = rng.random(120) < probability
-    assert average_precision(probability, truth) == pytest.approx(
-        average_precision_by_brute_force(probability, truth)
-    )
+    assert average_precision(probability, truth) == pytest.approx(average_precision_by_brute_force(probability, truth))
     order = rng.permutation(120)
-    assert average_precision(probability[order], truth[order]) == pytest.approx(
-        average_precision(probability, truth)
-    )
+    assert average_precision(probability[order], truth[order]) == pytest.approx(average_precision(probability, truth))
 
 
 def test_weights_act_as_repeated_tiles():
@@ -113,9 +109,7 @@ def test_best_f1_threshold_is_the_best_of_all():
     probability = rng.random(300).round(2)
     truth = rng.random(300) < probability**2
     unit, counts = np.zeros(300, int), np.ones((1, 1))
-    f1 = {
-        t: bootstrap_confusion(probability, truth, t, unit, counts)["f1"][0] for t in np.unique(probability)
-    }
+    f1 = {t: bootstrap_confusion(probability, truth, t, unit, counts)["f1"][0] for t in np.unique(probability)}
     assert f1[best_f1_threshold(probability, truth)] == pytest.approx(max(f1.values()))
     assert best_f1_threshold(probability, np.zeros(300, bool)) == 0.5
 
@@ -141,9 +135,7 @@ def test_calibration_error_of_calibrated_and_shifted_probabilities():
     assert value == pytest.approx(by_hand) and np.median(samples) == pytest.approx(value, rel=0.05)
     curve = reliability(probability, truth, unit, counts, 15)
     assert curve["n"].sum() == 100_000
-    assert np.all(
-        np.abs(curve["fraction"] - curve["probability"]) < 5 * (curve["hi"] - curve["lo"]) / 2 + 1e-3
-    )
+    assert np.all(np.abs(curve["fraction"] - curve["probability"]) < 5 * (curve["hi"] - curve["lo"]) / 2 + 1e-3)
 
 
 def test_encoder_beats_noise_by_many_paired_sigma():
@@ -156,9 +148,7 @@ def test_encoder_beats_noise_by_many_paired_sigma():
     metrics = tile_metrics(*results, truth, unit, counts)
     assert metrics["tile_pr_auc_advantage_sigma"]["value"] > 10
     assert metrics["tile_pr_auc"]["baseline"] == "finder_tile_pr_auc"
-    assert metrics["finder_tile_pr_auc"]["value"] == pytest.approx(
-        metrics["tile_base_rate"]["value"], abs=0.03
-    )
+    assert metrics["finder_tile_pr_auc"]["value"] == pytest.approx(metrics["tile_base_rate"]["value"], abs=0.03)
     assert metrics["tile_pr_auc_over_base_rate"]["value"] > 5
 
 
@@ -280,12 +270,8 @@ def test_groups_never_match_each_other():
 
 def test_pairs_against_all_pairs():
     rng = np.random.default_rng(6)
-    haloes = haloes_of(
-        np.column_stack([rng.random(60), rng.random(60), rng.uniform(0.1, 0.9, 60), np.ones(60)])
-    )
-    detections = detections_of(
-        np.column_stack([rng.random(80), rng.random(80), np.ones(80), np.ones(80), np.ones(80)])
-    )
+    haloes = haloes_of(np.column_stack([rng.random(60), rng.random(60), rng.uniform(0.1, 0.9, 60), np.ones(60)]))
+    detections = detections_of(np.column_stack([rng.random(80), rng.random(80), np.ones(80), np.ones(80), np.ones(80)]))
     i, j, _ = candidate_pairs(detections, haloes, 1.0)
     from armillary.sky import separation_arcsec
 
@@ -376,9 +362,7 @@ def test_a_halo_below_the_purity_richness_is_impure_and_one_outside_is_ignored()
 
 
 def test_curve_agrees_with_rematching_at_every_threshold():
-    detections, truth = poisson_sky(
-        np.random.default_rng(8), 40, boost=6.0, efficiency={40.0: 0.8, 10.0: 0.3}
-    )
+    detections, truth = poisson_sky(np.random.default_rng(8), 40, boost=6.0, efficiency={40.0: 0.8, 10.0: 0.3})
     judged, found = judge(detections, truth, **CRITERIA)
     curve = completeness_purity_curve(judged, found, **CUTS)
     for k in range(0, len(curve["threshold"]), 7):
@@ -406,13 +390,9 @@ def test_operating_point_is_the_most_complete_of_the_pure_ones():
 
 def test_operating_point_keeps_a_margin_to_both_sides():
     """All found from 0.86 down, purity above 0.9 down to 0.3: work in the middle."""
-    truth = field_sky(
-        [(k, 10, 0, 0.4, 40, 1, 1) for k in range(10)] + [(k, 12, 0, 0.4, 25, 1, 1) for k in range(4)]
-    )
+    truth = field_sky([(k, 10, 0, 0.4, 40, 1, 1) for k in range(10)] + [(k, 12, 0, 0.4, 25, 1, 1) for k in range(4)])
     rows = [(k, 10, 0, 0.4, 40, 0.95 - 0.01 * k) for k in range(10)]
-    rows += [(k, 12, 0, 0.4, 25, 0.3 + 0.15 * k) for k in range(4)] + [
-        (k, 50, 0, 0.4, 30, 0.2) for k in range(9)
-    ]
+    rows += [(k, 12, 0, 0.4, 25, 0.3 + 0.15 * k) for k in range(4)] + [(k, 50, 0, 0.4, 30, 0.2) for k in range(9)]
     point = operating(field_finds(rows), truth)
     assert point["completeness"] == 1.0 and point["threshold"] == pytest.approx(0.6)
 

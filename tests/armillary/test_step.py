@@ -46,7 +46,10 @@ def test_arguments_output_log_and_provenance(tmp_path):
 
 def test_failed_step_leaves_what_was_there(tmp_path):
     run_step(tmp_path, WRITES)
-    failing = WRITES.replace('open(made, "w").write(source * count + str(threads))', 'open(made, "w"); raise ValueError("bad\\nnumber")')
+    failing = WRITES.replace(
+        'open(made, "w").write(source * count + str(threads))',
+        'open(made, "w"); raise ValueError("bad\\nnumber")',
+    )
     done = run_step(tmp_path, failing)
     assert done.returncode == 1
     assert done.stderr.strip() == "Error in demo_step: ValueError: bad number"
@@ -56,7 +59,10 @@ def test_failed_step_leaves_what_was_there(tmp_path):
 
 @pytest.mark.parametrize(
     ("params", "message"),
-    [("params=Names()", "does not give ['count']"), ("params=Names(count=1, width=2)", "gives params ['width']")],
+    [
+        ("params=Names()", "does not give ['count']"),
+        ("params=Names(count=1, width=2)", "gives params ['width']"),
+    ],
 )
 def test_mismatch_of_rule_and_function_is_named(tmp_path, params, message):
     done = run_step(tmp_path, WRITES.replace("params=Names(count=3)", params))

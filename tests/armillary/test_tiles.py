@@ -7,8 +7,16 @@ import torch
 
 from armillary import tiles
 
-COLUMNS = "RA DEC X Y MEM FLUX_G FLUX_R FLUX_I FLUX_Z HLR FRACDEV G1 G2 Z SOURCE_TYPE CLUSTER_ID MASS RICHNESS CLUSTER_Z".split()
-SETTINGS = {"image_size": 512, "tile_size": 128, "bands": ["g", "r", "i", "z"], "min_flux_for_loss": 0.0, "name": "one.dat"}
+COLUMNS = (
+    "RA DEC X Y MEM FLUX_G FLUX_R FLUX_I FLUX_Z HLR FRACDEV G1 G2 Z SOURCE_TYPE CLUSTER_ID MASS RICHNESS CLUSTER_Z"
+).split()
+SETTINGS = {
+    "image_size": 512,
+    "tile_size": 128,
+    "bands": ["g", "r", "i", "z"],
+    "min_flux_for_loss": 0.0,
+    "name": "one.dat",
+}
 
 
 def catalog_of(*sources: dict) -> pd.DataFrame:
@@ -16,7 +24,9 @@ def catalog_of(*sources: dict) -> pd.DataFrame:
 
 
 def haloes_of(**columns) -> pd.DataFrame:
-    return pd.DataFrame({"cluster_id": [7], "x": [400.0], "y": [30.0], "redshift": [0.4], "richness": [33.0], "weight": [0.1]} | columns)
+    return pd.DataFrame(
+        {"cluster_id": [7], "x": [400.0], "y": [30.0], "redshift": [0.4], "richness": [33.0], "weight": [0.1]} | columns
+    )
 
 
 def test_asymmetric_source_lands_in_its_row_and_column():
@@ -30,7 +40,10 @@ def test_asymmetric_source_lands_in_its_row_and_column():
 
 
 def test_brightest_source_describes_its_tile_and_faint_members_do_not_count():
-    sources = [{"X": 10.0, "Y": 10.0, "FLUX_I": 50.0, "MEM": 1.0, "CLUSTER_ID": 7, "RICHNESS": 33.0}, {"X": 12.0, "Y": 12.0, "FLUX_I": 90.0}]
+    sources = [
+        {"X": 10.0, "Y": 10.0, "FLUX_I": 50.0, "MEM": 1.0, "CLUSTER_ID": 7, "RICHNESS": 33.0},
+        {"X": 12.0, "Y": 12.0, "FLUX_I": 90.0},
+    ]
     truth = tiles.tile_catalog(catalog_of(*sources), haloes_of(), **SETTINGS)
     assert truth["fluxes"][0, 0, 0, 2] == 90
     assert truth["n_sources"].sum() == 1
@@ -79,8 +92,8 @@ def test_binning_keeps_the_mean(rng):
 
 def test_file_round_trip_and_refusals(tmp_path):
     truth = tiles.tile_catalog(catalog_of({"X": 1.0, "Y": 1.0}), haloes_of(), **SETTINGS)
-    field = {"field": 5, "images": np.zeros((4, 8, 8), np.int16), "sky_sigma": np.ones(4, np.float32), "tile_catalog": truth,
-             "wcs": {"CRVAL1": 1.0}, "truth": {"richness": [33.0]}}  # fmt: skip
+    field = {"field": 5, "images": np.zeros((4, 8, 8), np.int16), "sky_sigma": np.ones(4, np.float32),
+             "tile_catalog": truth, "wcs": {"CRVAL1": 1.0}, "truth": {"richness": [33.0]}}  # fmt: skip
     path = str(tmp_path / "file_data_00000.pt")
     tiles.write_file_data(path, [field], survey="des", tile_size=128)
     data = tiles.read_file_data(path)

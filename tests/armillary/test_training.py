@@ -5,9 +5,9 @@ import math
 import numpy as np
 import pytest
 import torch
+from armillary.networks.encoder import OUTPUTS
 
 from armillary import training
-from armillary.networks.encoder import OUTPUTS
 from armillary.tiles import encode_pixels
 
 
@@ -22,8 +22,8 @@ def toy_file(rng: np.random.Generator, n_fields: int) -> dict:
             "field": torch.arange(n_fields)}  # fmt: skip
 
 
-SETTINGS = {"n_epochs": 4, "batch_size": 4, "learning_rate": 3e-3, "weight_decay": 0.01, "band_drop": 0.1, "patience": 9,
-            "precision": "float32", "seed": 5, "device": "cpu", "fingerprint": "a"}  # fmt: skip
+SETTINGS = {"n_epochs": 4, "batch_size": 4, "learning_rate": 3e-3, "weight_decay": 0.01, "band_drop": 0.1,
+            "patience": 9, "precision": "float32", "seed": 5, "device": "cpu", "fingerprint": "a"}  # fmt: skip
 
 
 def toy_run(folder, rng, **changes):

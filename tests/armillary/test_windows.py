@@ -17,7 +17,9 @@ def test_des_windows_are_the_four_by_four_unfold():
     assert window_origins(10_000, 2560, 80).tolist() == [0, 2480, 4960, 7440]
 
 
-@pytest.mark.parametrize(("size", "window", "overlap"), [(10_000, 2560, 80), (5000, 1280, 40), (2500, 1280, 0), (640, 640, 3)])
+@pytest.mark.parametrize(
+    ("size", "window", "overlap"), [(10_000, 2560, 80), (5000, 1280, 40), (2500, 1280, 0), (640, 640, 3)]
+)
 def test_windows_cover_the_axis_with_the_overlap_asked_for(size, window, overlap):
     origins = window_origins(size, window, overlap)
     assert origins[0] == 0

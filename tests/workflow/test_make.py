@@ -17,9 +17,7 @@ pytestmark = pytest.mark.skipif(not shutil.which("make"), reason="no make here")
 
 def make(*arguments, folder=ROOT, **environment):
     """Run make away from the make that may have started these tests."""
-    inherited = {
-        name: value for name, value in os.environ.items() if not name.startswith("MAKE") and name != "MFLAGS"
-    }
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("MAKE") and name != "MFLAGS"}
     command = ["make", *map(str, arguments)]
     return subprocess.run(
         command,
@@ -81,9 +79,7 @@ def test_profiles_are_linked_where_snakemake_looks(checkout, tmp_path):
 
 def test_the_lock_file_pins_every_dependency():
     lines = [
-        line
-        for line in (ROOT / "requirements.lock").read_text().splitlines()
-        if line and not line.startswith("#")
+        line for line in (ROOT / "requirements.lock").read_text().splitlines() if line and not line.startswith("#")
     ]
     pins = dict(line.split("==") for line in lines)
     assert not [version for version in pins.values() if "+" in version]

@@ -1,0 +1,163 @@
+"""The default encoder: find the sources, say what each one is, add that up where it is, look around.
+
+A fixed front end finds peaks and takes aperture photometry at them, so that the learned part works on about a
+thousand sources a field instead of millions of pixels, and the training fields pass the front end only once.
+Then a small network embeds each source, the embeddings are added up in cells of half a tile, and residual
+convolutions bring the context of the whole field to every tile.
+"""
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+OUTPUTS = (
+    "membership_logit", "centre_logit", "offset_x", "offset_y",
+    "redshift", "redshift_ln_error", "ln_richness", "ln_richness_ln_error",
+)  # fmt: skip
+APERTURE_FWHM_ARCSEC = (1.2, 2.4, 4.8)
+PEAK_SNR = 5.0
+CELLS_A_TILE = 2
+REFERENCE_LN_FLUX = math.log(1000.0)  # counts at zero point 30: magnitude 22.5
+
+
+def gaussian_kernel(fwhm_px: float, half_px: int) -> Tensor:
+    """A Gaussian aperture (k, k), k = 2 half_px + 1, its squares adding up to one: unit noise stays unit noise."""
+    radius = torch.arange(-half_px, half_px + 1, dtype=torch.float32)
+    profile = torch.exp(-4 * math.log(2) * (radius / fwhm_px) ** 2)
+    profile = profile / profile.square().sum().sqrt()
+    return profile[:, None] * profile
+
+
+def find_peaks(snr: Tensor, n_present: Tensor, fwhm_px: float) -> tuple[Tensor, Tensor, Tensor]:
+    """Rows, columns and signal to noise of the peaks of all bands' sum (C, h, w), seen through a Gaussian."""
+    kernel = gaussian_kernel(fwhm_px, round(1.3 * fwhm_px)).to(snr)
+    summed = snr.sum(0, keepdim=True) / n_present.sqrt()
+    detection = F.conv2d(summed, kernel[None, None], padding=len(kernel) // 2)
+    peak = (detection == F.max_pool2d(detection, 3, 1, 1)) & (detection > PEAK_SNR)
+    y, x = peak[0].nonzero(as_tuple=True)
+    return y, x, detection[0, y, x]
+
+
+def aperture_snr(snr: Tensor, y: Tensor, x: Tensor, fwhm_px: list[float]) -> Tensor:
+    """Signal to noise of every band in Gaussian apertures at pixels (y, x): (C, h, w) -> (n_apertures, C, n)."""
+    half = round(1.3 * max(fwhm_px))
+    padded = F.pad(snr, (half, half, half, half))
+    kernels = torch.stack([gaussian_kernel(fwhm, half).flatten() for fwhm in fwhm_px]).to(snr)
+    step = torch.arange(2 * half + 1, device=snr.device)
+    offsets = (step[:, None] * padded.shape[2] + step).flatten()
+    stamps = padded.flatten(1)[:, (y * padded.shape[2] + x)[:, None] + offsets]  # (C, n, k * k)
+    return torch.einsum("cnk,ak->acn", stamps, kernels)
+
+
+def measure_sources(coded: Tensor, sky_sigma: Tensor, pixel_arcsec: float) -> Tensor:
+    """Sources of one field, (n, 3 + 5 n_bands): x, y in pixels (corner-based), ln of the peak's signal to noise, then
+    for all bands whether the band is there, ln flux in the middle aperture, asinh of its signal to noise, and how
+    ln flux grows from the inner to the middle and from the middle to the outer aperture; zeros where a band is missing.
+
+    coded: asinh(counts / sky sigma), (C, h, w), NaN where invalid; sky_sigma: counts a pixel, (C,). ln flux is in
+    counts, softened at twice the noise as in asinh magnitudes (Lupton et al. 1999).
+    """
+    valid = torch.isfinite(coded)
+    snr = torch.sinh(torch.where(valid, coded, 0.0).clamp(-12, 12))
+    n_present = valid.flatten(1).any(1).sum().clamp(min=1)
+    fwhm_px = [fwhm / pixel_arcsec for fwhm in APERTURE_FWHM_ARCSEC]
+    y, x, peak_snr = find_peaks(snr, n_present, fwhm_px[0])
+    there = valid[:, y, x].to(snr.dtype)  # (C, n)
+    softened = torch.asinh(aperture_snr(snr, y, x, fwhm_px) / 2) * there  # (3, C, n)
+    ln_flux = (softened[1] + torch.log(2 * sky_sigma)[:, None]) * there
+    place = torch.stack([x + 0.5, y + 0.5, torch.log(peak_snr)])
+    growth = softened.diff(dim=0).flatten(0, 1)
+    return torch.cat([place, there, ln_flux, softened[1], growth]).T.contiguous()
+
+
+def norm(channels: int) -> nn.GroupNorm:
+    """GroupNorm with 16 channels a group: batches are small because fields are large."""
+    return nn.GroupNorm(max(channels // 16, 1), channels)
+
+
+class ResidualBlock(nn.Module):
+    """x + two 3x3 convolutions, each GroupNorm -> SiLU -> convolution."""
+
+    def __init__(self, channels: int, dilation: int = 1, dropout: float = 0.0):
+        super().__init__()
+        self.norms = nn.ModuleList([norm(channels), norm(channels)])
+        self.convs = nn.ModuleList(
+            [nn.Conv2d(channels, channels, 3, padding=d, dilation=d, bias=False) for d in (dilation, 1)]
+        )
+        self.dropout = nn.Dropout2d(dropout)
+
+    def forward(self, x: Tensor) -> Tensor:  # (B, c, h, w)
+        y = x
+        for normalise, conv in zip(self.norms, self.convs, strict=True):
+            y = conv(F.silu(normalise(y)))
+        return x + self.dropout(y)
+
+
+class SourceEncoder(nn.Module):
+    """Per-tile variational factors of fields; `tile_pixels` binned pixels a tile, `width` channels in a cell."""
+
+    def __init__(self, n_bands: int, tile_pixels: int, width: int, pixel_arcsec: float):
+        super().__init__()
+        self.n_bands, self.tile_pixels, self.pixel_arcsec = n_bands, tile_pixels, pixel_arcsec
+        n_features = 6 * n_bands - 1 + 3
+        self.embed = nn.Sequential(
+            nn.Linear(n_features, 2 * width), nn.SiLU(), nn.Linear(2 * width, 2 * width), nn.SiLU(),
+            nn.Linear(2 * width, 2 * width), nn.SiLU(), nn.Linear(2 * width, width),
+        )  # fmt: skip
+        self.cells = nn.Sequential(ResidualBlock(width), ResidualBlock(width))
+        self.to_tiles = nn.Conv2d(width, 2 * width, CELLS_A_TILE, stride=CELLS_A_TILE)
+        self.context = nn.Sequential(*[ResidualBlock(2 * width, dilation, 0.1) for dilation in (1, 2, 3)])
+        self.field = nn.Linear(2 * width, 2 * width)
+        self.joined = ResidualBlock(2 * width)
+        self.head = nn.Sequential(norm(2 * width), nn.SiLU(), nn.Conv2d(2 * width, len(OUTPUTS), 1))
+
+    def prepare(self, coded: Tensor, sky_sigma: Tensor) -> tuple[Tensor, tuple[int, int]]:
+        """Sources of one field (C, h, w) and the field's shape; nothing here is learned."""
+        with torch.no_grad():
+            return measure_sources(coded, sky_sigma, self.pixel_arcsec), tuple(coded.shape[1:])
+
+    def turned(self, prepared, n_quarter_turns: int, flipped: bool):
+        """The field seen as `torch.rot90` and then a flip of x would show it."""
+        sources, (height, width) = prepared
+        x, y = sources[:, 0], sources[:, 1]
+        for _ in range(n_quarter_turns % 4):
+            x, y = y, width - x
+            height, width = width, height
+        x = width - x if flipped else x
+        return torch.cat([x[:, None], y[:, None], sources[:, 2:]], 1), (height, width)
+
+    def without_bands(self, prepared, dropped: list[int]):
+        """The field with bands hidden; the sources stay those that all bands together show."""
+        sources, shape = prepared
+        sources = sources.clone()
+        sources[:, 3:].view(len(sources), -1, self.n_bands)[:, :, dropped] = 0
+        return sources, shape
+
+    def features(self, sources: Tensor) -> Tensor:
+        """Inputs of the embedding (n, n_features), of order one; a colour is there where both of its bands are."""
+        n = self.n_bands
+        x, y, ln_peak = sources[:, :3].T
+        there, ln_flux, snr, *growth = sources[:, 3:].split(n, 1)
+        colour = (ln_flux[:, :-1] - ln_flux[:, 1:]) * there[:, :-1] * there[:, 1:]
+        cell = self.tile_pixels / CELLS_A_TILE
+        place = torch.stack([x / cell % 1 - 0.5, y / cell % 1 - 0.5, ln_peak / 2 - 1.5], 1)
+        level = (ln_flux - REFERENCE_LN_FLUX) * there / 2
+        return torch.cat([place, there, level, 3 * colour, snr / 3, *(3 * g for g in growth)], 1)
+
+    def forward(self, prepared: list) -> Tensor:  # B fields of equal shape -> (B, n_outputs, T, T)
+        height, width = (side * CELLS_A_TILE // self.tile_pixels for side in prepared[0][1])
+        sources = torch.cat([sources for sources, _ in prepared])
+        embedded = self.embed(self.features(sources))  # (n, width)
+        field = torch.repeat_interleave(
+            torch.arange(len(prepared), device=sources.device),
+            torch.tensor([len(sources) for sources, _ in prepared], device=sources.device),
+        )
+        cell = self.tile_pixels / CELLS_A_TILE
+        place = (field * height + (sources[:, 1] / cell).long()) * width + (sources[:, 0] / cell).long()
+        summed = embedded.new_zeros(len(prepared) * height * width, embedded.shape[1]).index_add(0, place, embedded)
+        x = summed.view(len(prepared), height, width, -1).permute(0, 3, 1, 2)  # (B, width, 2T, 2T)
+        x = self.context(self.to_tiles(self.cells(x)))  # (B, 2 width, T, T)
+        x = x + self.field(x.mean((2, 3)))[:, :, None, None]
+        return self.head(self.joined(x)).float()
