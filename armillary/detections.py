@@ -25,7 +25,9 @@ def detect_clusters(prediction: dict[str, np.ndarray], *, tile_size: int, thresh
         if probability > threshold:
             rows.append(_describe(prediction, left, block, tile_size, probability))
         left[block] = 0.0
-    return pd.DataFrame(rows, columns=COLUMNS).sort_values("probability", ascending=False, ignore_index=True)
+    return pd.DataFrame(rows, columns=COLUMNS, dtype=float).sort_values(
+        "probability", ascending=False, ignore_index=True
+    )
 
 
 def _describe(prediction, left: np.ndarray, block, tile_size: int, probability: float) -> tuple:

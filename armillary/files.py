@@ -222,9 +222,17 @@ def read_catalog(path: str):
 
     _require(path)
     try:
-        return pd.read_csv(path, sep=" ", comment="#")
+        frame = pd.read_csv(path, sep=" ", comment="#")
     except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} is not an ECSV catalogue: {_first_line(error)}") from error
+    return frame.astype(_ecsv_types(path)) if frame.empty else frame
+
+
+def _ecsv_types(path: str) -> dict[str, str]:
+    """Column -> type of the columns that an ECSV header declares to be numbers."""
+    with open(path) as stream:
+        header = "".join(line for line in stream if line.startswith("# - "))
+    return dict(re.findall(r"name: (\w+),.*datatype: ((?:u?int|float)\d+)", header))
 
 
 def read_catalog_meta(path: str) -> dict:

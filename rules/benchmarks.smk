@@ -104,7 +104,7 @@ rule benchmarks_compare_imports:
         "<results>/benchmarks/benchmarks/compare_imports.tsv"
     conda:
         "../envs/figures.yaml"
-    threads: workflow.cores
+    threads: 64
     resources:
         mem_mb=1000,
         runtime=10,

@@ -190,7 +190,7 @@ rule clusters_train_encoder:
         "<results>/clusters/benchmarks/train_encoder.tsv"
     conda:
         "../envs/torch.yaml"
-    threads: workflow.cores if workflow.cores and workflow.cores < 12 else 12
+    threads: 12
     resources:
         mem_mb=12000,
         runtime=720,

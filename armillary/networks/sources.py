@@ -80,19 +80,18 @@ def norm(channels: int) -> nn.GroupNorm:
 class ResidualBlock(nn.Module):
     """x + two 3x3 convolutions, each GroupNorm -> SiLU -> convolution."""
 
-    def __init__(self, channels: int, dilation: int = 1, dropout: float = 0.0):
+    def __init__(self, channels: int, dilation: int = 1):
         super().__init__()
         self.norms = nn.ModuleList([norm(channels), norm(channels)])
         self.convs = nn.ModuleList(
             [nn.Conv2d(channels, channels, 3, padding=d, dilation=d, bias=False) for d in (dilation, 1)]
         )
-        self.dropout = nn.Dropout2d(dropout)
 
     def forward(self, x: Tensor) -> Tensor:  # (B, c, h, w)
         y = x
         for normalise, conv in zip(self.norms, self.convs, strict=True):
             y = conv(F.silu(normalise(y)))
-        return x + self.dropout(y)
+        return x + y
 
 
 class SourceEncoder(nn.Module):
@@ -108,7 +107,7 @@ class SourceEncoder(nn.Module):
         )  # fmt: skip
         self.cells = nn.Sequential(ResidualBlock(width), ResidualBlock(width))
         self.to_tiles = nn.Conv2d(width, 2 * width, CELLS_A_TILE, stride=CELLS_A_TILE)
-        self.context = nn.Sequential(*[ResidualBlock(2 * width, dilation, 0.1) for dilation in (1, 2, 3)])
+        self.context = nn.Sequential(*[ResidualBlock(2 * width, dilation) for dilation in (1, 2, 3)])
         self.field = nn.Linear(2 * width, 2 * width)
         self.joined = ResidualBlock(2 * width)
         self.head = nn.Sequential(norm(2 * width), nn.SiLU(), nn.Conv2d(2 * width, len(OUTPUTS), 1))
@@ -132,7 +131,7 @@ class SourceEncoder(nn.Module):
         """The field with bands hidden; the sources stay those that all bands together show."""
         sources, shape = prepared
         sources = sources.clone()
-        sources[:, 3:].view(len(sources), -1, self.n_bands)[:, :, dropped] = 0
+        sources[:, [3 + group * self.n_bands + band for group in range(5) for band in dropped]] = 0
         return sources, shape
 
     def features(self, sources: Tensor) -> Tensor:

@@ -24,6 +24,7 @@ def test_empty_catalog_keeps_its_columns(tmp_path):
     files.write_catalog(path, pd.DataFrame({"x": np.empty(0)}))
     assert list(files.read_catalog(path).columns) == ["x"]
     assert len(files.read_catalog(path)) == 0
+    assert files.read_catalog(path).x.dtype == float
 
 
 def test_image_round_trip(tmp_path):

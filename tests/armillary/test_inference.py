@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from armillary.networks.encoder import OUTPUTS
+from armillary.networks.sources import OUTPUTS
 
 from armillary import inference
 from armillary.tiles import bin_image, encode_pixels
@@ -29,7 +29,11 @@ def test_windows_and_coded_images_agree(checkpoint, rng):
     sigma = np.full(4, 3.0)
     coded = np.array([[encode_pixels(bin_image(band, 2), 1.5) for band in image] for image in counts])
     one = inference.predict_windows(encoder, counts, sigma, class_prior="training")
-    other = inference.readable(encoder, inference.raw_outputs(encoder, torch.from_numpy(coded)), class_prior="training")
+    other = inference.readable(
+        encoder,
+        inference.raw_outputs(encoder, torch.from_numpy(coded), torch.full((2, 4), 1.5)),
+        class_prior="training",
+    )
     for name in one:
         np.testing.assert_allclose(one[name], other[name], rtol=1e-5)
     assert one["probability"].shape == (2, 4, 4)

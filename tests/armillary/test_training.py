@@ -5,21 +5,23 @@ import math
 import numpy as np
 import pytest
 import torch
-from armillary.networks.encoder import OUTPUTS
+from armillary.networks.sources import OUTPUTS
 
 from armillary import training
 from armillary.tiles import encode_pixels
 
 
 def toy_file(rng: np.random.Generator, n_fields: int) -> dict:
-    """Fields of 2 x 2 tiles of 16 px; a tile with a member has a bright blob."""
+    """Fields of 2 x 2 tiles of 16 px; a tile with a member has a bright source in its middle."""
     member = rng.random((n_fields, 2, 2)) < 0.4
-    pixels = rng.normal(size=(n_fields, 2, 32, 32)) + 8 * np.kron(member, np.ones((16, 16)))[:, None]
+    spot = np.zeros((16, 16))
+    spot[6:10, 6:10] = 20
+    pixels = rng.normal(size=(n_fields, 2, 32, 32)) + np.kron(member, spot)[:, None]
     single = torch.from_numpy(member)[..., None, None]
     label = {"membership": single, "centre": single, "weight": single.float(), "cluster_redshift": 0.4 * single.float(),
              "ln_richness": 3.4 * single.float(), "centre_offset": 0.5 * torch.ones(n_fields, 2, 2, 1, 2)}  # fmt: skip
     return {"images": torch.from_numpy(encode_pixels(pixels.astype(np.float32), 1.0)), "tile_catalog": label,
-            "field": torch.arange(n_fields)}  # fmt: skip
+            "field": torch.arange(n_fields), "sky_sigma": torch.ones(n_fields, 2)}  # fmt: skip
 
 
 SETTINGS = {"n_epochs": 4, "batch_size": 4, "learning_rate": 3e-3, "weight_decay": 0.01, "band_drop": 0.1,
@@ -27,42 +29,69 @@ SETTINGS = {"n_epochs": 4, "batch_size": 4, "learning_rate": 3e-3, "weight_decay
 
 
 def toy_run(folder, rng, **changes):
-    network = training.build_network("patch", n_bands=2, tile_pixels=16, width=16, seed=1)
-    train, validation = training.Fields([toy_file(rng, 24)]), training.Fields([toy_file(rng, 12)])
+    network = training.build_network("sources", n_bands=2, tile_pixels=16, width=16, pixel_arcsec=0.5, seed=1)
+    train, validation = (training.Fields([toy_file(rng, n)], network) for n in (24, 12))
     return network, training.fit(network, train, validation, folder=str(folder), **(SETTINGS | changes))
 
 
-@pytest.mark.parametrize(("architecture", "width"), [("patch", 16), ("bliss", 16)])
+@pytest.mark.parametrize("architecture", ["sources", "bliss"])
 @pytest.mark.parametrize("tile_pixels", [16, 64])
-def test_one_exam_for_all_networks(architecture, width, tile_pixels):
+def test_one_exam_for_all_networks(architecture, tile_pixels, rng):
     """Right shape, finite output with missing pixels and bands, a gradient for every parameter."""
-    network = training.build_network(architecture, n_bands=4, tile_pixels=tile_pixels, width=width, seed=0)
-    images = torch.randn(2, 4, 2 * tile_pixels, 3 * tile_pixels)
+    network = training.build_network(
+        architecture, n_bands=4, tile_pixels=tile_pixels, width=16, pixel_arcsec=0.5, seed=0
+    )
+    images = torch.from_numpy(rng.normal(0, 2, (2, 4, 2 * tile_pixels, 3 * tile_pixels)).astype(np.float32))
     images[0, 1] = torch.nan
     images[1, :, :5] = torch.nan
-    out = network(images)
+    out = network([network.prepare(image, torch.ones(4)) for image in images])
     assert out.shape == (2, len(OUTPUTS), 2, 3)
     assert torch.isfinite(out).all()
     out.square().sum().backward()
     assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in network.parameters())
 
 
+@pytest.mark.parametrize("architecture", ["sources", "bliss"])
+def test_a_turned_field_is_what_a_turned_image_gives(architecture, rng):
+    network = training.build_network(architecture, n_bands=2, tile_pixels=16, width=16, pixel_arcsec=0.5, seed=0).eval()
+    image, sigma = torch.from_numpy(rng.normal(0, 3, (2, 48, 48)).astype(np.float32)), torch.ones(2)
+    for n_quarter_turns, flipped in [(1, False), (2, True), (3, True)]:
+        turned = torch.rot90(image, n_quarter_turns, (1, 2))
+        turned = turned.flip(2) if flipped else turned
+        with torch.no_grad():
+            one = network([network.turned(network.prepare(image, sigma), n_quarter_turns, flipped)])
+            other = network([network.prepare(turned, sigma)])
+        torch.testing.assert_close(one, other, atol=1e-4, rtol=1e-4)
+
+
+def test_hidden_bands_reach_no_network(rng):
+    for architecture in ("sources", "bliss"):
+        network = training.build_network(architecture, n_bands=2, tile_pixels=16, width=16, pixel_arcsec=0.5, seed=0)
+        image = torch.from_numpy(rng.normal(0, 3, (2, 32, 32)).astype(np.float32))
+        hidden = network.without_bands(network.prepare(image, torch.ones(2)), [1])
+        values = hidden if architecture == "bliss" else hidden[0][:, 3:].view(len(hidden[0]), -1, 2).movedim(2, 0)
+        assert (torch.isnan(values[1]) | (values[1] == 0)).all()
+        assert not (torch.isnan(values[0]) | (values[0] == 0)).all()
+
+
 def test_unknown_architecture_is_named():
-    with pytest.raises(ValueError, match="architecture is 'resnet'; known: patch, bliss"):
-        training.build_network("resnet", n_bands=4, tile_pixels=16, width=16, seed=0)
+    with pytest.raises(ValueError, match="architecture is 'resnet'; known: sources, bliss"):
+        training.build_network("resnet", n_bands=4, tile_pixels=16, width=16, pixel_arcsec=0.5, seed=0)
 
 
 @pytest.mark.parametrize("n_quarter_turns", range(4))
 @pytest.mark.parametrize("flipped", [False, True])
 def test_labels_turn_with_their_pixels(n_quarter_turns, flipped):
     """A bright pixel marks the centre; after any turn it is where tile and offset say."""
-    image = torch.zeros(1, 1, 64, 64)
-    image[0, 0, 20, 58] = 1.0  # row 20, column 58: tile (1, 3) of 16 px, offset x 10.5/16, y 4.5/16
+    image = torch.zeros(64, 64)
+    image[20, 58] = 1.0  # row 20, column 58: tile (1, 3) of 16 px, offset x 10.5/16, y 4.5/16
     centre, offset = torch.zeros(1, 4, 4, 1), torch.zeros(1, 4, 4, 2)
     centre[0, 1, 3] = 1
     offset[0, 1, 3] = torch.tensor([10.5 / 16, 4.5 / 16])
-    turned = training.turn({"images": image, "centre": centre, "centre_offset": offset}, n_quarter_turns, flipped)
-    row, column = np.argwhere(turned["images"][0, 0].numpy() == 1)[0]
+    turned = training.turn_labels({"centre": centre, "centre_offset": offset}, n_quarter_turns, flipped)
+    image = torch.rot90(image, n_quarter_turns, (0, 1))
+    image = image.flip(1) if flipped else image
+    row, column = np.argwhere(image.numpy() == 1)[0]
     assert turned["centre"][0, row // 16, column // 16, 0] == 1
     x, y = turned["centre_offset"][0, row // 16, column // 16].tolist()
     assert (column // 16 + x) * 16 == pytest.approx(column + 0.5)
@@ -78,10 +107,9 @@ def test_laplace_likelihood_is_normalised_and_least_at_the_true_spread():
 
 
 def test_band_drop_never_takes_every_band(rng):
-    images = training.damage(torch.zeros(50, 4, 2, 2, dtype=torch.int16), 0.9, rng)
-    dropped = torch.isnan(images).all((2, 3)).sum(1)
-    assert dropped.max() <= 3
-    assert dropped.float().mean() > 2
+    dropped = [training.dropped_bands(4, 0.9, rng) for _ in range(200)]
+    assert max(len(bands) for bands in dropped) <= 3
+    assert np.mean([len(bands) for bands in dropped]) > 2
 
 
 def test_training_learns_and_the_killed_run_ends_the_same(tmp_path):
