@@ -26,6 +26,7 @@ wildcard_constraints:
 
 
 include: "rules/resources.smk"
+include: "rules/clusters_inputs.smk"
 include: "rules/clusters.smk"
 include: "rules/clusters_tiles.smk"
 include: "rules/clusters_figures.smk"

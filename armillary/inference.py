@@ -123,6 +123,7 @@ def readable(encoder: Encoder, raw: np.ndarray, *, class_prior: str) -> dict[str
 
 
 def expit(x: np.ndarray) -> np.ndarray:
+    """The logistic function 1 / (1 + exp(-x)), without overflow."""
     return 1.0 / (1.0 + np.exp(-np.clip(x, -60, 60)))
 
 
@@ -144,4 +145,5 @@ def logistic_calibration(logit: np.ndarray, truth: np.ndarray, n_iterations: int
 
 
 def log_odds(rate: float) -> float:
+    """ln(rate / (1 - rate)) of a rate between 0 and 1, both excluded."""
     return float(np.log(rate / (1 - rate)))

@@ -85,9 +85,14 @@ def _send_prints_to(log: Path | None) -> None:
     print(f"--- {datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}", flush=True)
 
 
+def _paths(value) -> list[str] | str:
+    """Snakemake's lists of files become lists of str, a single file becomes a str."""
+    return [str(path) for path in value] if isinstance(value, list | tuple) else str(value)
+
+
 def _plain(value):
-    """Snakemake's named lists become lists of str, everything else stays."""
-    return [str(item) for item in value] if isinstance(value, list | tuple) else value
+    """Snakemake's lists of settings become plain lists, everything else stays."""
+    return list(value) if isinstance(value, list | tuple) else value
 
 
 def _staged_outputs(output) -> dict[str, tuple]:
@@ -112,7 +117,7 @@ def _arguments(function: Callable, snakemake, staged: dict[str, tuple]) -> dict:
         "threads": snakemake.threads,
         **dict(snakemake.wildcards.items()),
         **params,
-        **{name: _plain(value) for name, value in snakemake.input.items()},
+        **{name: _paths(value) for name, value in snakemake.input.items()},
         **outputs,
     }
     signature = inspect.signature(function).parameters

@@ -135,6 +135,7 @@ def laplace_nll(mean: Tensor, ln_sigma: Tensor, target: Tensor) -> Tensor:
 
 
 def total_loss(parts: dict[str, Tensor]) -> Tensor:
+    """The parts of the loss, summed with LOSS_WEIGHTS."""
     return sum(LOSS_WEIGHTS[name] * value for name, value in parts.items())
 
 
@@ -148,10 +149,12 @@ def pick_precision(precision: str, device: str) -> torch.dtype:
 
 
 def autocast(device: str, dtype: torch.dtype):
+    """The context in which a network computes in `dtype`; float32 needs none."""
     return nullcontext() if dtype == torch.float32 else torch.autocast(device, dtype)
 
 
 def to_device(prepared, device: str):
+    """One prepared input on the device: a tensor, or a tuple whose first item is the tensor."""
     return prepared.to(device) if isinstance(prepared, Tensor) else (prepared[0].to(device), *prepared[1:])
 
 

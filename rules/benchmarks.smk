@@ -7,22 +7,10 @@ Run them on a quiet machine with `--cores 1`, so that no two timings share it.
 """
 
 
-def benchmarks_light_steps():
-    """Scripts of the scoring and figure steps, whose start-up must stay short."""
-    folder = Path(workflow.basedir, "scripts/clusters")
-    steps = [path for verb in ("score", "plot", "summarise") for path in sorted(folder.glob(f"{verb}_*.py"))]
-    return [str(path.relative_to(workflow.basedir)) for path in steps]
-
-
-def benchmarks_products():
-    """What the target `benchmarks` asks for."""
-    names = ["renderers", "render_processes", "windows", "imports"]
-    return [f"<results>/benchmarks/{name}.json" for name in names]
-
-
 rule benchmarks_compare_renderers:
     """Time the k-space engine against one drawImage a source on {params.n_sources} sources in {params.image_size} px
-    of band {params.band}, alternated {params.n_pairs} times, and measure the largest residuals of both modes."""
+    of band {params.band}, alternated {params.n_pairs} times, and measure the largest residuals of both modes.
+    """
     input:
         code=code_of("scripts/benchmarks/compare_renderers.py"),
     output:

@@ -13,73 +13,6 @@ import time
 
 from armillary.surveys import survey_constants
 
-CLUSTERS = config["clusters"]
-FIELDS_OF_BATCH = [f"galsim_{CLUSTERS['survey']}_{{batch}}_{k:03d}" for k in range(CLUSTERS["n_catalogs_per_file"])]
-CATALOGS = [f"<results>/clusters/catalogs/{name}.dat" for name in FIELDS_OF_BATCH]
-IMAGES = [f"<results>/clusters/images/{name}_{band}.fits" for name in FIELDS_OF_BATCH for band in CLUSTERS["bands"]]
-
-
-def clusters_split_sizes():
-    """Number of batches of each split, the last two at least one."""
-    n_batches, rest = divmod(CLUSTERS["nfiles"], CLUSTERS["n_catalogs_per_file"])
-    held_out = {name: max(round(CLUSTERS[f"{name}_fraction"] * n_batches), 1) for name in ("validation", "test")}
-    n_train = n_batches - sum(held_out.values())
-    if rest or n_train < 1:
-        raise WorkflowError(
-            f"clusters: nfiles is {CLUSTERS['nfiles']}; it must be a multiple of n_catalogs_per_file "
-            f"({CLUSTERS['n_catalogs_per_file']}) with at least one batch for each of train, validation and test"
-        )
-    return {"train": n_train, **held_out}
-
-
-def clusters_batches(split, n_most=None):
-    """Batch numbers of a split as five digits: training first, then validation, then test."""
-    sizes = clusters_split_sizes()
-    first = sum(size for name, size in sizes.items() if list(sizes).index(name) < list(sizes).index(split))
-    return [f"{batch:05d}" for batch in range(first, first + sizes[split])][:n_most]
-
-
-def clusters_split_of(wildcards):
-    return next(name for name in clusters_split_sizes() if wildcards.batch in clusters_batches(name))
-
-
-def clusters_files(pattern):
-    """An input function: the files of all batches of the split that the wildcards name."""
-    return lambda wildcards: collect(pattern, batch=clusters_batches(wildcards.split))
-
-
-def clusters_tuning_files(pattern):
-    """Files of the first training batches, as many as the baseline finder is tuned on."""
-    n_batches = -(-CLUSTERS["train_finder"]["n_fields"] // CLUSTERS["n_catalogs_per_file"])
-    return collect(pattern, batch=clusters_batches("train", n_batches))
-
-
-def clusters_shared(*names):
-    """Settings of the whole rule set that a step asks for."""
-    return {name: CLUSTERS[name] for name in names}
-
-
-def clusters_real_catalogs(wildcards):
-    """The observed catalogues that `prior: real` draws from; none for the physical prior."""
-    block = CLUSTERS["sample_catalog"]
-    names = [block["members_file"], block["clusters_file"], block["sources_file"]]
-    return [name for name in names if name] if block["prior"] == "real" else []
-
-
-def clusters_metric_parts(wildcards):
-    """The scores that metrics.json is made of: simulated fields, DES tiles, and what was given, where it is at hand."""
-    steps = ["score_fields", "score_redmapper", *(["summarise_inputs"] if clusters_real_data() else [])]
-    return [f"<results>/clusters/scores/{step}.json" for step in steps]
-
-
-def clusters_products():
-    """What the target `clusters` asks for."""
-    nouns = "catalogs render_residuals training field pr_curves completeness estimates".split()
-    figures = [f"<results>/clusters/figures/{noun}.png" for noun in nouns]
-    figures += [f"<results>/clusters/figures/tile_{tile}.png" for tile in CLUSTERS["infer_tile"]["tiles"][:1]]
-    exposures = ["<results>/clusters/exposures/testcase9.json"] if clusters_real_data() else []
-    return ["<results>/clusters/metrics.json", *figures, *exposures]
-
 
 rule clusters_sample_catalog:
     """Sample the fields of batch {wildcards.batch} from the {params.prior} prior: haloes at the {params.cluster_rate}
@@ -197,9 +130,7 @@ rule clusters_train_encoder:
         gpu=CLUSTERS["n_gpus"],
     params:
         **CLUSTERS["train_encoder"],
-        **clusters_shared(
-            "survey", "bands", "image_size", "tile_size", "bin_factor", "seed"
-        ),
+        **clusters_shared("survey", "bands", "image_size", "tile_size", "bin_factor", "seed"),
         work_folder=lambda wildcards, output: str(Path(output.checkpoint).parent / "work"),
     script:
         "../scripts/clusters/train_encoder.py"
@@ -277,8 +208,8 @@ rule clusters_train_finder:
         mem_mb=4000,
         runtime=120,
     params:
-        n_tuning_fields=CLUSTERS["train_finder"]["n_tuning_fields"],
         **clusters_shared("survey", "image_size", "tile_size", "min_flux_for_loss"),
+        n_tuning_fields=CLUSTERS["train_finder"]["n_tuning_fields"],
     script:
         "../scripts/clusters/train_finder.py"
 

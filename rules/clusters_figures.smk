@@ -5,10 +5,6 @@ plot_field takes images of the first test batch: they are temporary and stay unt
 """
 
 
-def clusters_first_test_batch(paths):
-    return [path.replace("{batch}", clusters_batches("test")[0]) for path in paths]
-
-
 rule clusters_plot_catalogs:
     """Draw the sampled sky of the first test batch: counts, colours, redshifts, sizes, shapes, richness function."""
     input:
@@ -16,7 +12,11 @@ rule clusters_plot_catalogs:
         truths=clusters_first_test_batch(["<results>/clusters/catalogs/truth_{batch}.dat"]),
         code=code_of("scripts/clusters/plot_catalogs.py"),
     output:
-        figure=report("<results>/clusters/figures/catalogs.png", caption="../resources/captions/catalogs.rst", category="Clusters"),
+        figure=report(
+            "<results>/clusters/figures/catalogs.png",
+            caption="../resources/captions/catalogs.rst",
+            category="Clusters",
+        ),
     log:
         "<results>/clusters/logs/plot_catalogs.log",
     benchmark:
@@ -34,11 +34,17 @@ rule clusters_plot_catalogs:
 rule clusters_plot_render_residuals:
     """Draw the residuals of the sources that every render job drew with both engines, against the promised bounds."""
     input:
-        residuals=collect("<results>/clusters/residuals/residuals_{batch}.json",
-            batch=[b for s in ("train", "validation", "test") for b in clusters_batches(s)]),
+        residuals=collect(
+            "<results>/clusters/residuals/residuals_{batch}.json",
+            batch=[b for s in ("train", "validation", "test") for b in clusters_batches(s)],
+        ),
         code=code_of("scripts/clusters/plot_render_residuals.py"),
     output:
-        figure=report("<results>/clusters/figures/render_residuals.png", caption="../resources/captions/render_residuals.rst", category="Clusters"),
+        figure=report(
+            "<results>/clusters/figures/render_residuals.png",
+            caption="../resources/captions/render_residuals.rst",
+            category="Clusters",
+        ),
     log:
         "<results>/clusters/logs/plot_render_residuals.log",
     benchmark:
@@ -62,7 +68,11 @@ rule clusters_plot_training:
         predictions="<results>/clusters/predictions/encoder_validation.npz",
         code=code_of("scripts/clusters/plot_training.py"),
     output:
-        figure=report("<results>/clusters/figures/training.png", caption="../resources/captions/training.rst", category="Clusters"),
+        figure=report(
+            "<results>/clusters/figures/training.png",
+            caption="../resources/captions/training.rst",
+            category="Clusters",
+        ),
     log:
         "<results>/clusters/logs/plot_training.log",
     benchmark:
@@ -86,7 +96,11 @@ rule clusters_plot_field:
         predictions="<results>/clusters/predictions/encoder_test.npz",
         code=code_of("scripts/clusters/plot_field.py"),
     output:
-        figure=report("<results>/clusters/figures/field.png", caption="../resources/captions/field.rst", category="Clusters"),
+        figure=report(
+            "<results>/clusters/figures/field.png",
+            caption="../resources/captions/field.rst",
+            category="Clusters",
+        ),
     log:
         "<results>/clusters/logs/plot_field.log",
     benchmark:
@@ -109,7 +123,11 @@ rule clusters_plot_pr_curves:
         curves="<results>/clusters/scores/score_fields.npz",
         code=code_of("scripts/clusters/plot_pr_curves.py"),
     output:
-        figure=report("<results>/clusters/figures/pr_curves.png", caption="../resources/captions/pr_curves.rst", category="Clusters"),
+        figure=report(
+            "<results>/clusters/figures/pr_curves.png",
+            caption="../resources/captions/pr_curves.rst",
+            category="Clusters",
+        ),
     log:
         "<results>/clusters/logs/plot_pr_curves.log",
     benchmark:
@@ -130,7 +148,11 @@ rule clusters_plot_completeness:
         curves="<results>/clusters/scores/score_fields.npz",
         code=code_of("scripts/clusters/plot_completeness.py"),
     output:
-        figure=report("<results>/clusters/figures/completeness.png", caption="../resources/captions/completeness.rst", category="Clusters"),
+        figure=report(
+            "<results>/clusters/figures/completeness.png",
+            caption="../resources/captions/completeness.rst",
+            category="Clusters",
+        ),
     log:
         "<results>/clusters/logs/plot_completeness.log",
     benchmark:
@@ -152,7 +174,11 @@ rule clusters_plot_estimates:
         metrics="<results>/clusters/scores/score_fields.json",
         code=code_of("scripts/clusters/plot_estimates.py"),
     output:
-        figure=report("<results>/clusters/figures/estimates.png", caption="../resources/captions/estimates.rst", category="Clusters"),
+        figure=report(
+            "<results>/clusters/figures/estimates.png",
+            caption="../resources/captions/estimates.rst",
+            category="Clusters",
+        ),
     log:
         "<results>/clusters/logs/plot_estimates.log",
     benchmark:
@@ -176,7 +202,11 @@ rule clusters_plot_tile:
         matches="<results>/clusters/scores/score_redmapper_matches.dat",
         code=code_of("scripts/clusters/plot_tile.py"),
     output:
-        figure=report("<results>/clusters/figures/tile_{tile}.png", caption="../resources/captions/tile.rst", category="Clusters"),
+        figure=report(
+            "<results>/clusters/figures/tile_{tile}.png",
+            caption="../resources/captions/tile.rst",
+            category="Clusters",
+        ),
     log:
         "<results>/clusters/logs/plot_tile_{tile}.log",
     benchmark:

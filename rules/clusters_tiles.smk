@@ -6,65 +6,6 @@ Steps  simulate_tile -> infer_tile (one job a shard of tiles) -> score_redmapper
        summarise_inputs run where the real data sets are at hand.
 """
 
-from armillary.des import find_tile_images
-
-MAPS = ["probability", "centre_probability", "redshift", "redshift_error", "richness"]
-REAL_COLLECTIONS = [
-    "clusters/redmapper",
-    "clusters/redsequence",
-    "clusters/decam/testcase9",
-    "clusters/psf",
-]
-
-
-def clusters_tile_images(tile):
-    """The images of a tile in wavelength order: emulated, from the DR2 release, or what a folder holds."""
-    source, bands = CLUSTERS["infer_tile"]["source"], CLUSTERS["bands"]
-    if source == "simulated":
-        return [f"<results>/clusters/tile_images/{tile}/{tile}_r4939p01_{band}_nobkg.fits.fz" for band in bands]
-    if source == "release":
-        return [dataset_file(f"clusters/des_dr2/{tile}/{tile}_{band}_nobkg.fits.fz") for band in bands]
-    return [path for path in find_tile_images(source, tile, bands, allow_missing=True) if path]
-
-
-def clusters_at_hand(dataset):
-    """Whether a data set is already downloaded or in the mirror folder, so that no network is needed."""
-    mirror = os.environ.get("ARMILLARY_MIRROR")
-    return Path(dataset_file(dataset)).exists() or bool(mirror and Path(mirror, dataset).exists())
-
-
-def clusters_real_data():
-    """The real files that the chain can use, if they are at hand; none of them is downloaded for a demo."""
-    files = [name for folder in REAL_COLLECTIONS for name in collection_datasets(DATASETS, folder)]
-    return [dataset_file(name) for name in files] if all(clusters_at_hand(name) for name in files) else []
-
-
-def clusters_observed_catalog(_):
-    """The redMaPPer list that an emulated tile takes its clusters from; none: they come from the prior."""
-    name = CLUSTERS["simulate_tile"]["redmapper_file"]
-    return [dataset_file(name)] if name and clusters_at_hand(name) else []
-
-
-def clusters_tile_psfs(_):
-    """Real PSFEx models for an emulated tile, one a band, if they are named and at hand."""
-    names = CLUSTERS["simulate_tile"]["psfex_models"] or []
-    return [dataset_file(name) for name in names] if all(clusters_at_hand(name) for name in names) else []
-
-
-def clusters_reference_catalog(_):
-    """The clusters that tiles are scored against: the observed list where there is one, else what was put in."""
-    tiles, source = CLUSTERS["infer_tile"]["tiles"], CLUSTERS["infer_tile"]["source"]
-    observed = clusters_observed_catalog(_)
-    if observed or source != "simulated":
-        return observed or [dataset_file(CLUSTERS["simulate_tile"]["redmapper_file"])]
-    return [f"<results>/clusters/tile_images/{tile}/{tile}_truth.dat" for tile in tiles]
-
-
-def clusters_tile_shards():
-    """The tiles of each shard, in the order of the config."""
-    tiles, size = CLUSTERS["infer_tile"]["tiles"], CLUSTERS["infer_tile"]["n_tiles_per_shard"]
-    return {f"{n:04d}": tiles[first : first + size] for n, first in enumerate(range(0, len(tiles), size))}
-
 
 rule clusters_simulate_tile:
     """Render tile {wildcards.tile}, {params.image_size} px, as DR2 would have it: names, Rice compression, WCS, zero
@@ -91,6 +32,7 @@ rule clusters_simulate_tile:
         mem_mb=3000,
         runtime=60,
     params:
+        **clusters_shared("bands", "seed"),
         image_size=CLUSTERS["simulate_tile"]["image_size"],
         quantize_level=CLUSTERS["simulate_tile"]["quantize_level"],
         prior=CLUSTERS["sample_catalog"],
@@ -104,7 +46,6 @@ rule clusters_simulate_tile:
                 "psf_cell_px",
             )
         },
-        **clusters_shared("bands", "seed"),
     script:
         "../scripts/clusters/simulate_tile.py"
 
@@ -112,6 +53,8 @@ rule clusters_simulate_tile:
 for shard, tiles in clusters_tile_shards().items():
 
     rule:
+        """Apply the encoder to the tiles {params.tiles} in windows that overlap by {params.min_overlap} px at least:
+        maps with WCS and a cluster catalogue for each."""
         name:
             f"clusters_infer_tile_{shard}"
         input:
@@ -133,13 +76,13 @@ for shard, tiles in clusters_tile_shards().items():
             mem_mb=5000,
             runtime=60 * len(tiles),
         params:
-            tiles=tiles,
             **{
                 name: value
                 for name, value in CLUSTERS["infer_tile"].items()
                 if name not in ("source", "tiles", "n_tiles_per_shard")
             },
             **clusters_shared("survey", "bands"),
+            tiles=tiles,
         script:
             "../scripts/clusters/infer_tile.py"
 
@@ -149,7 +92,9 @@ rule clusters_score_redmapper:
     matches within {params.match_radius_mpc} Mpc and |dz| <= {params.match_dz} (1 + z), chance from
     {params.n_shuffles} random placements."""
     input:
-        detections=[f"<results>/clusters/tiles/{tile}_clusters.dat" for tile in CLUSTERS["infer_tile"]["tiles"]],
+        detections=[
+            f"<results>/clusters/tiles/{tile}_clusters.dat" for tile in CLUSTERS["infer_tile"]["tiles"]
+        ],
         probability_maps=[
             f"<results>/clusters/tiles/{tile}_probability.fits" for tile in CLUSTERS["infer_tile"]["tiles"]
         ],

@@ -1,10 +1,14 @@
-"""Functions that every rule set uses; no rule lives here."""
+"""Functions that every rule set uses, and those of the small sets `resources` and `benchmarks`; no rule lives here."""
 
 import ast
 from pathlib import Path
 
 import yaml
 from jsonschema import Draft202012Validator
+
+from armillary.datasets import collection_datasets, manifest_entry
+
+DATASETS = yaml.safe_load(Path(workflow.basedir, "resources/datasets.yaml").read_text())
 
 
 def code_of(script: str) -> list[str]:
@@ -31,3 +35,31 @@ def check_settings(settings, name: str) -> None:
         place = ": ".join(str(key) for key in error.absolute_path) or "top level"
         wanted = f" ({error.schema['description']})" if "description" in error.schema else ""
         raise WorkflowError(f"config, {name}: {place}: {error.message}{wanted}")
+
+
+def dataset_file(dataset):
+    """Path of one downloaded file; a ValueError now rather than a failed job later if the manifest lacks it."""
+    return f"resources/downloads/{manifest_entry(DATASETS, dataset)['dataset']}"
+
+
+def collection_files(folder):
+    """Paths of all downloaded files of a collection."""
+    return [dataset_file(dataset) for dataset in collection_datasets(DATASETS, folder)]
+
+
+def dataset_entry(wildcards):
+    """What the manifest says of the file that is being fetched."""
+    return manifest_entry(DATASETS, wildcards.dataset)
+
+
+def benchmarks_light_steps():
+    """Scripts of the scoring and figure steps, whose start-up must stay short."""
+    folder = Path(workflow.basedir, "scripts/clusters")
+    steps = [path for verb in ("score", "plot", "summarise") for path in sorted(folder.glob(f"{verb}_*.py"))]
+    return [str(path.relative_to(workflow.basedir)) for path in steps]
+
+
+def benchmarks_products():
+    """What the target `benchmarks` asks for."""
+    names = ["renderers", "render_processes", "windows", "imports"]
+    return [f"<results>/benchmarks/{name}.json" for name in names]

@@ -8,30 +8,9 @@ Downloads are shared by full, demo and test runs and are not in git.
 """
 
 import os
-from pathlib import Path
-
-import yaml
-
-from armillary.datasets import collection_datasets, manifest_entry
-
-DATASETS = yaml.safe_load((Path(workflow.basedir) / "resources/datasets.yaml").read_text())
 
 if config["resources"]["mirror"]:
     os.environ.setdefault("ARMILLARY_MIRROR", os.path.expanduser(config["resources"]["mirror"]))
-
-
-def dataset_file(dataset):
-    """Path of one downloaded file; a ValueError now rather than a failed job later if the manifest lacks it."""
-    return f"resources/downloads/{manifest_entry(DATASETS, dataset)['dataset']}"
-
-
-def collection_files(folder):
-    """Paths of all downloaded files of a collection."""
-    return [dataset_file(dataset) for dataset in collection_datasets(DATASETS, folder)]
-
-
-def dataset_entry(wildcards):
-    return manifest_entry(DATASETS, wildcards.dataset)
 
 
 # No `code=` here, unlike every other rule: a file of known checksum does not change with our code,

@@ -68,13 +68,24 @@ def start_up_imports(path: Path) -> frozenset[str]:
     return frozenset(names)
 
 
+@cache
 def rule_blocks() -> dict[str, tuple[Path, str]]:
-    """Rule name -> (file it is in, its text)."""
+    """Rule name -> (file it is in, its text). Of rules made in a loop, `name: f"clusters_infer_tile_{shard}"`, one
+    block counts for all, under the name before the braces."""
     blocks = {}
     for path in [ROOT / "Snakefile", *RULES]:
-        for part in re.split(r"^(?=(?:rule|checkpoint) )", path.read_text() if path.exists() else "", flags=re.M)[1:]:
-            blocks[re.match(r"\w+ (\w+):", part)[1]] = (path, part)
+        for part in re.split(r"^(?=[ \t]*(?:rule|checkpoint)\b.*:$)", path.read_text(), flags=re.M)[1:]:
+            found = re.match(r'\s*\w+ (\w+):|\s*\w+:\s*(?:""".*?"""\s*)?name:\s*f"(\w+)_\{\w+\}"', part, re.S)
+            assert found, f"{name_of(path)} has a rule without a name: {part[:80]}"
+            name = found[1] or found[2]
+            assert name not in blocks, f"two rules are called {name}"
+            blocks[name] = (path, part)
     return blocks
+
+
+def rule_set(path: Path) -> str:
+    """The set that a rules file belongs to: rules/<set>.smk or, for a chapter of it, rules/<set>_<chapter>.smk."""
+    return path.stem.partition("_")[0]
 
 
 def script_of(block: str) -> str | None:
@@ -164,7 +175,8 @@ def test_a_rule_has_its_script_log_benchmark_and_environment(name):
     if path.name == "Snakefile":
         assert script is None, "no rule bodies in the Snakefile, only targets"
         return
-    family = path.stem
+    family = rule_set(path)
+    assert name.startswith(f"{family}_")
     step = name.removeprefix(f"{family}_")
     assert script == f"scripts/{family}/{step}.py"
     assert (ROOT / script).exists()
@@ -180,9 +192,10 @@ def test_a_rule_has_its_script_log_benchmark_and_environment(name):
 def test_a_script_has_its_rule_its_function_and_its_guard(path):
     step, family = path.stem, path.parent.name
     assert step.partition("_")[0] in VERBS
+    assert f"{family}_{step}" in rule_blocks(), "a script is run by the rule of its name"
     assert script_of(rule_blocks()[f"{family}_{step}"][1]) == name_of(path)
-    public = [n.name for n in tree(path).body if isinstance(n, ast.FunctionDef) and not n.name.startswith("_")]
-    assert public == [step]
+    functions = [node.name for node in tree(path).body if isinstance(node, ast.FunctionDef)]
+    assert functions[0] == step, "the step comes first, its helpers below"
     assert ast.get_docstring(tree(path))
     assert path.read_text().endswith(f'if __name__ == "__main__":\n    run({step}, snakemake)\n')
 
@@ -191,8 +204,30 @@ def test_a_script_has_its_rule_its_function_and_its_guard(path):
 def test_a_rules_file_stays_in_its_own_set(path):
     text = path.read_text()
     assert text.startswith('"""'), "a rules file opens with what it makes, from what, in which order"
-    assert set(re.findall(r"\.\./scripts/(\w+)/", text)) <= {path.stem}
-    assert path.stem != "common" or not re.search(r"^(rule|checkpoint) ", text, flags=re.M)
+    assert set(re.findall(r"\.\./scripts/(\w+)/", text)) <= {rule_set(path)}
+    assert (ROOT / "rules" / f"{rule_set(path)}.smk").exists(), "a chapter belongs to a set that there is"
+
+
+@pytest.mark.parametrize("path", RULES, ids=name_of)
+def test_a_rules_file_holds_rules_or_functions(path):
+    text = path.read_text()
+    has_functions = re.search(r"^def ", text, flags=re.M)
+    has_rules = re.search(r"^[ \t]*(rule|checkpoint)\b.*:$", text, flags=re.M)
+    assert bool(has_functions) != bool(has_rules)
+    assert bool(has_functions) == (path.stem == "common" or path.stem.endswith("_inputs"))
+
+
+def public_definitions(module: ast.Module):
+    """The functions and classes that a module offers."""
+    for node in module.body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_"):
+            yield node
+
+
+@pytest.mark.parametrize("path", [path for path in PACKAGE if path.name != "__init__.py"], ids=name_of)
+def test_what_a_module_offers_has_a_docstring(path):
+    assert ast.get_docstring(tree(path))
+    assert not [node.name for node in public_definitions(tree(path)) if not ast.get_docstring(node)]
 
 
 # --- the top level, and what must not be in any file

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 import torch
-from armillary.networks.sources import OUTPUTS
 
 from armillary import inference
+from armillary.networks.sources import OUTPUTS
 from armillary.tiles import bin_image, encode_pixels
 from armillary.training import build_network
 

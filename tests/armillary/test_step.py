@@ -26,10 +26,12 @@ def run_step(folder, body: str) -> subprocess.CompletedProcess:
 
 
 WRITES = """
-def step(source, made, *, count, threads):
+def step(source, made, *, count, edges, threads):
+    assert edges == [1, 2.5]
     print("hello")
     open(made, "w").write(source * count + str(threads))
-run(step, rule(input=Names(source="a", code=["x"]), output=Names(made="FOLDER/out/made.txt"), params=Names(count=3)))
+run(step, rule(input=Names(source="a", code=["x"]), output=Names(made="FOLDER/out/made.txt"),
+    params=Names(count=3, edges=[1, 2.5])))
 """
 
 
@@ -39,7 +41,7 @@ def test_arguments_output_log_and_provenance(tmp_path):
     assert (tmp_path / "out/made.txt").read_text() == "aaa1"
     assert "hello" in (tmp_path / "set/logs/step.log").read_text()
     record = json.loads((tmp_path / "set/provenance/step.json").read_text())
-    assert record["settings"] == {"count": 3}
+    assert record["settings"] == {"count": 3, "edges": [1, 2.5]}
     assert record["rule"] == "demo_step"
     assert record["seconds"] >= 0
 
@@ -60,12 +62,12 @@ def test_failed_step_leaves_what_was_there(tmp_path):
 @pytest.mark.parametrize(
     ("params", "message"),
     [
-        ("params=Names()", "does not give ['count']"),
-        ("params=Names(count=1, width=2)", "gives params ['width']"),
+        ("params=Names(edges=[1, 2.5])", "does not give ['count']"),
+        ("params=Names(count=1, edges=[], width=2)", "gives params ['width']"),
     ],
 )
 def test_mismatch_of_rule_and_function_is_named(tmp_path, params, message):
-    done = run_step(tmp_path, WRITES.replace("params=Names(count=3)", params))
+    done = run_step(tmp_path, WRITES.replace("params=Names(count=3, edges=[1, 2.5])", params))
     assert done.returncode == 1
     assert message in done.stderr
 

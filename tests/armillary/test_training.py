@@ -5,9 +5,9 @@ import math
 import numpy as np
 import pytest
 import torch
-from armillary.networks.sources import OUTPUTS
 
 from armillary import training
+from armillary.networks.sources import OUTPUTS
 from armillary.tiles import encode_pixels
 
 

@@ -1,0 +1,146 @@
+"""What the rules of galaxy clusters are given: file names, splits, settings; no rule lives here.
+
+In order: constants, batches and splits, settings, DES tiles and real data, what the targets ask for.
+"""
+
+import os
+from pathlib import Path
+
+from armillary.des import find_tile_images
+
+CLUSTERS = config["clusters"]
+FIELDS_OF_BATCH = [
+    f"galsim_{CLUSTERS['survey']}_{{batch}}_{k:03d}" for k in range(CLUSTERS["n_catalogs_per_file"])
+]
+CATALOGS = [f"<results>/clusters/catalogs/{name}.dat" for name in FIELDS_OF_BATCH]
+IMAGES = [
+    f"<results>/clusters/images/{name}_{band}.fits" for name in FIELDS_OF_BATCH for band in CLUSTERS["bands"]
+]
+MAPS = ["probability", "centre_probability", "redshift", "redshift_error", "richness"]
+REAL_COLLECTIONS = [
+    "clusters/redmapper",
+    "clusters/redsequence",
+    "clusters/decam/testcase9",
+    "clusters/psf",
+]
+
+
+def clusters_split_sizes():
+    """Number of batches of each split, the last two at least one."""
+    n_batches, rest = divmod(CLUSTERS["nfiles"], CLUSTERS["n_catalogs_per_file"])
+    held_out = {
+        name: max(round(CLUSTERS[f"{name}_fraction"] * n_batches), 1) for name in ("validation", "test")
+    }
+    n_train = n_batches - sum(held_out.values())
+    if rest or n_train < 1:
+        raise WorkflowError(
+            f"clusters: nfiles is {CLUSTERS['nfiles']}; it must be a multiple of n_catalogs_per_file "
+            f"({CLUSTERS['n_catalogs_per_file']}) with at least one batch for each of train, validation and test"
+        )
+    return {"train": n_train, **held_out}
+
+
+def clusters_batches(split, n_most=None):
+    """Batch numbers of a split as five digits: training first, then validation, then test."""
+    sizes = clusters_split_sizes()
+    first = sum(size for name, size in sizes.items() if list(sizes).index(name) < list(sizes).index(split))
+    return [f"{batch:05d}" for batch in range(first, first + sizes[split])][:n_most]
+
+
+def clusters_split_of(wildcards):
+    """The split that a batch belongs to."""
+    return next(name for name in clusters_split_sizes() if wildcards.batch in clusters_batches(name))
+
+
+def clusters_files(pattern):
+    """An input function: the files of all batches of the split that the wildcards name."""
+    return lambda wildcards: collect(pattern, batch=clusters_batches(wildcards.split))
+
+
+def clusters_tuning_files(pattern):
+    """Files of the first training batches, as many as the baseline finder is tuned on."""
+    n_batches = -(-CLUSTERS["train_finder"]["n_fields"] // CLUSTERS["n_catalogs_per_file"])
+    return collect(pattern, batch=clusters_batches("train", n_batches))
+
+
+def clusters_first_test_batch(paths):
+    """Files of the first test batch, which the figures of the sky show."""
+    return [path.replace("{batch}", clusters_batches("test")[0]) for path in paths]
+
+
+def clusters_shared(*names):
+    """Settings of the whole rule set that a step asks for."""
+    return {name: CLUSTERS[name] for name in names}
+
+
+def clusters_real_catalogs(wildcards):
+    """The observed catalogues that `prior: real` draws from; none for the physical prior."""
+    block = CLUSTERS["sample_catalog"]
+    names = [block["members_file"], block["clusters_file"], block["sources_file"]]
+    return [name for name in names if name] if block["prior"] == "real" else []
+
+
+def clusters_tile_images(tile):
+    """The images of a tile in wavelength order: emulated, from the DR2 release, or what a folder holds."""
+    source, bands = CLUSTERS["infer_tile"]["source"], CLUSTERS["bands"]
+    if source == "simulated":
+        return [
+            f"<results>/clusters/tile_images/{tile}/{tile}_r4939p01_{band}_nobkg.fits.fz" for band in bands
+        ]
+    if source == "release":
+        return [dataset_file(f"clusters/des_dr2/{tile}/{tile}_{band}_nobkg.fits.fz") for band in bands]
+    return [path for path in find_tile_images(source, tile, bands, allow_missing=True) if path]
+
+
+def clusters_at_hand(dataset):
+    """Whether a data set is already downloaded or in the mirror folder, so that no network is needed."""
+    mirror = os.environ.get("ARMILLARY_MIRROR")
+    return Path(dataset_file(dataset)).exists() or bool(mirror and Path(mirror, dataset).exists())
+
+
+def clusters_real_data():
+    """The real files that the chain can use, if they are at hand; none of them is downloaded for a demo."""
+    files = [name for folder in REAL_COLLECTIONS for name in collection_datasets(DATASETS, folder)]
+    return [dataset_file(name) for name in files] if all(clusters_at_hand(name) for name in files) else []
+
+
+def clusters_observed_catalog(_):
+    """The redMaPPer list that an emulated tile takes its clusters from; none: they come from the prior."""
+    name = CLUSTERS["simulate_tile"]["redmapper_file"]
+    return [dataset_file(name)] if name and clusters_at_hand(name) else []
+
+
+def clusters_tile_psfs(_):
+    """Real PSFEx models for an emulated tile, one a band, if they are named and at hand."""
+    names = CLUSTERS["simulate_tile"]["psfex_models"] or []
+    return [dataset_file(name) for name in names] if all(clusters_at_hand(name) for name in names) else []
+
+
+def clusters_reference_catalog(_):
+    """The clusters that tiles are scored against: the observed list where there is one, else what was put in."""
+    tiles, source = CLUSTERS["infer_tile"]["tiles"], CLUSTERS["infer_tile"]["source"]
+    observed = clusters_observed_catalog(_)
+    if observed or source != "simulated":
+        return observed or [dataset_file(CLUSTERS["simulate_tile"]["redmapper_file"])]
+    return [f"<results>/clusters/tile_images/{tile}/{tile}_truth.dat" for tile in tiles]
+
+
+def clusters_tile_shards():
+    """The tiles of each shard, in the order of the config."""
+    tiles, size = CLUSTERS["infer_tile"]["tiles"], CLUSTERS["infer_tile"]["n_tiles_per_shard"]
+    return {f"{n:04d}": tiles[first : first + size] for n, first in enumerate(range(0, len(tiles), size))}
+
+
+def clusters_metric_parts(wildcards):
+    """The scores that metrics.json is made of: simulated fields, DES tiles, and what was given, where it is at hand."""
+    steps = ["score_fields", "score_redmapper", *(["summarise_inputs"] if clusters_real_data() else [])]
+    return [f"<results>/clusters/scores/{step}.json" for step in steps]
+
+
+def clusters_products():
+    """What the target `clusters` asks for."""
+    nouns = "catalogs render_residuals training field pr_curves completeness estimates".split()
+    figures = [f"<results>/clusters/figures/{noun}.png" for noun in nouns]
+    figures += [f"<results>/clusters/figures/tile_{tile}.png" for tile in CLUSTERS["infer_tile"]["tiles"][:1]]
+    exposures = ["<results>/clusters/exposures/testcase9.json"] if clusters_real_data() else []
+    return ["<results>/clusters/metrics.json", *figures, *exposures]

@@ -1,0 +1,154 @@
+"""The cluster chain end to end at test size: products, re-runs, bad settings. The first test pays for the run."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from astropy.table import Table
+from astropy.wcs import WCS
+
+from armillary.files import read_catalog
+from armillary.metrics import validate_metrics
+
+ROOT = Path(__file__).parents[2]
+RESULTS = ROOT / "results/test/clusters"
+
+
+def snakemake(*arguments: str, folder: Path = ROOT) -> subprocess.CompletedProcess:
+    """Run Snakemake at test size; settings files may follow the targets in `arguments`."""
+    command = [sys.executable, "-m", "snakemake", "--nolock", "--cores", "2", *arguments]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+
+
+@pytest.fixture(scope="module")
+def results() -> Path:
+    """The finished run; only what is missing or outdated is made."""
+    done = snakemake("clusters", "--configfile", "config/test.yaml")
+    assert done.returncode == 0, done.stderr[-4000:]
+    return RESULTS
+
+
+@pytest.fixture(scope="module")
+def copy(results, tmp_path_factory) -> Path:
+    """The checkout with its finished run, free to be edited."""
+    folder = tmp_path_factory.mktemp("a copy") / "armillary"
+    left_out = shutil.ignore_patterns(".venv", ".git", "demo", "__pycache__", "downloads", "log", ".ruff_cache")
+    shutil.copytree(ROOT, folder, ignore=left_out)
+    return folder
+
+
+def test_every_product_is_there(results):
+    metrics = json.loads((results / "metrics.json").read_text())
+    validate_metrics(metrics, "metrics.json")
+    assert 0 < metrics["tile_base_rate"]["value"] < 1
+    assert metrics["tile_pr_auc"]["baseline"] == "finder_tile_pr_auc"
+    for noun in "catalogs render_residuals training field pr_curves completeness estimates".split():
+        assert (results / f"figures/{noun}.png").stat().st_size > 10_000
+    for step in ("render_images_00000", "train_encoder", "score_fields"):
+        record = json.loads((results / f"provenance/{step}.json").read_text())
+        assert record["rule"].startswith("clusters_")
+        assert record["settings"]
+        assert (results / f"benchmarks/{step}.tsv").exists()
+
+
+def test_catalogues_have_the_columns_of_the_source_and_units(results):
+    table = Table.read(results / "catalogs/galsim_des_00000_000.dat", format="ascii.ecsv")
+    columns = "RA DEC X Y MEM FLUX_G FLUX_R FLUX_I FLUX_Z HLR FRACDEV G1 G2 Z SOURCE_TYPE GI_COLOR IZ_COLOR".split()
+    assert table.colnames[:17] == columns
+    assert str(table["RA"].unit) == "deg"
+    assert str(table["HLR"].unit) == "arcsec"
+
+
+def test_no_cluster_is_in_two_splits(results):
+    ids = [set(read_catalog(str(path)).cluster_id) for path in sorted((results / "catalogs").glob("truth_*.dat"))]
+    assert sum(len(one) for one in ids) == len(set().union(*ids))
+
+
+def test_tile_maps_lie_on_the_sky_of_their_tile(results):
+    image = next((ROOT / "results/test/clusters/tile_images").glob("DES*/*_g_nobkg.fits.fz"))
+    header = fits.getheader(image, 1)
+    shown = fits.getheader(results / f"tiles/{image.parent.name}_probability.fits")
+    for x, y in [(0.5, 0.5), (0.5, header["NAXIS2"] + 0.5)]:  # corners of the image
+        sky = WCS(header).all_pix2world(x, y, 1)
+        column, row = WCS(shown).all_world2pix(*sky, 1)
+        assert column == pytest.approx(0.5, abs=0.01)
+        assert row == pytest.approx(0.5 if y == 0.5 else header["NAXIS2"] / 64 + 0.5, abs=0.01)
+
+
+def test_residuals_of_the_renderer_are_within_its_promise(results):
+    for path in (results / "residuals").glob("*.json"):
+        residuals = json.loads(path.read_text())
+        assert np.max(residuals["residual_sigma"]) < 0.06
+        assert np.max(np.abs(residuals["flux_error"])) < 1e-6
+
+
+def planned(folder: Path) -> set[str]:
+    """Rules that a dry run would execute."""
+    done = snakemake("clusters", "-n", "--configfile", "config/test.yaml", folder=folder)
+    assert done.returncode == 0, done.stderr
+    rows = (done.stdout + done.stderr).partition("Job stats:")[2].splitlines()
+    return {row.split()[0] for row in rows if row.startswith("clusters") and len(row.split()) == 2}
+
+
+def test_second_run_does_nothing(results):
+    assert planned(ROOT) == set()
+
+
+def test_an_edit_reruns_exactly_what_imports_it(copy):
+    assert planned(copy) == set()
+    for module in ("armillary/datasets.py", "armillary/kspace.py"):
+        (copy / module).touch()
+    unrelated = copy / "armillary/datasets.py"
+    unrelated.write_text(unrelated.read_text() + "\n# a comment\n")
+    assert planned(copy) == set()
+    edited = copy / "armillary/skyscores.py"
+    edited.write_text(edited.read_text() + "\n# a comment\n")
+    downstream = {"clusters_score_redmapper", "clusters_summarise_metrics", "clusters_plot_tile", "clusters"}
+    assert planned(copy) == downstream
+
+
+def test_a_number_in_the_config_reruns_what_reads_it(copy):
+    shutil.copy(ROOT / "armillary/skyscores.py", copy / "armillary/skyscores.py")
+    config = copy / "config/clusters.yaml"
+    config.write_text(config.read_text().replace("outlier_dz: 0.05", "outlier_dz: 0.06", 1))
+    rerun = planned(copy)
+    assert "clusters_score_fields" in rerun
+    assert not rerun & {"clusters_render_images", "clusters_train_encoder", "clusters_infer_fields"}
+
+
+def test_same_seed_same_bytes(copy):
+    shutil.copy(ROOT / "config/clusters.yaml", copy / "config/clusters.yaml")
+    names = ["catalogs/galsim_des_00001_002.dat", "catalogs/truth_00001.dat", "file_data/file_data_00001.pt"]
+    paths = [copy / "results/test/clusters" / name for name in names]
+    before = [path.read_bytes() for path in paths]
+    target = "results/test/clusters/file_data/file_data_00001.pt"
+    forced = ["--forcerun", "clusters_sample_catalog"]
+    done = snakemake(target, *forced, "--configfile", "config/test.yaml", folder=copy)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert [path.read_bytes() for path in paths] == before
+
+
+BAD_SETTINGS = {
+    "clusters: {sede: 3}": "'sede' was unexpected",
+    "clusters: {bands: [g, r, q]}": "clusters: bands: 2: 'q' is not one of",
+    "clusters: {image_size: 700}": "image_size is 700 px, not a multiple of tile_size 64",
+    "clusters: {survey: sdss}": "clusters: survey: 'sdss' is not one of",
+    "clusters: {nfiles: 25}": "nfiles is 25; it must be a multiple of n_catalogs_per_file",
+    "clusters: {sample_catalog: {richness_slope: -1}}": "richness_slope: -1 is less than the minimum",
+    "clusters: {train_encoder: {architecture: resnet}}": "architecture: 'resnet' is not one of",
+    "clusers: {seed: 3}": "'clusers' was unexpected",
+}
+
+
+@pytest.mark.parametrize("setting", BAD_SETTINGS)
+def test_a_bad_setting_gives_one_clear_line(setting, tmp_path):
+    (tmp_path / "bad.yaml").write_text(setting + "\n")
+    done = snakemake("clusters", "-n", "--configfile", "config/test.yaml", str(tmp_path / "bad.yaml"))
+    assert done.returncode != 0
+    assert sum(BAD_SETTINGS[setting] in line for line in done.stderr.splitlines()) == 1, done.stderr
+    assert "Traceback" not in done.stderr
