@@ -39,18 +39,6 @@ def decode_pixels(coded: torch.Tensor) -> torch.Tensor:
     return torch.where(coded == int(INVALID), torch.nan, coded.float() * ASINH_STEP)
 
 
-def check_tiling(image_size: int, tile_size: int, bin_factor: int) -> int:
-    """Number of tiles along a side; the image must hold whole tiles and the tile whole binned pixels."""
-    if image_size % tile_size:
-        raise ValueError(
-            f"clusters: image_size is {image_size} px, not a multiple of tile_size {tile_size} px; "
-            f"try {image_size // tile_size * tile_size or tile_size}"
-        )
-    if tile_size % (bin_factor * 16):
-        raise ValueError(f"clusters: tile_size {tile_size} px over bin_factor {bin_factor} must be a multiple of 16")
-    return image_size // tile_size
-
-
 def tile_catalog(
     catalog, haloes, *, image_size: int, tile_size: int, bands: list[str], min_flux_for_loss: float, name: str
 ):

@@ -15,6 +15,21 @@ import numpy as np
 ROWS_PER_TASK = 256
 
 
+def check_tiling(image_size: int, tile_size: int, bin_factor: int) -> int:
+    """Number of tiles along a side; the image must hold whole tiles and the tile whole binned pixels."""
+    if image_size % tile_size:
+        raise ValueError(
+            f"clusters: image_size is {image_size} px, not a multiple of tile_size {tile_size} px; "
+            f"try {image_size // tile_size * tile_size or tile_size}"
+        )
+    tile_pixels, rest = divmod(tile_size, bin_factor)
+    if rest or tile_pixels < 16 or tile_pixels & (tile_pixels - 1):
+        raise ValueError(
+            f"clusters: tile_size {tile_size} px over bin_factor {bin_factor} must be a power of two, at least 16"
+        )
+    return image_size // tile_size
+
+
 class Window(NamedTuple):
     """One window of a tile."""
 

@@ -100,3 +100,33 @@ rule benchmarks_compare_imports:
         **config["benchmarks"]["compare_imports"],
     script:
         "../scripts/benchmarks/compare_imports.py"
+
+
+rule benchmarks_compare_encoders:
+    """Train the source system's network on {params.n_training_fields} of the same fields for {params.n_epochs} epochs, score
+    both on the test fields, and time both on images of {params.image_size} px, {params.n_pairs} times in turn."""
+    input:
+        train=collect("<results>/clusters/file_data/file_data_{batch}.pt", batch=clusters_batches("train")),
+        validation=collect(
+            "<results>/clusters/file_data/file_data_{batch}.pt", batch=clusters_batches("validation")
+        ),
+        test=collect("<results>/clusters/file_data/file_data_{batch}.pt", batch=clusters_batches("test")),
+        checkpoint="<results>/clusters/checkpoints/best_encoder.ckpt",
+        code=code_of("scripts/benchmarks/compare_encoders.py"),
+    output:
+        metrics="<results>/benchmarks/encoders.json",
+    log:
+        "<results>/benchmarks/logs/compare_encoders.log",
+    benchmark:
+        "<results>/benchmarks/benchmarks/compare_encoders.tsv"
+    conda:
+        "../envs/torch.yaml"
+    threads: 2
+    resources:
+        mem_mb=14000,
+        runtime=240,
+    params:
+        **config["benchmarks"]["compare_encoders"],
+        work_folder=lambda wildcards, output: str(Path(output.metrics).parent / "work"),
+    script:
+        "../scripts/benchmarks/compare_encoders.py"

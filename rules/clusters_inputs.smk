@@ -7,8 +7,13 @@ import os
 from pathlib import Path
 
 from armillary.des import find_tile_images
+from armillary.windows import check_tiling
 
 CLUSTERS = config["clusters"]
+try:
+    check_tiling(CLUSTERS["image_size"], CLUSTERS["tile_size"], CLUSTERS["bin_factor"])
+except ValueError as error:
+    raise WorkflowError(str(error)) from None
 FIELDS_OF_BATCH = [
     f"galsim_{CLUSTERS['survey']}_{{batch}}_{k:03d}" for k in range(CLUSTERS["n_catalogs_per_file"])
 ]

@@ -61,5 +61,5 @@ def benchmarks_light_steps():
 
 def benchmarks_products():
     """What the target `benchmarks` asks for."""
-    names = ["renderers", "render_processes", "windows", "imports"]
+    names = ["renderers", "render_processes", "windows", "encoders", "imports"]
     return [f"<results>/benchmarks/{name}.json" for name in names]

@@ -6,7 +6,8 @@ from armillary.des import estimate_sky_sigma
 from armillary.files import read_catalog, read_catalog_meta, read_image
 from armillary.step import progress, run
 from armillary.surveys import survey_constants
-from armillary.tiles import bin_image, check_tiling, encode_pixels, tile_catalog, write_file_data
+from armillary.tiles import bin_image, encode_pixels, tile_catalog, write_file_data
+from armillary.windows import check_tiling
 
 
 def tile_images(

@@ -9,8 +9,9 @@ import torch
 from armillary.inference import log_odds, logistic_calibration
 from armillary.networks.sources import OUTPUTS
 from armillary.step import announce, run
-from armillary.tiles import check_same_settings, check_tiling, read_file_data
+from armillary.tiles import check_same_settings, read_file_data
 from armillary.training import Fields, build_network, evaluate, fit, pick_precision, write_history
+from armillary.windows import check_tiling
 
 
 def train_encoder(

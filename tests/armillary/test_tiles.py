@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from armillary import tiles
+from armillary.windows import check_tiling
 
 COLUMNS = (
     "RA DEC X Y MEM FLUX_G FLUX_R FLUX_I FLUX_Z HLR FRACDEV G1 G2 Z SOURCE_TYPE CLUSTER_ID MASS RICHNESS CLUSTER_Z"
@@ -60,9 +61,9 @@ def test_source_outside_and_empty_catalogue_are_refused():
 
 
 def test_sizes_must_divide():
-    assert tiles.check_tiling(2560, 256, 2) == 10
+    assert check_tiling(2560, 256, 2) == 10
     with pytest.raises(ValueError, match="not a multiple of tile_size 256"):
-        tiles.check_tiling(2500, 256, 1)
+        check_tiling(2500, 256, 1)
 
 
 def test_coding_error_is_a_thousandth_of_the_noise(rng):
