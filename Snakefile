@@ -35,6 +35,7 @@ include: "rules/benchmarks.smk"
 
 localrules:
     clusters,
+    clusters_tiles,
     benchmarks,
 
 
@@ -43,6 +44,12 @@ rule clusters:
     default_target: True
     input:
         clusters_products(),
+
+
+rule clusters_tiles:
+    """Maps and cluster catalogues of the DES tiles in the config, without any score."""
+    input:
+        clusters_inferred_tiles(),
 
 
 rule benchmarks:

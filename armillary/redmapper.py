@@ -100,6 +100,11 @@ def magnitudes(frame: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(named, index=frame.index)
 
 
+def read_cluster_lists(paths: list[str]) -> pd.DataFrame:
+    """`read_clusters` of several files as one table: one observed list, or the truth of several emulated tiles."""
+    return pd.concat([read_clusters(path) for path in paths], ignore_index=True)
+
+
 def radial_weight_richness(members: pd.DataFrame, theta_r) -> float:
     """Richness of the radius at which THETA_R falls to 1/2, R_lambda = (lambda / 100)^0.2 h^-1 Mpc
     (Rykoff+14, eq. 4).

@@ -26,7 +26,7 @@ ARCHITECTURES = {"sources": SourceEncoder, "bliss": BlissEncoder}
 HISTORY = ["epoch", "step", "seconds", "learning_rate", "train_loss", "validation_loss", "validation_pr_auc"]
 REDSHIFT_SCALE = (0.45, 0.15)  # mean and spread that the redshift output is measured in
 LN_RICHNESS_SCALE = (3.5, 0.4)
-LOSS_WEIGHTS = {"membership": 1.0, "centre": 4.0, "offset": 0.2, "redshift": 0.1, "richness": 0.1}
+LOSS_WEIGHTS = {"membership": 1.0, "centre": 4.0, "offset": 0.2, "redshift": 0.25, "richness": 0.15}
 LABELS = ("membership", "centre", "centre_offset", "cluster_redshift", "ln_richness", "weight")
 
 

@@ -104,7 +104,8 @@ rule benchmarks_compare_imports:
 
 rule benchmarks_compare_encoders:
     """Train the source system's network on {params.n_training_fields} of the same fields for {params.n_epochs} epochs, score
-    both on the test fields, and time both on images of {params.image_size} px, {params.n_pairs} times in turn."""
+    both on the test fields, and time both on images of {params.image_size} px, {params.n_pairs} times in turn.
+    """
     input:
         train=collect("<results>/clusters/file_data/file_data_{batch}.pt", batch=clusters_batches("train")),
         validation=collect(

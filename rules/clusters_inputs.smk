@@ -142,6 +142,11 @@ def clusters_metric_parts(wildcards):
     return [f"<results>/clusters/scores/{step}.json" for step in steps]
 
 
+def clusters_inferred_tiles():
+    """What the target `clusters_tiles` asks for."""
+    return [f"<results>/clusters/tiles/shard_{shard}.json" for shard in clusters_tile_shards()]
+
+
 def clusters_products():
     """What the target `clusters` asks for."""
     nouns = "catalogs render_residuals training field pr_curves completeness estimates".split()

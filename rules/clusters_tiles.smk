@@ -59,7 +59,8 @@ for shard, tiles in clusters_tile_shards().items():
             f"clusters_infer_tile_{shard}"
         input:
             images=[path for tile in tiles for path in clusters_tile_images(tile)],
-            checkpoint="<results>/clusters/checkpoints/best_encoder.ckpt",
+            checkpoint=CLUSTERS["infer_tile"]["checkpoint"]
+            or "<results>/clusters/checkpoints/best_encoder.ckpt",
             code=code_of("scripts/clusters/infer_tile.py"),
         output:
             maps=[f"<results>/clusters/tiles/{tile}_{name}.fits" for tile in tiles for name in MAPS],
@@ -79,7 +80,7 @@ for shard, tiles in clusters_tile_shards().items():
             **{
                 name: value
                 for name, value in CLUSTERS["infer_tile"].items()
-                if name not in ("source", "tiles", "n_tiles_per_shard")
+                if name not in ("source", "tiles", "n_tiles_per_shard", "checkpoint")
             },
             **clusters_shared("survey", "bands"),
             tiles=tiles,

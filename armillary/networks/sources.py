@@ -19,6 +19,8 @@ OUTPUTS = (
 APERTURE_FWHM_ARCSEC = (1.2, 2.4, 4.8)
 PEAK_SNR = 5.0
 CELLS_A_TILE = 2
+COLOUR_WAVES = (6.0, 12.0)  # radians a unit of ln flux ratio: the red sequence is narrow, and so must the response be
+BRIGHT_SNR = 3.7  # asinh of half the signal to noise: 40
 REFERENCE_LN_FLUX = math.log(1000.0)  # counts at zero point 30: magnitude 22.5
 
 
@@ -95,12 +97,16 @@ class ResidualBlock(nn.Module):
 
 
 class SourceEncoder(nn.Module):
-    """Per-tile variational factors of fields; `tile_pixels` binned pixels a tile, `width` channels in a cell."""
+    """Per-tile variational factors of fields; `tile_pixels` binned pixels a tile, `width` channels in a cell.
+
+    A tile holds a member if any of its sources is one: membership and centre are noisy-ors over the sources of a tile,
+    each judged in the light of its surroundings, and of what the surroundings alone say.
+    """
 
     def __init__(self, n_bands: int, tile_pixels: int, width: int, pixel_arcsec: float):
         super().__init__()
         self.n_bands, self.tile_pixels, self.pixel_arcsec = n_bands, tile_pixels, pixel_arcsec
-        n_features = 6 * n_bands - 1 + 3
+        n_features = 3 + 7 * n_bands + (n_bands - 1) * (1 + 2 * len(COLOUR_WAVES))
         self.embed = nn.Sequential(
             nn.Linear(n_features, 2 * width), nn.SiLU(), nn.Linear(2 * width, 2 * width), nn.SiLU(),
             nn.Linear(2 * width, 2 * width), nn.SiLU(), nn.Linear(2 * width, width),
@@ -111,6 +117,10 @@ class SourceEncoder(nn.Module):
         self.field = nn.Linear(2 * width, 2 * width)
         self.joined = ResidualBlock(2 * width)
         self.head = nn.Sequential(norm(2 * width), nn.SiLU(), nn.Conv2d(2 * width, len(OUTPUTS), 1))
+        self.question = nn.Linear(2 * width, width)
+        self.judge = nn.Sequential(nn.Linear(3 * width, width), nn.SiLU(), nn.Linear(width, 2))
+        nn.init.constant_(self.judge[-1].bias, -4.0)  # one in fifty sources is a member before anything is learned
+        nn.init.constant_(self.head[-1].bias[:2], -4.0)
 
     def prepare(self, coded: Tensor, sky_sigma: Tensor) -> tuple[Tensor, tuple[int, int]]:
         """Sources of one field (C, h, w) and the field's shape; nothing here is learned."""
@@ -134,7 +144,7 @@ class SourceEncoder(nn.Module):
         sources[:, [3 + group * self.n_bands + band for group in range(5) for band in dropped]] = 0
         return sources, shape
 
-    def features(self, sources: Tensor) -> Tensor:
+    def features(self, sources: Tensor, field: Tensor, n_fields: int) -> Tensor:
         """Inputs of the embedding (n, n_features), of order one; a colour is there where both of its bands are."""
         n = self.n_bands
         x, y, ln_peak = sources[:, :3].T
@@ -143,20 +153,44 @@ class SourceEncoder(nn.Module):
         cell = self.tile_pixels / CELLS_A_TILE
         place = torch.stack([x / cell % 1 - 0.5, y / cell % 1 - 0.5, ln_peak / 2 - 1.5], 1)
         level = (ln_flux - REFERENCE_LN_FLUX) * there / 2
-        return torch.cat([place, there, level, 3 * colour, snr / 3, *(3 * g for g in growth)], 1)
+        seeing = torch.stack([compactness(sources[field == k, 3:], n) for k in range(n_fields)])[field]
+        waves = [wave(k * colour) for k in COLOUR_WAVES for wave in (torch.sin, torch.cos)]
+        return torch.cat([place, there, level, 3 * colour, *waves, snr / 3, *(3 * g for g in growth), 3 * seeing], 1)
 
     def forward(self, prepared: list) -> Tensor:  # B fields of equal shape -> (B, n_outputs, T, T)
-        height, width = (side * CELLS_A_TILE // self.tile_pixels for side in prepared[0][1])
+        n_fields = len(prepared)
+        height, width = (side // self.tile_pixels for side in prepared[0][1])
         sources = torch.cat([sources for sources, _ in prepared])
-        embedded = self.embed(self.features(sources))  # (n, width)
-        field = torch.repeat_interleave(
-            torch.arange(len(prepared), device=sources.device),
-            torch.tensor([len(sources) for sources, _ in prepared], device=sources.device),
-        )
+        counts = torch.tensor([len(sources) for sources, _ in prepared], device=sources.device)
+        field = torch.repeat_interleave(torch.arange(n_fields, device=sources.device), counts)
+        embedded = self.embed(self.features(sources, field, n_fields))  # (n, width)
         cell = self.tile_pixels / CELLS_A_TILE
-        place = (field * height + (sources[:, 1] / cell).long()) * width + (sources[:, 0] / cell).long()
-        summed = embedded.new_zeros(len(prepared) * height * width, embedded.shape[1]).index_add(0, place, embedded)
-        x = summed.view(len(prepared), height, width, -1).permute(0, 3, 1, 2)  # (B, width, 2T, 2T)
-        x = self.context(self.to_tiles(self.cells(x)))  # (B, 2 width, T, T)
-        x = x + self.field(x.mean((2, 3)))[:, :, None, None]
-        return self.head(self.joined(x)).float()
+        row, column = ((sources[:, axis] / cell).long() for axis in (1, 0))
+        place = (field * height * CELLS_A_TILE + row) * width * CELLS_A_TILE + column
+        x = add_up(embedded, place, n_fields, height * CELLS_A_TILE, width * CELLS_A_TILE)  # (B, c, 2T, 2T)
+        x = self.context(self.to_tiles(self.cells(x)))  # (B, 2c, T, T)
+        x = self.joined(x + self.field(x.mean((2, 3)))[:, :, None, None])
+        tile = (field * height + row // CELLS_A_TILE) * width + column // CELLS_A_TILE
+        asked = self.question(x.permute(0, 2, 3, 1).flatten(0, 2)[tile])  # (n, c): what its tile asks of a source
+        verdict = self.judge(torch.cat([embedded * asked, embedded, asked], 1)).float()  # (n, 2): member, centre
+        head = self.head(x).float()
+        # noisy-or: -ln(1 - p) of the tile is the sum of those of its sources and of the head's own
+        total = add_up(F.softplus(verdict), tile, n_fields, height, width) + F.softplus(head[:, :2])
+        total = total.clamp(min=1e-6)
+        return torch.cat([total + torch.log(-torch.expm1(-total)), head[:, 2:]], 1)
+
+
+def compactness(measured: Tensor, n_bands: int) -> Tensor:
+    """Growth with aperture of a field's most compact bright sources, (2 n_bands,): its seeing, band by band."""
+    snr, growth = measured[:, 2 * n_bands : 3 * n_bands], measured[:, 3 * n_bands :]
+    bright = snr.repeat(1, 2) > BRIGHT_SNR
+    values = torch.where(bright, growth, torch.inf).sort(0).values
+    rank = (bright.sum(0) * 0.15).long()
+    typical = values.gather(0, rank[None].clamp(max=max(len(values) - 1, 0)))[0] if len(values) else growth.new_zeros(0)
+    return torch.where(bright.any(0), typical, 0.0) if len(values) else growth.new_zeros(2 * n_bands)
+
+
+def add_up(values: Tensor, place: Tensor, n_fields: int, height: int, width: int) -> Tensor:
+    """Sums of the values (n, c) that share a place, (n_fields, c, height, width)."""
+    summed = values.new_zeros(n_fields * height * width, values.shape[1]).index_add(0, place, values)
+    return summed.view(n_fields, height, width, -1).permute(0, 3, 1, 2)

@@ -13,7 +13,9 @@ from armillary.step import run
 PICTURE_PX = 1250
 
 
-def plot_tile(images: list[str], probability_map: str, catalog: str, matches: str, figure: str, *, tile: str) -> None:
+def plot_tile(
+    images: list[str], probability_map: str, catalog: list[str], matches: str, figure: str, *, tile: str
+) -> None:
     """`images` are in wavelength order; `matches` are the score's verdicts on detections and on `catalog`."""
     _, (image_size, _), header = read_image_header(images[0])
     pixel_arcsec = 3600.0 * abs(header["CD2_2"])
@@ -36,13 +38,13 @@ def plot_tile(images: list[str], probability_map: str, catalog: str, matches: st
         )
 
 
-def judged_clusters(catalog: str, verdicts):
+def judged_clusters(catalog: list[str], verdicts):
     """Return the catalogue's clusters that the score took into account, with whether each was found."""
-    from armillary.redmapper import read_clusters
+    from armillary.redmapper import read_cluster_lists
 
     judged = verdicts[verdicts["cluster_id"] > 0]
     found = judged["cluster_id"][judged["status"] == "matched"]
-    clusters = read_clusters(catalog)
+    clusters = read_cluster_lists(catalog)
     clusters = clusters[clusters["cluster_id"].isin(judged["cluster_id"])]
     return clusters.assign(matched=clusters["cluster_id"].isin(found))
 

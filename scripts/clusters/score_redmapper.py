@@ -10,7 +10,7 @@ from armillary.evaluation import cluster_metrics, prefixed, tile_curves
 from armillary.files import read_catalog, read_json, write_arrays, write_catalog, write_json
 from armillary.footprint import cell_area_deg2, read_map
 from armillary.metrics import estimate, measurement, resample_counts, validate_metrics
-from armillary.redmapper import read_clusters, read_members
+from armillary.redmapper import read_cluster_lists, read_members
 from armillary.scoring import score_tiles, tile_note
 from armillary.skyscores import (
     chance_metrics,
@@ -29,7 +29,7 @@ UNITS = {"ra": "deg", "dec": "deg", "separation_arcsec": "arcsec"}
 def score_redmapper(
     detections: list[str],
     probability_maps: list[str],
-    catalog: str,
+    catalog: list[str],
     members: list[str],
     fields_metrics: str,
     metrics: str,
@@ -59,7 +59,7 @@ def score_redmapper(
         "reached": True,
     }
     criteria = {"match_radius_mpc": match_radius_mpc, "match_dz": match_dz}
-    truth = sky_truth(read_clusters(catalog), maps, catalog, match_radius_mpc)
+    truth = sky_truth(read_cluster_lists(catalog), maps, catalog[0], match_radius_mpc)
     found = sky_detections([read_catalog(path) for path in detections], maps, detections)
     found, truth, n_units = with_units(catalogue_above(found, operating["richness_min"]), truth, **criteria)
     cells = sky_tiles(maps, truth, read_members(members[0]) if members else None, min_membership_probability)
@@ -110,7 +110,7 @@ def score_redmapper(
         area_deg2, n=len(maps), unit="deg^2", note="observed, overlaps counted once"
     )
     report[f"{prefix}n_clusters"] = measurement(
-        int(truth["inside"].sum()), n=len(maps), note=f"of {Path(catalog).name} in the footprint"
+        int(truth["inside"].sum()), n=len(maps), note=f"of {Path(catalog[0]).name} in the footprint"
     )
     validate_metrics(report, metrics)
 

@@ -194,7 +194,7 @@ def emulated_tile(tmp_path_factory):
     inputs = {
         "detections": [str(folder / "a_clusters.dat")],
         "probability_maps": [str(folder / "a_probability.fits")],
-        "catalog": catalog,
+        "catalog": [catalog],
         "members": [],
         "fields_metrics": str(folder / "fields.json"),
     }
@@ -224,10 +224,10 @@ def test_score_redmapper(emulated_tile):
 def test_score_redmapper_with_no_cluster_on_the_tiles(emulated_tile):
     folder, inputs = emulated_tile
     elsewhere = str(folder / "elsewhere.csv")
-    frame = pd.read_csv(inputs["catalog"])
+    frame = pd.read_csv(inputs["catalog"][0])
     frame[frame.MEM_MATCH_ID > 100].to_csv(elsewhere, index=False)
     with pytest.raises(ValueError, match="none of the 30 clusters of .*elsewhere.csv lies in the footprint"):
-        sky_scored(folder, inputs | {"catalog": elsewhere})
+        sky_scored(folder, inputs | {"catalog": [elsewhere]})
 
 
 def test_summarise_metrics_merges(made_up, tmp_path):
