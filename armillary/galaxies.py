@@ -62,6 +62,14 @@ def red_colours(red_sequence: RedSequence, redshift) -> np.ndarray:
     return np.stack([np.interp(redshift, red_sequence.redshift, c) for c in red_sequence.colours.T], axis=-1)
 
 
+def red_ln_flux(red_sequence: RedSequence, redshift: np.ndarray, bands: list[str]) -> np.ndarray:
+    """ln counts at zero point 30 of an L* red galaxy, (n_redshifts, n_bands), bands out of g r i z."""
+    gr, ri, iz = red_colours(red_sequence, redshift).T
+    from_i = {"g": gr + ri, "r": ri, "i": 0.0 * gr, "z": -iz}
+    magnitude = mstar_i(red_sequence, redshift)[:, None] + np.stack([from_i[band] for band in bands], 1)
+    return 0.4 * np.log(10) * (ZERO_POINT - magnitude)
+
+
 def sample_colours(rng: np.random.Generator, red_sequence: RedSequence, redshift, is_red, scatter=1.0) -> np.ndarray:
     """Colours (n, 3) of red and blue galaxies; `scatter` multiplies the red sequence's own width.
 

@@ -105,6 +105,7 @@ rule clusters_train_encoder:
     """Train the {params.architecture} encoder for at most {params.n_epochs} epochs at batch size {params.batch_size};
     a killed run goes on from checkpoints/last.ckpt."""
     input:
+        red_sequence="resources/red_sequence.ecsv",
         train=collect(
             "<results>/clusters/file_data/file_data_{batch}.pt",
             batch=clusters_batches("train"),

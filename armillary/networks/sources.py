@@ -19,6 +19,9 @@ OUTPUTS = (
 APERTURE_FWHM_ARCSEC = (1.2, 2.4, 4.8)
 PEAK_SNR = 5.0
 CELLS_A_TILE = 2
+N_REDSHIFTS = 24  # at which a source is held against the red sequence
+REDSHIFT_RANGE = (0.1, 0.8)
+NEIGHBOUR_CELLS = (1, 3, 8)  # half widths of the neighbourhoods in which sources are counted
 COLOUR_WAVES = (6.0, 12.0)  # radians a unit of ln flux ratio: the red sequence is narrow, and so must the response be
 BRIGHT_SNR = 3.7  # asinh of half the signal to noise: 40
 REFERENCE_LN_FLUX = math.log(1000.0)  # counts at zero point 30: magnitude 22.5
@@ -96,6 +99,31 @@ class ResidualBlock(nn.Module):
         return x + y
 
 
+class RedSequence(nn.Module):
+    """How well a source fits the red sequence at each of N_REDSHIFTS redshifts; starts from a table, then learns.
+
+    `ln_flux`: of an L* red galaxy, (N_REDSHIFTS, n_bands), ln counts at zero point 30.
+    """
+
+    def __init__(self, n_bands: int):
+        super().__init__()
+        self.ln_flux = nn.Parameter(torch.zeros(N_REDSHIFTS, n_bands))
+        self.ln_width = nn.Parameter(torch.full((n_bands - 1,), math.log(0.07)))
+        self.aperture = nn.Parameter(torch.tensor(-2.43))  # ln of the middle aperture's share of a galaxy's counts
+        self.faint_limit = nn.Parameter(torch.tensor(-1.6))  # ln of 0.2 L*
+
+    def forward(self, ln_flux: Tensor, snr: Tensor, there: Tensor) -> Tensor:  # (n, n_bands) each -> (n, 2 N_REDSHIFTS)
+        ln_error2 = 1 / (1 + (2 * torch.sinh(snr)) ** 2)
+        pairs = there[:, :-1] * there[:, 1:]
+        variance = self.ln_width.exp() ** 2 + ln_error2[:, :-1] + ln_error2[:, 1:]  # (n, n_bands - 1)
+        off = (ln_flux[:, :-1] - ln_flux[:, 1:])[:, None] + self.ln_flux.diff(dim=1)  # (n, z, n_bands - 1)
+        misfit = (off**2 / variance[:, None] * pairs[:, None]).sum(2) / 2
+        level = (ln_flux - self.aperture)[:, None] - self.ln_flux
+        luminosity = (level * there[:, None]).sum(2) / there.sum(1, keepdim=True).clamp(min=1)  # ln L / L*, (n, z)
+        fit = torch.exp(-misfit)
+        return torch.cat([fit, fit * torch.sigmoid((luminosity - self.faint_limit) / 0.15)], 1)
+
+
 class SourceEncoder(nn.Module):
     """Per-tile variational factors of fields; `tile_pixels` binned pixels a tile, `width` channels in a cell.
 
@@ -107,10 +135,16 @@ class SourceEncoder(nn.Module):
         super().__init__()
         self.n_bands, self.tile_pixels, self.pixel_arcsec = n_bands, tile_pixels, pixel_arcsec
         n_features = 3 + 7 * n_bands + (n_bands - 1) * (1 + 2 * len(COLOUR_WAVES))
+        self.red_sequence = RedSequence(n_bands)
+        n_features += 2 * N_REDSHIFTS
         self.embed = nn.Sequential(
             nn.Linear(n_features, 2 * width), nn.SiLU(), nn.Linear(2 * width, 2 * width), nn.SiLU(),
             nn.Linear(2 * width, 2 * width), nn.SiLU(), nn.Linear(2 * width, width),
         )  # fmt: skip
+        self.key, self.query = nn.Linear(width, width), nn.Linear(width, width)
+        self.neighbours = nn.Sequential(
+            nn.Linear((1 + len(NEIGHBOUR_CELLS)) * width, 2 * width), nn.SiLU(), nn.Linear(2 * width, width)
+        )
         self.cells = nn.Sequential(ResidualBlock(width), ResidualBlock(width))
         self.to_tiles = nn.Conv2d(width, 2 * width, CELLS_A_TILE, stride=CELLS_A_TILE)
         self.context = nn.Sequential(*[ResidualBlock(2 * width, dilation) for dilation in (1, 2, 3)])
@@ -121,6 +155,11 @@ class SourceEncoder(nn.Module):
         self.judge = nn.Sequential(nn.Linear(3 * width, width), nn.SiLU(), nn.Linear(width, 2))
         nn.init.constant_(self.judge[-1].bias, -4.0)  # one in fifty sources is a member before anything is learned
         nn.init.constant_(self.head[-1].bias[:2], -4.0)
+
+    def start_from(self, ln_flux: Tensor) -> None:
+        """Start the red sequence from a table (N_REDSHIFTS, n_bands) of an L* red galaxy's ln counts."""
+        with torch.no_grad():
+            self.red_sequence.ln_flux.copy_(ln_flux)
 
     def prepare(self, coded: Tensor, sky_sigma: Tensor) -> tuple[Tensor, tuple[int, int]]:
         """Sources of one field (C, h, w) and the field's shape; nothing here is learned."""
@@ -155,7 +194,10 @@ class SourceEncoder(nn.Module):
         level = (ln_flux - REFERENCE_LN_FLUX) * there / 2
         seeing = torch.stack([compactness(sources[field == k, 3:], n) for k in range(n_fields)])[field]
         waves = [wave(k * colour) for k in COLOUR_WAVES for wave in (torch.sin, torch.cos)]
-        return torch.cat([place, there, level, 3 * colour, *waves, snr / 3, *(3 * g for g in growth), 3 * seeing], 1)
+        red = 2 * self.red_sequence(ln_flux, snr, there)
+        return torch.cat(
+            [place, there, level, 3 * colour, *waves, red, snr / 3, *(3 * g for g in growth), 3 * seeing], 1
+        )
 
     def forward(self, prepared: list) -> Tensor:  # B fields of equal shape -> (B, n_outputs, T, T)
         n_fields = len(prepared)
@@ -167,7 +209,9 @@ class SourceEncoder(nn.Module):
         cell = self.tile_pixels / CELLS_A_TILE
         row, column = ((sources[:, axis] / cell).long() for axis in (1, 0))
         place = (field * height * CELLS_A_TILE + row) * width * CELLS_A_TILE + column
-        x = add_up(embedded, place, n_fields, height * CELLS_A_TILE, width * CELLS_A_TILE)  # (B, c, 2T, 2T)
+        grid = n_fields, height * CELLS_A_TILE, width * CELLS_A_TILE
+        embedded = embedded + self.likeness(embedded, place, *grid)
+        x = add_up(embedded, place, *grid)  # (B, c, 2T, 2T)
         x = self.context(self.to_tiles(self.cells(x)))  # (B, 2c, T, T)
         x = self.joined(x + self.field(x.mean((2, 3)))[:, :, None, None])
         tile = (field * height + row // CELLS_A_TILE) * width + column // CELLS_A_TILE
@@ -178,6 +222,15 @@ class SourceEncoder(nn.Module):
         total = add_up(F.softplus(verdict), tile, n_fields, height, width) + F.softplus(head[:, :2])
         total = total.clamp(min=1e-6)
         return torch.cat([total + torch.log(-torch.expm1(-total)), head[:, 2:]], 1)
+
+    def likeness(self, embedded: Tensor, place: Tensor, *grid: int) -> Tensor:
+        """What a source learns from how many like it are around, (n, width): a matched filter in learned features."""
+        keys, query = add_up(self.key(embedded), place, *grid), self.query(embedded)  # (B, c, 2T, 2T), (n, c)
+        found = [embedded]
+        for half in NEIGHBOUR_CELLS:
+            around = F.avg_pool2d(keys, 2 * half + 1, 1, half)
+            found.append(query * around.permute(0, 2, 3, 1).flatten(0, 2)[place])
+        return self.neighbours(torch.cat(found, 1))
 
 
 def compactness(measured: Tensor, n_bands: int) -> Tensor:

@@ -4,10 +4,13 @@ import hashlib
 import json
 import os
 
+import numpy as np
 import torch
 
+from armillary.files import read_catalog
+from armillary.galaxies import prepare_red_sequence, red_ln_flux
 from armillary.inference import log_odds, logistic_calibration
-from armillary.networks.sources import OUTPUTS
+from armillary.networks.sources import N_REDSHIFTS, OUTPUTS, REDSHIFT_RANGE
 from armillary.step import announce, run
 from armillary.tiles import check_same_settings, read_file_data
 from armillary.training import Fields, build_network, evaluate, fit, pick_precision, write_history
@@ -15,7 +18,7 @@ from armillary.windows import check_tiling
 
 
 def train_encoder(
-    train: list[str], validation: list[str], checkpoint: str, history: str, *, work_folder: str,
+    red_sequence: str, train: list[str], validation: list[str], checkpoint: str, history: str, *, work_folder: str,
     survey: str, bands: list[str], image_size: int, tile_size: int, bin_factor: int, architecture: str, width: int,
     n_epochs: int, batch_size: int, learning_rate: float, weight_decay: float, band_drop: float, patience: int,
     precision: str, tensorboard: bool, seed: int, threads: int,
@@ -39,6 +42,9 @@ def train_encoder(
         architecture, n_bands=len(bands), tile_pixels=tile_size // bin_factor, width=width,
         pixel_arcsec=pixel_arcsec * bin_factor, seed=seed,
     )  # fmt: skip
+    if architecture == "sources":
+        table = prepare_red_sequence(read_catalog(red_sequence), survey)
+        network.start_from(torch.from_numpy(red_ln_flux(table, np.linspace(*REDSHIFT_RANGE, N_REDSHIFTS), bands)))
     sets = {name: Fields(data, network) for name, data in files.items()}
     n_parameters = sum(p.numel() for p in network.parameters())
     announce(f"{architecture}: {n_parameters:,} parameters, {len(sets['train'])} training fields")
