@@ -46,7 +46,7 @@ def tile_catalog(
 
     As in the source system: n_sources (0 or 1), locs (row, column fractions of the brightest source), fluxes,
     membership, redshift, galaxy_params (HLR arcsec, G1, G2, FRACDEV), source_type. Ours: cluster_redshift and
-    ln_richness of the richest cluster with a member in the tile, centre and centre_offset (x, y fractions) of the
+    ln_richness of the cluster centred in the tile, else of the richest with a member there; centre and centre_offset (x, y fractions) of the
     richest cluster centred in it, weight (natural over sampled rate) of that cluster. Sources fainter than
     min_flux_for_loss (counts, i band) take no part.
     """
@@ -107,6 +107,8 @@ def _fill_centres(tiles, clusters, image_size: int, tile_size: int) -> None:
     row, column = (ordered.y // tile_size).astype(int), (ordered.x // tile_size).astype(int)
     tiles["centre"][row, column, 0, 0] = True
     tiles["centre_offset"][row, column, 0] = np.stack([ordered.x / tile_size % 1, ordered.y / tile_size % 1], 1)
+    tiles["cluster_redshift"][row, column, 0, 0] = ordered.redshift
+    tiles["ln_richness"][row, column, 0, 0] = np.log(ordered.richness)
 
 
 def write_file_data(path: str, fields: list[dict], **meta) -> None:
