@@ -46,9 +46,9 @@ def tile_catalog(
 
     As in the source system: n_sources (0 or 1), locs (row, column fractions of the brightest source), fluxes,
     membership, redshift, galaxy_params (HLR arcsec, G1, G2, FRACDEV), source_type. Ours: cluster_redshift and
-    ln_richness of the cluster centred in the tile, else of the richest with a member there; centre and centre_offset (x, y fractions) of the
-    richest cluster centred in it, weight (natural over sampled rate) of that cluster. Sources fainter than
-    min_flux_for_loss (counts, i band) take no part.
+    ln_richness of the cluster centred in the tile, else of the richest with a member there; weight (natural over
+    sampled rate) of the richest with a member; centre and centre_offset (x, y fractions) of the richest cluster
+    centred in it. Sources fainter than min_flux_for_loss (counts, i band) take no part.
     """
     n = image_size // tile_size
     outside = ~(catalog.X.between(0, image_size, inclusive="left") & catalog.Y.between(0, image_size, inclusive="left"))
