@@ -3,7 +3,8 @@
 Simulated skies hold more clusters than the real one. Every true halo carries `weight`, the ratio of its
 natural rate to the rate at which it was sampled: a missed or found halo counts with its weight, a detection
 matched to a halo counts with the halo's weight, and an unmatched detection counts 1, because empty sky was
-not sampled more often than it is. A second detection of a boosted cluster also counts 1: purity errs low.
+not sampled more often than it is. A second detection of a cluster that is already matched stays impure, but
+counts with that cluster's weight: on the sky it would be as rare as the cluster that causes it.
 
 Two frames go through the module. *Judged detections*: probability, redshift, richness, true_richness (0 where
 unmatched), weight, counted (False where the matched halo's centre lies outside the image), unit. *Judged
@@ -12,7 +13,7 @@ truth*: richness, redshift, weight, inside, unit, found_probability (-1 where mi
 
 import numpy as np
 
-from armillary.matching import UNMATCHED, match_two_way
+from armillary.matching import UNMATCHED, match_two_way, richest_candidate
 from armillary.metrics import fraction
 
 MISSED = -1.0
@@ -26,9 +27,10 @@ def judge(detections, truth, *, match_radius_mpc: float, match_dz: float | None)
     """
     halo = match_two_way(detections, truth, match_radius_mpc=match_radius_mpc, match_dz=match_dz)
     matched = halo != UNMATCHED
+    cause = richest_candidate(detections, truth, match_radius_mpc=match_radius_mpc, match_dz=match_dz)
     judged = detections.assign(
         true_richness=_looked_up(truth["richness"], halo, 0.0),
-        weight=_looked_up(truth["weight"], halo, 1.0),
+        weight=_looked_up(truth["weight"], np.where(matched, halo, cause), 1.0),
         counted=_looked_up(truth["inside"], halo, True).astype(bool),
         halo=halo,
     )

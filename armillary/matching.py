@@ -24,16 +24,30 @@ def match_two_way(detections, truth, *, match_radius_mpc: float, match_dz: float
     the match is two-way by construction. Dropping detections below a probability leaves the matches above it
     as they are.
     """
-    pair_detection, pair_truth, _ = candidate_pairs(detections, truth, match_radius_mpc)
-    if match_dz is not None:
-        close = redshift_close(detections, truth, pair_detection, pair_truth, match_dz)
-        pair_detection, pair_truth = pair_detection[close], pair_truth[close]
+    pair_detection, pair_truth = _candidates(detections, truth, match_radius_mpc, match_dz)
     order = np.lexsort((
         -truth["richness"].to_numpy()[pair_truth],
         pair_detection,
         -detections["probability"].to_numpy()[pair_detection],
     ))  # fmt: skip
     return _assign(pair_detection[order], pair_truth[order], len(detections), len(truth))
+
+
+def richest_candidate(detections, truth, *, match_radius_mpc: float, match_dz: float | None) -> np.ndarray:
+    """The richest halo that each detection could be matched with, whoever else has taken it."""
+    pair_detection, pair_truth = _candidates(detections, truth, match_radius_mpc, match_dz)
+    order = np.argsort(truth["richness"].to_numpy()[pair_truth], kind="stable")
+    halo = np.full(len(detections), UNMATCHED)
+    halo[pair_detection[order]] = pair_truth[order]  # the richest is written last and stays
+    return halo
+
+
+def _candidates(detections, truth, match_radius_mpc: float, match_dz: float | None) -> tuple[np.ndarray, np.ndarray]:
+    pair_detection, pair_truth, _ = candidate_pairs(detections, truth, match_radius_mpc)
+    if match_dz is not None:
+        close = redshift_close(detections, truth, pair_detection, pair_truth, match_dz)
+        pair_detection, pair_truth = pair_detection[close], pair_truth[close]
+    return pair_detection, pair_truth
 
 
 def match_nearest(detections, truth, *, match_radius_mpc: float) -> np.ndarray:
