@@ -1,6 +1,7 @@
 """The cluster chain end to end at test size: products, re-runs, bad settings. The first test pays for the run."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -153,3 +154,12 @@ def test_a_bad_setting_gives_one_clear_line(setting, tmp_path):
     said = done.stdout + done.stderr
     assert sum(BAD_SETTINGS[setting] in line for line in said.splitlines()) == 1, said
     assert "Traceback" not in said
+
+
+def test_the_report_is_one_file_that_needs_no_network(results, tmp_path):
+    report = tmp_path / "report.html"
+    done = snakemake("clusters", "--configfile", "config/test.yaml", "--report", str(report))
+    assert done.returncode == 0, done.stderr
+    page = report.read_text()
+    assert not re.search(r'(src|href)="https?://[^"]+\.(js|css)', page)
+    assert "completeness.png" in page
