@@ -10,7 +10,7 @@ import pandas as pd
 from armillary.kspace import Plan, Sources, add_sources, plan_stamps
 from armillary.noise import fill_noise
 from armillary.psf import PsfexPsf, SeeingPsf, psf_cell, psf_of_cell, read_psf, sample_psf, stream
-from armillary.sky import wcs_header
+from armillary.sky import wcs_keywords
 from armillary.surveys import Survey, check_bands, survey_constants
 
 ENGINES = ("kspace", "galsim_loop")
@@ -79,7 +79,7 @@ def image_header(
 ) -> dict:
     """FITS keywords of one band: TAN WCS, zero point, unit, seeing and noise."""
     return {
-        **wcs_header(ra_deg, dec_deg, image_size, constants.pixel_arcsec),
+        **wcs_keywords(ra_deg, dec_deg, image_size, constants.pixel_arcsec),
         "MAGZERO": constants.zero_point,
         "BUNIT": "count",
         "SURVEY": constants.name,

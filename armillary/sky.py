@@ -26,9 +26,6 @@ def wcs_keywords(ra_deg: float, dec_deg: float, image_size: int, pixel_arcsec: f
     }
 
 
-wcs_header = wcs_keywords
-
-
 def tan_wcs(ra_deg: float, dec_deg: float, image_size: int, pixel_arcsec: float):
     """The astropy WCS of `wcs_keywords`."""
     return wcs_of_header(wcs_keywords(ra_deg, dec_deg, image_size, pixel_arcsec), "tan_wcs")

@@ -4,7 +4,7 @@ Makes  <results>/clusters/metrics.json, figures/, checkpoints/best_encoder.ckpt 
 From   resources/red_sequence.ecsv and the settings in config/clusters.yaml; real tables and images where those name them.
 Steps  sample_catalog -> render_images -> tile_images -> train_encoder -> infer_fields -> score_fields;
        estimate_photometry -> train_finder -> infer_finder is the baseline that the same score judges;
-       simulate_tile or fetch_tile -> infer_tile -> score_redmapper is the encoder at work on DES tiles.
+       simulate_tile, or the DR2 release -> infer_tile -> score_redmapper is the encoder at work on DES tiles.
 
 A batch is n_catalogs_per_file fields: one job samples, renders or tiles a batch. Whole batches go to one split.
 """
