@@ -3,8 +3,8 @@
 Simulated skies hold more clusters than the real one. Every true halo carries `weight`, the ratio of its
 natural rate to the rate at which it was sampled: a missed or found halo counts with its weight, a detection
 matched to a halo counts with the halo's weight, and an unmatched detection counts 1, because empty sky was
-not sampled more often than it is. A second detection of a cluster that is already matched stays impure, but
-counts with that cluster's weight: on the sky it would be as rare as the cluster that causes it.
+not sampled more often than it is. A detection near a richer halo that it is not matched to, a second detection of a
+cluster or a group in its outskirts, counts with that halo's weight: on the sky it would be as rare as its cause.
 
 Two frames go through the module. *Judged detections*: probability, redshift, richness, true_richness (0 where
 unmatched), weight, counted (False where the matched halo's centre lies outside the image), unit. *Judged
@@ -30,7 +30,7 @@ def judge(detections, truth, *, match_radius_mpc: float, match_dz: float | None)
     cause = richest_candidate(detections, truth, match_radius_mpc=match_radius_mpc, match_dz=match_dz)
     judged = detections.assign(
         true_richness=_looked_up(truth["richness"], halo, 0.0),
-        weight=_looked_up(truth["weight"], np.where(matched, halo, cause), 1.0),
+        weight=np.minimum(_looked_up(truth["weight"], halo, 1.0), _looked_up(truth["weight"], cause, 1.0)),
         counted=_looked_up(truth["inside"], halo, True).astype(bool),
         halo=halo,
     )

@@ -1,46 +1,85 @@
-"""From tile maps to clusters: peaks of the centre probability, with what the tiles around say of them."""
+"""From tile maps to clusters: peaks of the centre probability, and how likely each of them is a cluster.
+
+Where a cluster's centre lies is one question, whether there is a cluster another: the centre of a rich cluster may be
+in any of several tiles, and none of them is sure of it. So peaks are found in the centre probability, and a logistic
+model of four features, fitted to held-out fields, says how likely a peak is a cluster.
+"""
 
 import numpy as np
 import pandas as pd
 
+from armillary.calibration import NaturalPrior, expit
+
 COLUMNS = ["x", "y", "probability", "redshift", "redshift_error", "richness", "richness_error"]
+PEAK_COLUMNS = [
+    "x", "y", "centre_probability", "n_members", "redshift", "redshift_error", "ln_richness", "ln_richness_error",
+]  # fmt: skip
+LEAST_CENTRE_PROBABILITY = 0.03  # of a peak, at the cluster rate of the training fields
+FEW_MEMBERS = 0.1  # added to a peak's expected tiles with members before the logarithm
 
 
-def detect_clusters(prediction: dict[str, np.ndarray], *, tile_size: int, threshold: float) -> pd.DataFrame:
-    """Clusters of one window: a row for every peak whose probability exceeds `threshold`, most probable first.
+def find_peaks(prediction: dict[str, np.ndarray], tile_size: int) -> pd.DataFrame:
+    """PEAK_COLUMNS of every peak of one window's centre probability.
 
-    `prediction` holds (T, T) maps of `armillary.inference`. A centre near a tile's edge shares its probability
-    among neighbours, so a peak's probability is that of a centre in any of its 3 x 3 tiles, and its position,
-    redshift and richness are the means over those tiles weighted by their centre probability. Those tiles are
-    then taken: no later peak counts them again. x and y are corner-based native pixels of the window.
+    `prediction` holds (T, T) maps of `armillary.inference` at the rate of the training fields. A centre near a tile's
+    edge shares its probability among neighbours, so a peak's probability is that of a centre in any of its 3 x 3
+    tiles, and its position, redshift and richness are the means over those tiles weighted by their centre
+    probability. Those tiles are then taken: no later peak counts them again. n_members is the expected number of
+    members, -ln(1 - p) of the membership, in those tiles; x and y are corner-based native pixels of the window.
     """
     left = prediction["centre_probability"].astype(float)
+    n_members = -np.log1p(-np.clip(prediction["probability"].astype(float), 0, 1 - 1e-9))
     rows = []
-    while left.any():
+    while left.max() > LEAST_CENTRE_PROBABILITY / 9:
         row, column = np.unravel_index(left.argmax(), left.shape)
         block = np.s_[max(row - 1, 0) : row + 2, max(column - 1, 0) : column + 2]
         probability = 1 - np.prod(1 - left[block])
-        if left[row, column] <= threshold / 9:
-            break
-        if probability > threshold:
-            rows.append(_describe(prediction, left, block, tile_size, probability))
+        if probability > LEAST_CENTRE_PROBABILITY:
+            rows.append(_describe(prediction, left, block, tile_size, probability, n_members[block].sum()))
         left[block] = 0.0
-    return pd.DataFrame(rows, columns=COLUMNS, dtype=float).sort_values(
-        "probability", ascending=False, ignore_index=True
-    )
+    return pd.DataFrame(rows, columns=PEAK_COLUMNS, dtype=float)
 
 
-def _describe(prediction, left: np.ndarray, block, tile_size: int, probability: float) -> tuple:
+def _describe(prediction, left, block, tile_size: int, probability: float, n_members: float) -> tuple:
     rows, columns = np.indices(left.shape)
     weight = left[block] / left[block].sum()
     x = (weight * (columns[block] + prediction["offset_x"][block])).sum() * tile_size
     y = (weight * (rows[block] + prediction["offset_y"][block])).sum() * tile_size
-    redshift, redshift_error = _mean_and_error(prediction, "redshift", block, weight)
-    ln_richness, ln_error = _mean_and_error(prediction, "ln_richness", block, weight)
+    # neighbours see the same galaxies, so the error is the mean error, too
+    names = ("redshift", "redshift_error", "ln_richness", "ln_richness_error")
+    return x, y, probability, n_members, *(float((weight * prediction[name][block]).sum()) for name in names)
+
+
+def peak_features(peaks: pd.DataFrame) -> np.ndarray:
+    """What the probability of a peak is a logistic function of, (n, 4)."""
+    centre = peaks["centre_probability"].clip(1e-4, 1 - 1e-4)
+    return np.stack(
+        [
+            np.log(centre / (1 - centre)),
+            np.log(peaks["n_members"] + FEW_MEMBERS),
+            peaks["ln_richness"] - 3.5,
+            peaks["redshift"] - 0.45,
+        ],
+        1,
+    )
+
+
+def detect_clusters(
+    prediction: dict[str, np.ndarray], coefficients, prior: NaturalPrior, *, tile_size: int, threshold: float
+) -> pd.DataFrame:
+    """COLUMNS of the clusters of one window whose probability exceeds `threshold`, most probable first.
+
+    `prediction` is at the rate of the training fields; `coefficients` (5,) of the peaks' features, the constant last,
+    and `prior` carry the rate at which probability and richness are given.
+    """
+    peaks = find_peaks(prediction, tile_size)
+    features = peak_features(peaks)
+    ln_richness, ln_error = prior.ln_richness(peaks["ln_richness"], peaks["ln_richness_error"])
     richness = np.exp(ln_richness)
-    return x, y, probability, redshift, redshift_error, richness, richness * ln_error
-
-
-def _mean_and_error(prediction, name: str, block, weight: np.ndarray) -> tuple[float, float]:
-    """Weighted mean and the weighted mean of the tiles' errors: neighbours see the same galaxies."""
-    return float((weight * prediction[name][block]).sum()), float((weight * prediction[f"{name}_error"][block]).sum())
+    clusters = peaks.assign(
+        probability=expit(features @ np.asarray(coefficients[:-1]) + coefficients[-1]),
+        richness=richness,
+        richness_error=richness * ln_error,
+    )[COLUMNS]
+    clusters = clusters[clusters["probability"] > threshold]
+    return clusters.sort_values("probability", ascending=False, ignore_index=True)

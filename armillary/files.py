@@ -258,7 +258,12 @@ def write_catalog(path: str, frame, units: dict[str, str] | None = None, meta: d
     lines += [f"# meta: {json.dumps(meta or {})}", "# schema: astropy-2.0"]
     with open(path, "w") as stream:
         stream.write("\n".join(lines) + "\n")
-        frame.to_csv(stream, sep=" ", index=False, na_rep="nan", float_format="%.9g", lineterminator="\n")
+        if any(dtype.kind not in "iufb" for dtype in frame.dtypes):  # text may need quotes
+            frame.to_csv(stream, sep=" ", index=False, na_rep="nan", float_format="%.9g", lineterminator="\n")
+            return
+        row = " ".join("%.9g" if dtype.kind == "f" else "%s" for dtype in frame.dtypes) + "\n"
+        stream.write(" ".join(frame.columns) + "\n")
+        stream.writelines(row % values for values in zip(*(frame[name].tolist() for name in frame), strict=True))
 
 
 def read_psfex(path: str) -> dict:

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from scipy.ndimage import gaussian_filter
 
+from armillary.calibration import fit_logistic
 from armillary.cosmology import pixels_per_mpc
 from armillary.finder import (
     calibrated,
@@ -89,25 +90,6 @@ def match_detections(detections, truth, pixel_arcsec: float) -> np.ndarray:
                 used.add(index)
                 break
     return matched
-
-
-def fit_logistic(features, labels, ridge: float = 1e-2, n_steps: int = 50) -> np.ndarray:
-    """Coefficients of a ridge-regularised logistic regression, the constant last; features are scaled
-    inside."""
-    mean, width = features.mean(0), features.std(0) + 1e-9
-    design = np.column_stack([(features - mean) / width, np.ones(len(features))])
-    coefficients = np.zeros(design.shape[1])
-    penalty = ridge * np.append(np.ones(features.shape[1]), 1e-3) * max(len(labels), 1) / 100 + 1e-6
-    for _ in range(n_steps):  # Newton
-        p = 1 / (1 + np.exp(-np.clip(design @ coefficients, -30, 30)))
-        gradient = design.T @ (labels - p) - penalty * coefficients
-        hessian = (design * (p * (1 - p))[:, None]).T @ design + np.diag(penalty)
-        step = np.linalg.solve(hessian, gradient)
-        coefficients = coefficients + step / max(1.0, np.abs(step).max() / 2)
-        if np.abs(step).max() < 1e-8:
-            break
-    slope = coefficients[:-1] / width
-    return np.append(slope, coefficients[-1] - slope @ mean)
 
 
 def search_fields(finder: dict, fields: list[dict], image_size: int) -> list[tuple]:

@@ -1,23 +1,27 @@
-"""A trained encoder as a function: counts of an image in, calibrated estimates for every tile out."""
+"""A trained encoder as a function: counts of an image in, calibrated estimates for every tile and clusters out."""
 
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import nn
 
-from armillary.networks.sources import OUTPUTS
+from armillary.calibration import NaturalPrior, expit
+from armillary.detections import detect_clusters
+from armillary.networks.sources import LN_RICHNESS_SCALE, OUTPUTS, REDSHIFT_SCALE
 from armillary.tiles import bin_image, decode_pixels, encode_pixels
-from armillary.training import LN_RICHNESS_SCALE, REDSHIFT_SCALE, autocast, build_network, pick_precision
+from armillary.training import autocast, build_network, pick_precision
 
 CHECKPOINT_KEYS = {
     "architecture", "width", "survey", "bands", "image_size", "tile_size", "bin_factor", "pixel_arcsec", "state",
-    "calibration", "prior_shift",
+    "calibration", "natural_prior", "detection",
 }  # fmt: skip
 
 
 class Encoder(NamedTuple):
-    """A network with what it was trained for; `calibration` and `prior_shift` are keyed by factor."""
+    """A network with what it was trained for; `calibration` (slope and intercept of the logit) is keyed by factor,
+    `detection` (coefficients of `armillary.detections`) by class prior."""
 
     network: nn.Module
     survey: str
@@ -27,7 +31,8 @@ class Encoder(NamedTuple):
     bin_factor: int
     pixel_arcsec: float
     calibration: dict[str, tuple[float, float]]
-    prior_shift: dict[str, float]
+    natural_prior: tuple[float, ...]
+    detection: dict[str, list[float]]
     device: str
 
 
@@ -59,6 +64,13 @@ def read_encoder(checkpoint: str) -> Encoder:
     return Encoder(network, device=device, **{k: saved[k] for k in Encoder._fields if k not in ("network", "device")})
 
 
+def write_encoder(checkpoint: str, encoder: Encoder, *, architecture: str, width: int, settings: dict) -> None:
+    """A checkpoint that `read_encoder` reads; `settings` of the training are kept for the record."""
+    state = {name: value.cpu() for name, value in encoder.network.state_dict().items()}
+    kept = {name: value for name, value in encoder._asdict().items() if name not in ("network", "device")}
+    torch.save({**kept, "state": state, "architecture": architecture, "width": width, "settings": settings}, checkpoint)
+
+
 def check_fits(encoder: Encoder, name: str, **wanted) -> None:
     """Refuse a checkpoint that was trained for another survey, band list or sizes."""
     for key, value in wanted.items():
@@ -80,10 +92,8 @@ def raw_outputs(encoder: Encoder, coded: torch.Tensor, sky_sigma: torch.Tensor) 
         return encoder.network(inputs).float().cpu().numpy()
 
 
-def predict_windows(
-    encoder: Encoder, images: np.ndarray, sky_sigma: np.ndarray, *, class_prior: str
-) -> dict[str, np.ndarray]:
-    """Estimates (B, T, T) for counts (B, C, H, W), NaN where invalid, with sky sigma (C,) per native pixel."""
+def raw_windows(encoder: Encoder, images: np.ndarray, sky_sigma: np.ndarray) -> np.ndarray:
+    """Raw outputs for counts (B, C, H, W), NaN where invalid, with sky sigma (C,) per native pixel."""
     coded = [
         [encode_pixels(bin_image(band, encoder.bin_factor), sigma / encoder.bin_factor)
          for band, sigma in zip(image, sky_sigma, strict=True)]
@@ -92,58 +102,49 @@ def predict_windows(
     sigma = torch.tensor(np.nan_to_num(sky_sigma, nan=1.0) / encoder.bin_factor, dtype=torch.float32).expand(
         len(images), -1
     )
-    return readable(encoder, raw_outputs(encoder, torch.from_numpy(np.array(coded)), sigma), class_prior=class_prior)
+    return raw_outputs(encoder, torch.from_numpy(np.array(coded)), sigma)
+
+
+def clusters_of(encoder: Encoder, raw: np.ndarray, seen=True, *, threshold: float, class_prior: str) -> pd.DataFrame:
+    """Clusters of one window from its raw outputs (n_outputs, T, T); tiles not `seen` hold none."""
+    maps = {name: value[0] for name, value in readable(encoder, raw[None], class_prior="training").items()}
+    maps |= {name: np.where(seen, maps[name], 0.0) for name in ("probability", "centre_probability")}
+    return detect_clusters(
+        maps, encoder.detection[class_prior], prior_of(encoder, class_prior), tile_size=encoder.tile_size,
+        threshold=threshold,
+    )  # fmt: skip
+
+
+def prior_of(encoder: Encoder, class_prior: str) -> NaturalPrior:
+    """What moves answers to a class prior: "natural", the cluster rate of the sky, or "training", no move."""
+    if class_prior not in ("natural", "training"):
+        raise ValueError(f"class_prior is {class_prior!r}; known: natural, training")
+    return NaturalPrior(*encoder.natural_prior) if class_prior == "natural" else NaturalPrior()
 
 
 def readable(encoder: Encoder, raw: np.ndarray, *, class_prior: str) -> dict[str, np.ndarray]:
     """Raw outputs in physical units, each (B, T, T); errors are one standard deviation.
 
-    probability and centre_probability are calibrated; class_prior "natural" moves them from the boosted cluster
-    rate of the training fields to the rate of the sky, "training" leaves them.
+    probability and centre_probability are calibrated; class_prior "natural" moves them and the richness from the
+    boosted cluster rate of the training fields to the rate of the sky, "training" leaves them.
     """
-    if class_prior not in ("natural", "training"):
-        raise ValueError(f"class_prior is {class_prior!r}; known: natural, training")
-    shift = encoder.prior_shift if class_prior == "natural" else dict.fromkeys(encoder.prior_shift, 0.0)
+    prior = prior_of(encoder, class_prior)
     o = dict(zip(OUTPUTS, np.moveaxis(raw, 1, 0), strict=True))
-    probability = {}
-    for factor in ("membership", "centre"):
-        slope, intercept = encoder.calibration[factor]
-        probability[factor] = expit(slope * o[f"{factor}_logit"] + intercept + shift[factor])
     (z_mean, z_spread), (ln_mean, ln_spread) = REDSHIFT_SCALE, LN_RICHNESS_SCALE
+    redshift = z_mean + z_spread * o["redshift"]
+    richness = ln_mean + ln_spread * o["ln_richness"], ln_spread * np.exp(np.clip(o["ln_richness_ln_error"], -5, 3))
+    shift = prior.ln_odds_shift(*richness, redshift)
+    probability = {}
+    for factor, (slope, intercept) in encoder.calibration.items():
+        probability[factor] = expit(slope * o[f"{factor}_logit"] + intercept + shift)
+    ln_richness, ln_richness_error = prior.ln_richness(*richness)
     return {
         "probability": probability["membership"],
         "centre_probability": probability["centre"],
         "offset_x": expit(o["offset_x"]),
         "offset_y": expit(o["offset_y"]),
-        "redshift": z_mean + z_spread * o["redshift"],
+        "redshift": redshift,
         "redshift_error": z_spread * np.exp(np.clip(o["redshift_ln_error"], -5, 3)),
-        "ln_richness": ln_mean + ln_spread * o["ln_richness"],
-        "ln_richness_error": ln_spread * np.exp(np.clip(o["ln_richness_ln_error"], -5, 3)),
+        "ln_richness": ln_richness,
+        "ln_richness_error": ln_richness_error,
     }
-
-
-def expit(x: np.ndarray) -> np.ndarray:
-    """The logistic function 1 / (1 + exp(-x)), without overflow."""
-    return 1.0 / (1.0 + np.exp(-np.clip(x, -60, 60)))
-
-
-def logistic_calibration(logit: np.ndarray, truth: np.ndarray, n_iterations: int = 50) -> tuple[float, float]:
-    """Slope and intercept that maximise the likelihood of `truth` (Platt scaling), by Newton's method."""
-    x = np.stack([logit.ravel(), np.ones(logit.size)], 1).astype(float)
-    y = truth.ravel().astype(float)
-    beta = np.array([1.0, 0.0])
-    for _ in range(n_iterations):
-        p = expit(x @ beta)
-        # ASSUME: a weak prior at slope 1, intercept 0 keeps the fit finite on separable or empty truth
-        gradient = x.T @ (y - p) - (beta - [1.0, 0.0])
-        hessian = (x * (p * (1 - p))[:, None]).T @ x + np.eye(2)
-        step = np.linalg.solve(hessian, gradient)
-        beta = beta + np.clip(step, -1, 1)
-        if np.abs(step).max() < 1e-9:
-            break
-    return float(beta[0]), float(beta[1])
-
-
-def log_odds(rate: float) -> float:
-    """ln(rate / (1 - rate)) of a rate between 0 and 1, both excluded."""
-    return float(np.log(rate / (1 - rate)))

@@ -9,8 +9,7 @@ import numpy as np
 import pandas as pd
 
 from armillary.des import TileImages
-from armillary.detections import detect_clusters
-from armillary.inference import Encoder, predict_windows
+from armillary.inference import Encoder, clusters_of, raw_windows, readable
 from armillary.sky import sky_of_pixel
 from armillary.step import progress
 from armillary.windows import MergedMaps, owner, stream_windows, unique_detections, window_origins
@@ -57,18 +56,12 @@ def infer_tile_images(
     for number, window in enumerate(progress(windows, "windows", n_items=len(origins[0]) * len(origins[1]))):
         valid = valid_fraction(window.images, encoder.tile_size)  # (C, T, T)
         valid_fractions.append(valid.mean((1, 2)))
-        prediction = {
-            name: value[0]
-            for name, value in predict_windows(encoder, window.images[None], sky_sigma, class_prior=class_prior).items()
-        }
+        raw = raw_windows(encoder, window.images[None], sky_sigma)
         seen = valid[np.isfinite(sky_sigma)].mean(0) >= min_valid_fraction
-        prediction["centre_probability"] = np.where(seen, prediction["centre_probability"], 0.0)
-        tables.append(
-            detect_clusters(prediction, tile_size=encoder.tile_size, threshold=threshold).assign(
-                window=number, window_y=window.y, window_x=window.x
-            )
-        )
-        maps = prediction | {"richness": np.exp(prediction["ln_richness"])}
+        found = clusters_of(encoder, raw[0], seen, threshold=threshold, class_prior=class_prior)
+        tables.append(found.assign(window=number, window_y=window.y, window_x=window.x))
+        maps = {name: value[0] for name, value in readable(encoder, raw, class_prior=class_prior).items()}
+        maps["richness"] = np.exp(maps["ln_richness"])
         merged.add(window.y, window.x, {name: np.where(seen, maps[name], np.nan) for name in MAPS})
     clusters = joined_detections(tables, origins, window_size, radius_px=encoder.tile_size)
     ra, dec = sky_of_pixel(clusters.x, clusters.y, tile.wcs) if len(clusters) else ([], [])

@@ -29,9 +29,11 @@ def bin_image(image: np.ndarray, factor: int) -> np.ndarray:
 
 def encode_pixels(counts: np.ndarray, sky_sigma: float) -> np.ndarray:
     """int16 of asinh(counts / sky_sigma) / ASINH_STEP; non-finite pixels become INVALID."""
-    coded = np.arcsinh(counts / np.float32(sky_sigma)) / np.float32(ASINH_STEP)
-    coded = np.where(np.isfinite(coded), np.clip(np.rint(coded), -32767, 32767), INVALID)
-    return coded.astype(np.int16)
+    ratio = np.abs(counts / np.float32(sky_sigma))
+    # ln(x + sqrt(x^2 + 1)), several times faster than numpy's arcsinh and as exact as the step asks for
+    coded = np.log(ratio + np.sqrt(ratio * ratio + np.float32(1))) / np.float32(ASINH_STEP)
+    coded = np.copysign(np.minimum(np.rint(coded), np.float32(32767)), counts)
+    return np.where(np.isfinite(counts), coded, np.float32(INVALID)).astype(np.int16)
 
 
 def decode_pixels(coded: torch.Tensor) -> torch.Tensor:

@@ -1,7 +1,7 @@
-"""The training loop of the encoder: loss, batches, augmentation, schedule, checkpoints, resume.
+"""The training loop of the encoder: loss, schedule, checkpoints, resume.
 
-A run is a function of its settings and seed: the order of the data and every flip come from a generator
-seeded by (seed, epoch), so a run that was killed and resumed ends where an uninterrupted one ends.
+A run is a function of its settings and seed: the order of the data and every flip come from generators
+seeded by (seed, epoch, step), so a run that was killed and resumed ends where an uninterrupted one ends.
 """
 
 import csv
@@ -10,24 +10,23 @@ import os
 import time
 from contextlib import nullcontext
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from armillary.distributed import as_first_process_says, averaging_gradients, rank_and_size
+from armillary.encoder_data import LABELS, Fields, augmented
 from armillary.networks.bliss import BlissEncoder
-from armillary.networks.sources import OUTPUTS, SourceEncoder
+from armillary.networks.sources import LN_RICHNESS_SCALE, OUTPUTS, REDSHIFT_SCALE, SourceEncoder
 from armillary.scoring import average_precision
 from armillary.step import announce
-from armillary.tiles import decode_pixels
 
 ARCHITECTURES = {"sources": SourceEncoder, "bliss": BlissEncoder}
 HISTORY = ["epoch", "step", "seconds", "learning_rate", "train_loss", "validation_loss", "validation_pr_auc"]
-REDSHIFT_SCALE = (0.45, 0.15)  # mean and spread that the redshift output is measured in
-LN_RICHNESS_SCALE = (3.5, 0.4)
 LOSS_WEIGHTS = {"membership": 1.0, "centre": 4.0, "offset": 0.2, "redshift": 0.25, "richness": 0.15}
-LABELS = ("membership", "centre", "centre_offset", "cluster_redshift", "ln_richness", "weight")
 
 
 def build_network(
@@ -35,8 +34,8 @@ def build_network(
 ) -> nn.Module:  # fmt: skip
     """A freshly initialised network; the generator of torch is forked, not touched.
 
-    `tile_pixels` and `pixel_arcsec` are in binned pixels. All networks share four methods: prepare(coded, sky_sigma)
-    of one field, turned(...) and without_bands(...) of what that gives, and forward of a list of them.
+    `tile_pixels` and `pixel_arcsec` are in binned pixels. All networks share five methods: prepare(coded, sky_sigma)
+    of one field, cropped(...), turned(...) and without_bands(...) of what that gives, and forward of a list of them.
     """
     if architecture not in ARCHITECTURES:
         raise ValueError(
@@ -45,57 +44,6 @@ def build_network(
     with torch.random.fork_rng():
         torch.random.default_generator.manual_seed(seed)
         return ARCHITECTURES[architecture](n_bands, tile_pixels, width, pixel_arcsec)
-
-
-class Fields:
-    """Fields of several `.pt` files as one set; each is prepared by the network once, when it is first used."""
-
-    def __init__(self, files: list[dict], network: nn.Module):
-        self.files, self.network = files, network
-        self.places = [(f, k) for f, data in enumerate(files) for k in range(len(data["field"]))]
-        self.prepared = {}
-
-    def __len__(self) -> int:
-        return len(self.places)
-
-    def inputs(self, index: int):
-        """What the network takes of one field. Sources are kept; an image is read again each time."""
-        if index in self.prepared:
-            return self.prepared[index]
-        f, k = self.places[index]
-        coded = decode_pixels(self.files[f]["images"][k])
-        prepared = self.network.prepare(coded, self.files[f]["sky_sigma"][k])
-        if not isinstance(prepared, Tensor):
-            self.prepared[index] = prepared
-        return prepared
-
-    def batch(self, indices) -> tuple[list, dict[str, Tensor]]:
-        """Inputs of these fields and their labels (B, T, T, n)."""
-        places = [self.places[i] for i in indices]
-        labels = {
-            name: torch.stack([self.files[f]["tile_catalog"][name][k][:, :, 0] for f, k in places]).float()
-            for name in LABELS
-        }
-        return [self.inputs(i) for i in indices], labels
-
-    def labels(self, name: str) -> Tensor:
-        return torch.cat([data["tile_catalog"][name][:, :, :, 0] for data in self.files])
-
-
-def turn_labels(labels: dict[str, Tensor], n_quarter_turns: int, flipped: bool) -> dict[str, Tensor]:
-    """Labels (B, T, T, n) after quarter turns (`torch.rot90` of rows and columns) and then a flip of x."""
-    turned = {name: torch.rot90(value, n_quarter_turns, (1, 2)) for name, value in labels.items()}
-    x, y = turned["centre_offset"].unbind(-1)
-    for _ in range(n_quarter_turns % 4):
-        x, y = y, 1 - x  # rot90 carries (row, column) to (N - 1 - column, row)
-    turned["centre_offset"] = torch.stack([1 - x if flipped else x, y], -1)
-    return {name: value.flip(2) for name, value in turned.items()} if flipped else turned
-
-
-def dropped_bands(n_bands: int, band_drop: float, rng: np.random.Generator) -> list[int]:
-    """Each band with probability `band_drop`, never all of them."""
-    kept = int(rng.integers(n_bands))
-    return [band for band in range(n_bands) if rng.random() < band_drop and band != kept]
 
 
 def tile_loss(outputs: Tensor, batch: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -143,14 +91,14 @@ def pick_precision(precision: str, device: str) -> torch.dtype:
     """bfloat16 where the hardware multiplies in it, float32 elsewhere, for precision "auto"."""
     if precision != "auto":
         return {"bfloat16": torch.bfloat16, "float32": torch.float32}[precision]
-    if device == "cuda":
+    if device.startswith("cuda"):
         return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
     return torch.bfloat16 if torch.cpu._is_avx512_bf16_supported() else torch.float32
 
 
 def autocast(device: str, dtype: torch.dtype):
     """The context in which a network computes in `dtype`; float32 needs none."""
-    return nullcontext() if dtype == torch.float32 else torch.autocast(device, dtype)
+    return nullcontext() if dtype == torch.float32 else torch.autocast(device.split(":")[0], dtype)
 
 
 def to_device(prepared, device: str):
@@ -158,58 +106,68 @@ def to_device(prepared, device: str):
     return prepared.to(device) if isinstance(prepared, Tensor) else (prepared[0].to(device), *prepared[1:])
 
 
-def evaluate(
-    network: nn.Module, fields: Fields, batch_size: int, device: str, dtype: torch.dtype
-) -> tuple[float, Tensor]:
+def evaluate(network: nn.Module, fields: Fields, device: str, dtype: torch.dtype) -> tuple[float, Tensor]:
     """Mean loss over all fields and the raw outputs (N, n_outputs, T, T)."""
     network.eval()
     outputs, losses = [], []
     with torch.inference_mode(), autocast(device, dtype):
-        for start in range(0, len(fields), batch_size):
-            inputs, labels = fields.batch(range(start, min(start + batch_size, len(fields))))
-            out = network([to_device(one, device) for one in inputs]).cpu()
-            outputs.append(out)
-            losses.append(float(total_loss(tile_loss(out, labels))) * len(out))
-    return sum(losses) / len(fields), torch.cat(outputs)
+        for prepared, labels in map(fields.field, range(len(fields))):
+            outputs.append(network([to_device(prepared, device)]).cpu())
+            losses.append(float(total_loss(tile_loss(outputs[-1], labels))))
+    return float(np.mean(losses)), torch.cat(outputs)
+
+
+class Settings(NamedTuple):
+    """How an encoder is trained; the words are those of the config."""
+
+    n_epochs: int
+    batch_size: int
+    n_tiles: int  # along a side of the squares that training sees
+    learning_rate: float
+    weight_decay: float
+    band_drop: float
+    patience: int
+    precision: str
+    seed: int
 
 
 def fit(
-    network: nn.Module, train: Fields, validation: Fields, *, folder: str, n_epochs: int, batch_size: int,
-    learning_rate: float, weight_decay: float, band_drop: float, patience: int, precision: str, seed: int,
-    device: str, fingerprint: str, tensorboard: str | None = None,
+    network: nn.Module, train: Fields, validation: Fields, settings: Settings, *, folder: str, device: str,
+    fingerprint: str, tensorboard: str | None = None,
 ) -> list[dict]:  # fmt: skip
     """Train `network` in place to its best epoch by validation loss; return the history, one row an epoch.
 
+    A step sees `batch_size` squares of `n_tiles` tiles, each of another field; validation sees whole fields.
     After every epoch the whole state goes to `folder`/last.ckpt; a run with the same `fingerprint` goes on from there.
-    Stops early after `patience` epochs without a better validation loss.
+    Stops early after `patience` epochs without a better validation loss. In a group of processes (see
+    `armillary.distributed`) each takes its share of every step, and the first one writes.
     """
-    dtype = pick_precision(precision, device)
+    dtype = pick_precision(settings.precision, device)
     network.to(device, memory_format=torch.channels_last)
-    optimiser = torch.optim.AdamW(network.parameters(), learning_rate, weight_decay=weight_decay)
-    n_steps = math.ceil(len(train) / batch_size) * n_epochs
-    n_warmup = max(min(n_steps // 20, 200), 1)
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimiser,
-        lambda s: min((s + 1) / n_warmup, 0.5 * (1 + math.cos(math.pi * min(s / n_steps, 1)))) + 1e-3,
+    optimiser = torch.optim.AdamW(
+        network.parameters(), settings.learning_rate, weight_decay=settings.weight_decay, fused=True
     )
+    n_steps = math.ceil(len(train) * n_crops(train, settings.n_tiles) / settings.batch_size) * settings.n_epochs
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: rate_at(step, n_steps))
     state = {"epoch": 0, "history": [], "best_loss": math.inf, "best": None, "fingerprint": fingerprint}
     last = Path(folder) / "last.ckpt"
     if last.exists():
         state = _resume(last, state, network, optimiser, schedule)
-    writer = _tensorboard(tensorboard, state["epoch"])
+    is_first = rank_and_size()[0] == 0
+    writer = _tensorboard(tensorboard if is_first else None, state["epoch"])
+    model = averaging_gradients(network)
     started = time.monotonic() - (state["history"][-1]["seconds"] if state["history"] else 0)
-    for epoch in range(state["epoch"], n_epochs):
-        if _stalled(state["history"], patience):
-            announce(f"early stop: no better validation loss in {patience} epochs")
+    for epoch in range(state["epoch"], settings.n_epochs):
+        if _stalled(state["history"], settings.patience):
+            announce(f"early stop: no better validation loss in {settings.patience} epochs")
             break
-        train_loss = _train_epoch(
-            network, train, optimiser, schedule, epoch, batch_size, band_drop, seed, device, dtype
-        )
-        validation_loss, outputs = evaluate(network, validation, batch_size, device, dtype)
+        train_loss = _train_epoch(network, model, train, settings, optimiser, schedule, epoch, device, dtype)
+        validation_loss, outputs = evaluate(network, validation, device, dtype)
+        validation_loss = as_first_process_says(validation_loss)
         score = average_precision(outputs[:, 0].numpy().ravel(), validation.labels("membership").numpy().ravel())
         row = {
             "epoch": epoch + 1,
-            "step": (epoch + 1) * n_steps // n_epochs,
+            "step": (epoch + 1) * n_steps // settings.n_epochs,
             "seconds": round(time.monotonic() - started, 1),
             "learning_rate": schedule.get_last_lr()[0],
             "train_loss": train_loss,
@@ -218,38 +176,41 @@ def fit(
         }
         state["history"].append(row)
         if validation_loss < state["best_loss"]:
-            state |= {
-                "best_loss": validation_loss,
-                "best": {k: v.clone() for k, v in network.state_dict().items()},
-            }
+            best = {name: value.clone() for name, value in network.state_dict().items()}
+            state |= {"best_loss": validation_loss, "best": best}
         state["epoch"] = epoch + 1
-        _save(
-            last,
-            {
-                **state,
-                "network": network.state_dict(),
-                "optimiser": optimiser.state_dict(),
-                "schedule": schedule.state_dict(),
-            },
-        )
-        _log_epoch(writer, row, n_epochs)
+        if is_first:
+            parts = {"network": network, "optimiser": optimiser, "schedule": schedule}
+            _save(last, state | {name: part.state_dict() for name, part in parts.items()})
+            _log_epoch(writer, row, settings.n_epochs)
     network.load_state_dict(state["best"])
     return state["history"]
 
 
-def _train_epoch(network, train, optimiser, schedule, epoch, batch_size, band_drop, seed, device, dtype) -> float:
+def rate_at(step: int, n_steps: int) -> float:
+    """Learning rate over its highest: a short linear rise, then half a cosine down to a thousandth."""
+    n_warmup = max(min(n_steps // 20, 200), 1)
+    return min((step + 1) / n_warmup, 0.5 * (1 + math.cos(math.pi * min(step / n_steps, 1)))) + 1e-3
+
+
+def _train_epoch(network, model, train, settings, optimiser, schedule, epoch, device, dtype) -> float:
+    """One pass over the training fields by `model`, the network as its processes share it; the mean loss."""
     network.train()
-    rng = np.random.default_rng([seed, epoch])
-    order = rng.permutation(len(train))
+    order = np.repeat(np.arange(len(train)), n_crops(train, settings.n_tiles))
+    order = np.random.default_rng([settings.seed, epoch]).permutation(order)
+    rank, n_processes = rank_and_size()
     losses = []
-    for start in range(0, len(order), batch_size):
-        inputs, labels = train.batch(order[start : start + batch_size])
-        n_turns, flipped = int(rng.integers(4)), bool(rng.integers(2))
-        inputs = [network.turned(one, n_turns, flipped) for one in inputs]
-        inputs = [network.without_bands(one, dropped_bands(network.n_bands, band_drop, rng)) for one in inputs]
-        labels = {name: value.to(device) for name, value in turn_labels(labels, n_turns, flipped).items()}
+    for start in range(0, len(order) - n_processes + 1, settings.batch_size):
+        drawn = [
+            augmented(
+                network, *train.field(order[place]), n_tiles=settings.n_tiles, band_drop=settings.band_drop,
+                rng=np.random.default_rng([settings.seed, epoch, place]),
+            )
+            for place in range(start + rank, min(start + settings.batch_size, len(order)), n_processes)
+        ]  # fmt: skip
+        labels = {name: torch.cat([field[name] for _, field in drawn]).to(device) for name in LABELS}
         with autocast(device, dtype):
-            outputs = network([to_device(one, device) for one in inputs])
+            outputs = model([to_device(one, device) for one, _ in drawn])
         loss = total_loss(tile_loss(outputs, labels))
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
@@ -258,6 +219,11 @@ def _train_epoch(network, train, optimiser, schedule, epoch, batch_size, band_dr
         schedule.step()
         losses.append(float(loss.detach()))
     return float(np.mean(losses))
+
+
+def n_crops(train: Fields, n_tiles: int) -> int:
+    """How often an epoch draws each field: as often as crops of `n_tiles` fit into it side by side."""
+    return (train.n_tiles // n_tiles) ** 2
 
 
 def _stalled(history: list[dict], patience: int) -> bool:

@@ -53,7 +53,7 @@ class BlissEncoder(nn.Module):
             raise ValueError(
                 f"clusters: tile_size / bin_factor is {tile_pixels}; architecture bliss needs a power of two"
             )
-        self.n_bands = n_bands
+        self.n_bands, self.tile_pixels = n_bands, tile_pixels
         self.register_buffer("levels", torch.tensor(LEVELS))
         self.stem = nn.Conv3d(n_bands, width, (len(LEVELS), 5, 5), padding=(0, 2, 2))
         self.stem_norm = nn.GroupNorm(min(32, width // 4), width)
@@ -78,6 +78,10 @@ class BlissEncoder(nn.Module):
     def prepare(self, coded: Tensor, sky_sigma: Tensor) -> Tensor:
         """The coded image itself; noise is its unit, so sky_sigma is not needed."""
         return coded
+
+    def cropped(self, prepared: Tensor, row: int, column: int, size: int) -> Tensor:
+        y, x, side = row * self.tile_pixels, column * self.tile_pixels, size * self.tile_pixels
+        return prepared[:, y : y + side, x : x + side]
 
     def turned(self, prepared: Tensor, n_quarter_turns: int, flipped: bool) -> Tensor:
         turned = torch.rot90(prepared, n_quarter_turns, (1, 2))

@@ -1,9 +1,9 @@
-"""The default encoder: find the sources, say what each one is, add that up where it is, look around.
+"""The default encoder: find the sources, hold each against the red sequence at many redshifts, look around at each.
 
-A fixed front end finds peaks and takes aperture photometry at them, so that the learned part works on about a
-thousand sources a field instead of millions of pixels, and the training fields pass the front end only once.
-Then a small network embeds each source, the embeddings are added up in cells of half a tile, and residual
-convolutions bring the context of the whole field to every tile.
+A cluster looks alike at every redshift once galaxies are measured against the red sequence there, brightness against
+L* and distances in Mpc. So everything learned here is shared by the redshifts of a grid: a network judges each pair of
+a source and a redshift it may have, the judgements are added up in Gaussians of fixed size in Mpc, and residual
+convolutions over tiles and redshifts decide where and at which redshift there is a cluster, and whose its members are.
 """
 
 import math
@@ -12,69 +12,30 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from armillary.cosmology import pixels_per_mpc
+from armillary.networks.front_end import N_GROUPS, measure_sources
+
 OUTPUTS = (
     "membership_logit", "centre_logit", "offset_x", "offset_y",
     "redshift", "redshift_ln_error", "ln_richness", "ln_richness_ln_error",
 )  # fmt: skip
-APERTURE_FWHM_ARCSEC = (1.2, 2.4, 4.8)
-PEAK_SNR = 5.0
-CELLS_A_TILE = 2
-N_REDSHIFTS = 24  # at which a source is held against the red sequence
+REDSHIFT_SCALE = (0.45, 0.15)  # mean and spread that the redshift output is measured in
+LN_RICHNESS_SCALE = (3.5, 0.4)
+N_REDSHIFTS = 24
 REDSHIFT_RANGE = (0.1, 0.8)
-NEIGHBOUR_CELLS = (1, 3, 8)  # half widths of the neighbourhoods in which sources are counted
-COLOUR_WAVES = (6.0, 12.0)  # radians a unit of ln flux ratio: the red sequence is narrow, and so must the response be
-BRIGHT_SNR = 3.7  # asinh of half the signal to noise: 40
-REFERENCE_LN_FLUX = math.log(1000.0)  # counts at zero point 30: magnitude 22.5
+NEIGHBOURHOODS_MPC = (0.12, 0.3, 0.7)  # sigma of the Gaussians in which a tile sees what is around it
+CELL_ARCSEC = 17.0  # sources are added up in cells of about this side, a whole number of them across a tile
+REACHES_MPC = (0.2, 0.45, 1.0)  # sigma of the Gaussians in which a tile sees the clusters found around it
+N_EVIDENCE = 8
+N_COUNTED = 6  # kinds of sources that are counted: their sums enter as logarithms
+PEAK_HALF_WIDTH = 2  # grid steps around the highest peak of a redshift posterior that make the estimate
+MAX_MISFIT = 10.0  # half the chi-squared of a source's colours beyond which it is no match for a redshift
+LN_LUMINOSITY_RANGE = (-2.8, 3.0)  # of L*
 
 
-def gaussian_kernel(fwhm_px: float, half_px: int) -> Tensor:
-    """A Gaussian aperture (k, k), k = 2 half_px + 1, its squares adding up to one: unit noise stays unit noise."""
-    radius = torch.arange(-half_px, half_px + 1, dtype=torch.float32)
-    profile = torch.exp(-4 * math.log(2) * (radius / fwhm_px) ** 2)
-    profile = profile / profile.square().sum().sqrt()
-    return profile[:, None] * profile
-
-
-def find_peaks(snr: Tensor, n_present: Tensor, fwhm_px: float) -> tuple[Tensor, Tensor, Tensor]:
-    """Rows, columns and signal to noise of the peaks of all bands' sum (C, h, w), seen through a Gaussian."""
-    kernel = gaussian_kernel(fwhm_px, round(1.3 * fwhm_px)).to(snr)
-    summed = snr.sum(0, keepdim=True) / n_present.sqrt()
-    detection = F.conv2d(summed, kernel[None, None], padding=len(kernel) // 2)
-    peak = (detection == F.max_pool2d(detection, 3, 1, 1)) & (detection > PEAK_SNR)
-    y, x = peak[0].nonzero(as_tuple=True)
-    return y, x, detection[0, y, x]
-
-
-def aperture_snr(snr: Tensor, y: Tensor, x: Tensor, fwhm_px: list[float]) -> Tensor:
-    """Signal to noise of every band in Gaussian apertures at pixels (y, x): (C, h, w) -> (n_apertures, C, n)."""
-    half = round(1.3 * max(fwhm_px))
-    padded = F.pad(snr, (half, half, half, half))
-    kernels = torch.stack([gaussian_kernel(fwhm, half).flatten() for fwhm in fwhm_px]).to(snr)
-    step = torch.arange(2 * half + 1, device=snr.device)
-    offsets = (step[:, None] * padded.shape[2] + step).flatten()
-    stamps = padded.flatten(1)[:, (y * padded.shape[2] + x)[:, None] + offsets]  # (C, n, k * k)
-    return torch.einsum("cnk,ak->acn", stamps, kernels)
-
-
-def measure_sources(coded: Tensor, sky_sigma: Tensor, pixel_arcsec: float) -> Tensor:
-    """Sources of one field, (n, 3 + 5 n_bands): x, y in pixels (corner-based), ln of the peak's signal to noise, then
-    for all bands whether the band is there, ln flux in the middle aperture, asinh of its signal to noise, and how
-    ln flux grows from the inner to the middle and from the middle to the outer aperture; zeros where a band is missing.
-
-    coded: asinh(counts / sky sigma), (C, h, w), NaN where invalid; sky_sigma: counts a pixel, (C,). ln flux is in
-    counts, softened at twice the noise as in asinh magnitudes (Lupton et al. 1999).
-    """
-    valid = torch.isfinite(coded)
-    snr = torch.sinh(torch.where(valid, coded, 0.0).clamp(-12, 12))
-    n_present = valid.flatten(1).any(1).sum().clamp(min=1)
-    fwhm_px = [fwhm / pixel_arcsec for fwhm in APERTURE_FWHM_ARCSEC]
-    y, x, peak_snr = find_peaks(snr, n_present, fwhm_px[0])
-    there = valid[:, y, x].to(snr.dtype)  # (C, n)
-    softened = torch.asinh(aperture_snr(snr, y, x, fwhm_px) / 2) * there  # (3, C, n)
-    ln_flux = (softened[1] + torch.log(2 * sky_sigma)[:, None]) * there
-    place = torch.stack([x + 0.5, y + 0.5, torch.log(peak_snr)])
-    growth = softened.diff(dim=0).flatten(0, 1)
-    return torch.cat([place, there, ln_flux, softened[1], growth]).T.contiguous()
+def redshift_grid() -> Tensor:
+    """The redshifts (N_REDSHIFTS,) at which a source is held against the red sequence."""
+    return torch.linspace(*REDSHIFT_RANGE, N_REDSHIFTS)
 
 
 def norm(channels: int) -> nn.GroupNorm:
@@ -85,12 +46,10 @@ def norm(channels: int) -> nn.GroupNorm:
 class ResidualBlock(nn.Module):
     """x + two 3x3 convolutions, each GroupNorm -> SiLU -> convolution."""
 
-    def __init__(self, channels: int, dilation: int = 1):
+    def __init__(self, channels: int):
         super().__init__()
         self.norms = nn.ModuleList([norm(channels), norm(channels)])
-        self.convs = nn.ModuleList(
-            [nn.Conv2d(channels, channels, 3, padding=d, dilation=d, bias=False) for d in (dilation, 1)]
-        )
+        self.convs = nn.ModuleList([nn.Conv2d(channels, channels, 3, padding=1, bias=False) for _ in range(2)])
 
     def forward(self, x: Tensor) -> Tensor:  # (B, c, h, w)
         y = x
@@ -99,8 +58,25 @@ class ResidualBlock(nn.Module):
         return x + y
 
 
+class SliceBlock(nn.Module):
+    """x + a 3x3 convolution over tiles and one over three neighbouring redshifts, the same at every redshift."""
+
+    def __init__(self, channels: int, dilation: int):
+        super().__init__()
+        self.norms = nn.ModuleList([nn.LayerNorm(channels), nn.LayerNorm(channels)])
+        self.tiles = nn.Conv2d(channels, channels, 3, padding=dilation, dilation=dilation)
+        self.redshifts = nn.Conv1d(channels, channels, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:  # (B, Z, T, T, c)
+        y = F.silu(self.norms[0](x)).flatten(0, 1).movedim(-1, 1)
+        y = self.tiles(y).movedim(1, -1).view(x.shape)
+        y = F.silu(self.norms[1](y)).movedim(1, -1)  # (B, T, T, c, Z)
+        y = self.redshifts(y.flatten(0, 2)).view(y.shape).movedim(-1, 1)
+        return x + y
+
+
 class RedSequence(nn.Module):
-    """How well a source fits the red sequence at each of N_REDSHIFTS redshifts; starts from a table, then learns.
+    """How well sources fit the red sequence at each redshift of the grid; starts from a table, then learns.
 
     `ln_flux`: of an L* red galaxy, (N_REDSHIFTS, n_bands), ln counts at zero point 30.
     """
@@ -108,52 +84,56 @@ class RedSequence(nn.Module):
     def __init__(self, n_bands: int):
         super().__init__()
         self.ln_flux = nn.Parameter(torch.zeros(N_REDSHIFTS, n_bands))
-        self.ln_width = nn.Parameter(torch.full((n_bands - 1,), math.log(0.07)))
-        self.aperture = nn.Parameter(torch.tensor(-2.43))  # ln of the middle aperture's share of a galaxy's counts
-        self.faint_limit = nn.Parameter(torch.tensor(-1.6))  # ln of 0.2 L*
+        self.ln_width = nn.Parameter(torch.full((n_bands - 1,), math.log(0.06)))
+        self.ln_aperture = nn.Parameter(torch.tensor(-2.06))  # ln of what the middle aperture sees of a galaxy's counts
 
-    def forward(self, ln_flux: Tensor, snr: Tensor, there: Tensor) -> Tensor:  # (n, n_bands) each -> (n, 2 N_REDSHIFTS)
-        ln_error2 = 1 / (1 + (2 * torch.sinh(snr)) ** 2)
-        pairs = there[:, :-1] * there[:, 1:]
-        variance = self.ln_width.exp() ** 2 + ln_error2[:, :-1] + ln_error2[:, 1:]  # (n, n_bands - 1)
-        off = (ln_flux[:, :-1] - ln_flux[:, 1:])[:, None] + self.ln_flux.diff(dim=1)  # (n, z, n_bands - 1)
-        misfit = (off**2 / variance[:, None] * pairs[:, None]).sum(2) / 2
-        level = (ln_flux - self.aperture)[:, None] - self.ln_flux
-        luminosity = (level * there[:, None]).sum(2) / there.sum(1, keepdim=True).clamp(min=1)  # ln L / L*, (n, z)
-        fit = torch.exp(-misfit)
-        return torch.cat([fit, fit * torch.sigmoid((luminosity - self.faint_limit) / 0.15)], 1)
+    def forward(self, ln_flux: Tensor, softened: Tensor, there: Tensor) -> tuple[Tensor, ...]:
+        """Colours off the red sequence (n, Z, n_bands - 1), zero where a band is missing; their variance
+        (n, n_bands - 1); and ln of the luminosity over L*, (n, Z), of sources (n, n_bands)."""
+        ln_error2 = 1 / (1 + (2 * torch.sinh(softened)) ** 2)
+        variance = self.ln_width.exp() ** 2 + ln_error2[:, :-1] + ln_error2[:, 1:]
+        colour = (ln_flux[:, :-1] - ln_flux[:, 1:])[:, None] + self.ln_flux.diff(dim=1)
+        level = (ln_flux - self.ln_aperture)[:, None] - self.ln_flux
+        weight = there / (ln_error2 + 0.1)  # a colour off the sequence moves a faint band more than the others
+        luminosity = (level * weight[:, None]).sum(2) / weight.sum(1, keepdim=True).clamp(min=1)
+        return colour * (there[:, :-1] * there[:, 1:])[:, None], variance, luminosity
 
 
 class SourceEncoder(nn.Module):
-    """Per-tile variational factors of fields; `tile_pixels` binned pixels a tile, `width` channels in a cell.
+    """Per-tile variational factors of fields; `tile_pixels` binned pixels a tile, `width` channels at each redshift.
 
-    A tile holds a member if any of its sources is one: membership and centre are noisy-ors over the sources of a tile,
-    each judged in the light of its surroundings, and of what the surroundings alone say.
+    A tile holds a member if any of its sources is one at any redshift: membership and centre are noisy-ors over
+    sources and redshifts, each judged in the light of what is around it, and of what the surroundings alone say.
     """
 
     def __init__(self, n_bands: int, tile_pixels: int, width: int, pixel_arcsec: float):
         super().__init__()
         self.n_bands, self.tile_pixels, self.pixel_arcsec = n_bands, tile_pixels, pixel_arcsec
-        n_features = 3 + 7 * n_bands + (n_bands - 1) * (1 + 2 * len(COLOUR_WAVES))
+        self.n_cells = max(round(tile_pixels * pixel_arcsec / CELL_ARCSEC), 1)  # across a tile
         self.red_sequence = RedSequence(n_bands)
-        n_features += 2 * N_REDSHIFTS
+        n_features = 2 * (n_bands - 1) + (n_bands - 1) + 3 * n_bands + 6
         self.embed = nn.Sequential(
             nn.Linear(n_features, 2 * width), nn.SiLU(), nn.Linear(2 * width, 2 * width), nn.SiLU(),
-            nn.Linear(2 * width, 2 * width), nn.SiLU(), nn.Linear(2 * width, width),
+            nn.Linear(2 * width, width),
         )  # fmt: skip
-        self.key, self.query = nn.Linear(width, width), nn.Linear(width, width)
-        self.neighbours = nn.Sequential(
-            nn.Linear((1 + len(NEIGHBOUR_CELLS)) * width, 2 * width), nn.SiLU(), nn.Linear(2 * width, width)
-        )
-        self.cells = nn.Sequential(ResidualBlock(width), ResidualBlock(width))
-        self.to_tiles = nn.Conv2d(width, 2 * width, CELLS_A_TILE, stride=CELLS_A_TILE)
-        self.context = nn.Sequential(*[ResidualBlock(2 * width, dilation) for dilation in (1, 2, 3)])
-        self.field = nn.Linear(2 * width, 2 * width)
+        self.count = nn.Linear(width, N_COUNTED)
+        self.own = nn.Conv2d(width, width, self.n_cells, stride=self.n_cells)
+        n_around = (1 + len(NEIGHBOURHOODS_MPC)) * (width + N_COUNTED) + len(NEIGHBOURHOODS_MPC)
+        self.around = nn.Linear(n_around, width)
+        self.at_redshift = nn.Parameter(torch.zeros(N_REDSHIFTS, 1, 1, width))
+        self.blocks = nn.Sequential(SliceBlock(width, 1), SliceBlock(width, 2))
+        self.evidence = nn.Linear(width, N_EVIDENCE)
+        self.found_around = nn.Linear((1 + len(REACHES_MPC)) * 2 * N_EVIDENCE, width)
+        self.more_blocks = nn.Sequential(SliceBlock(width, 1), SliceBlock(width, 1))
+        self.last = nn.LayerNorm(width)
+        self.slice_head = nn.Linear(width, 3)  # logits: this redshift, unseen member, unseen centre
+        self.typical, self.strongest = nn.Linear(width, width), nn.Linear(width, width)
         self.joined = ResidualBlock(2 * width)
         self.head = nn.Sequential(norm(2 * width), nn.SiLU(), nn.Conv2d(2 * width, len(OUTPUTS), 1))
-        self.question = nn.Linear(2 * width, width)
-        self.judge = nn.Sequential(nn.Linear(3 * width, width), nn.SiLU(), nn.Linear(width, 2))
-        nn.init.constant_(self.judge[-1].bias, -4.0)  # one in fifty sources is a member before anything is learned
+        self.question = nn.Linear(width, width)
+        self.judge = nn.Sequential(nn.Linear(3 * width, 2 * width), nn.SiLU(), nn.Linear(2 * width, 2))
+        nn.init.constant_(self.judge[-1].bias, -5.0)  # before anything is learned hardly a source is a member,
+        nn.init.constant_(self.slice_head.bias[1:], -7.0)  # nor does any redshift hold one
         nn.init.constant_(self.head[-1].bias[:2], -4.0)
 
     def start_from(self, ln_flux: Tensor) -> None:
@@ -165,6 +145,14 @@ class SourceEncoder(nn.Module):
         """Sources of one field (C, h, w) and the field's shape; nothing here is learned."""
         with torch.no_grad():
             return measure_sources(coded, sky_sigma, self.pixel_arcsec), tuple(coded.shape[1:])
+
+    def cropped(self, prepared, row: int, column: int, size: int):
+        """The square of `size` tiles whose first tile is (row, column)."""
+        sources, _ = prepared
+        first = torch.tensor([column, row], device=sources.device) * self.tile_pixels
+        place, side = sources[:, :2] - first, size * self.tile_pixels
+        inside = ((place >= 0) & (place < side)).all(1)
+        return torch.cat([place[inside], sources[inside, 2:]], 1), (side, side)
 
     def turned(self, prepared, n_quarter_turns: int, flipped: bool):
         """The field seen as `torch.rot90` and then a flip of x would show it."""
@@ -180,70 +168,134 @@ class SourceEncoder(nn.Module):
         """The field with bands hidden; the sources stay those that all bands together show."""
         sources, shape = prepared
         sources = sources.clone()
-        sources[:, [3 + group * self.n_bands + band for group in range(5) for band in dropped]] = 0
+        sources[:, [3 + group * self.n_bands + band for group in range(N_GROUPS) for band in dropped]] = 0
         return sources, shape
 
-    def features(self, sources: Tensor, field: Tensor, n_fields: int) -> Tensor:
-        """Inputs of the embedding (n, n_features), of order one; a colour is there where both of its bands are."""
-        n = self.n_bands
-        x, y, ln_peak = sources[:, :3].T
-        there, ln_flux, snr, *growth = sources[:, 3:].split(n, 1)
-        colour = (ln_flux[:, :-1] - ln_flux[:, 1:]) * there[:, :-1] * there[:, 1:]
-        cell = self.tile_pixels / CELLS_A_TILE
-        place = torch.stack([x / cell % 1 - 0.5, y / cell % 1 - 0.5, ln_peak / 2 - 1.5], 1)
-        level = (ln_flux - REFERENCE_LN_FLUX) * there / 2
-        seeing = torch.stack([compactness(sources[field == k, 3:], n) for k in range(n_fields)])[field]
-        waves = [wave(k * colour) for k in COLOUR_WAVES for wave in (torch.sin, torch.cos)]
-        red = 2 * self.red_sequence(ln_flux, snr, there)
-        return torch.cat(
-            [place, there, level, 3 * colour, *waves, red, snr / 3, *(3 * g for g in growth), 3 * seeing], 1
-        )
+    def pairs(self, sources: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Features (P, n_features), source and redshift of all pairs that colours and brightness allow."""
+        there, ln_flux, softened, *extent = sources[:, 3:].split(self.n_bands, 1)
+        colour, variance, luminosity = self.red_sequence(ln_flux, softened, there)
+        misfit = (colour**2 / variance[:, None]).sum(2) / 2
+        faintest, brightest = LN_LUMINOSITY_RANGE
+        allowed = (misfit < MAX_MISFIT) & (luminosity > faintest) & (luminosity < brightest)
+        s, z = allowed.nonzero(as_tuple=True)
+        colour, variance, misfit, luminosity = colour[s, z], variance[s], misfit[s, z, None], luminosity[s, z, None]
+        above_limit = torch.sigmoid((luminosity + 1.6) / 0.1)  # ln 0.2: the members that make a richness
+        scale = redshift_grid().to(misfit)[z, None] / 0.35 - 9 / 7  # -1 to 1
+        features = [
+            colour / (2 * variance.sqrt()), 4 * colour.clamp(-1, 1), variance.log() / 2 + 2, there[s],
+            *(3 * values[s] for values in extent), torch.exp(-misfit), luminosity, luminosity**2 / 4, above_limit,
+            sources[s, 2:3] / 2 - 1.5, scale,
+        ]  # fmt: skip
+        return torch.cat(features, 1), s, z
+
+    def neighbourhoods(self, n_tiles: int, n_cells: int, sigma_mpc: float) -> Tensor:
+        """Gaussian weights (Z, n_tiles, n_tiles * n_cells) of the cells, n_cells a tile, seen from the tiles along one
+        axis: a density, larger for the wider ones."""
+        cells = torch.arange(n_tiles * n_cells)
+        tiles = (torch.arange(n_tiles) + 0.5) * n_cells - 0.5
+        cell_arcsec = self.tile_pixels * self.pixel_arcsec / n_cells
+        sigma = sigma_mpc * torch.from_numpy(pixels_per_mpc(redshift_grid().numpy(), cell_arcsec)).float()
+        sigma = sigma[:, None, None]
+        weight = torch.exp(-0.5 * ((tiles[:, None] - cells) / sigma) ** 2)
+        return weight * 2.3 * sigma_mpc**0.5 / sigma
+
+    def look_around(self, cells: Tensor, n_rows: int, n_columns: int) -> Tensor:
+        """What each tile sees at each redshift: (B, Z, h, w, c + N_COUNTED) cells -> (B, Z, T, T, n_around)."""
+        summed, share = [], []
+        for sigma_mpc in NEIGHBOURHOODS_MPC:
+            rows, columns = (self.neighbourhoods(n, self.n_cells, sigma_mpc).to(cells) for n in (n_rows, n_columns))
+            summed.append(smoothed(cells, rows, columns))
+            share.append(rows.sum(2)[:, :, None] * columns.sum(2)[:, None])  # of the neighbourhood inside the image
+        everywhere = 30 * cells.mean((2, 3), keepdim=True)
+        summed.append(everywhere.expand(-1, -1, n_rows, n_columns, -1))
+        seen = torch.stack(summed, -2)  # (B, Z, T, T, n, c + N_COUNTED)
+        sums, counts = seen[..., :-N_COUNTED], torch.log(seen[..., -N_COUNTED:] + 0.1)
+        share = torch.stack(share, -1).expand(len(cells), -1, -1, -1, -1)
+        return torch.cat([sums.flatten(-2), counts.flatten(-2), share], -1)
+
+    def look_at_found(self, x: Tensor) -> Tensor:
+        """What each tile sees of the clusters that the tiles around it found: (B, Z, T, T, c) -> the same."""
+        evidence = F.softplus(self.evidence(x))
+        seen = [evidence]
+        for sigma_mpc in REACHES_MPC:
+            rows, columns = (self.neighbourhoods(n, 1, sigma_mpc).to(x) for n in x.shape[2:4])
+            seen.append(smoothed(evidence, rows, columns))
+        seen = torch.cat(seen, -1)
+        return self.found_around(torch.cat([seen, torch.log(seen + 0.03)], -1))
 
     def forward(self, prepared: list) -> Tensor:  # B fields of equal shape -> (B, n_outputs, T, T)
         n_fields = len(prepared)
-        height, width = (side // self.tile_pixels for side in prepared[0][1])
+        n_rows, n_columns = (side // self.tile_pixels for side in prepared[0][1])
         sources = torch.cat([sources for sources, _ in prepared])
         counts = torch.tensor([len(sources) for sources, _ in prepared], device=sources.device)
         field = torch.repeat_interleave(torch.arange(n_fields, device=sources.device), counts)
-        embedded = self.embed(self.features(sources, field, n_fields))  # (n, width)
-        cell = self.tile_pixels / CELLS_A_TILE
-        row, column = ((sources[:, axis] / cell).long() for axis in (1, 0))
-        place = (field * height * CELLS_A_TILE + row) * width * CELLS_A_TILE + column
-        grid = n_fields, height * CELLS_A_TILE, width * CELLS_A_TILE
-        embedded = embedded + self.likeness(embedded, place, *grid)
-        x = add_up(embedded, place, *grid)  # (B, c, 2T, 2T)
-        x = self.context(self.to_tiles(self.cells(x)))  # (B, 2c, T, T)
-        x = self.joined(x + self.field(x.mean((2, 3)))[:, :, None, None])
-        tile = (field * height + row // CELLS_A_TILE) * width + column // CELLS_A_TILE
-        asked = self.question(x.permute(0, 2, 3, 1).flatten(0, 2)[tile])  # (n, c): what its tile asks of a source
-        verdict = self.judge(torch.cat([embedded * asked, embedded, asked], 1)).float()  # (n, 2): member, centre
-        head = self.head(x).float()
-        # noisy-or: -ln(1 - p) of the tile is the sum of those of its sources and of the head's own
-        total = add_up(F.softplus(verdict), tile, n_fields, height, width) + F.softplus(head[:, :2])
+        features, s, z = self.pairs(sources)
+        embedded = self.embed(features)  # (P, c)
+        height, width = n_rows * self.n_cells, n_columns * self.n_cells
+        row, column = ((sources[:, axis] / (self.tile_pixels / self.n_cells)).long() for axis in (1, 0))
+        place = ((field[s] * N_REDSHIFTS + z) * height + row[s]) * width + column[s]
+        summed = torch.cat([embedded, F.softplus(self.count(embedded))], 1)
+        cells = add_up(summed, place, n_fields, N_REDSHIFTS, height, width)
+        own = self.own(cells[..., :-N_COUNTED].flatten(0, 1).movedim(-1, 1)).movedim(1, -1)
+        x = self.around(self.look_around(cells, n_rows, n_columns)) + own.unflatten(0, (n_fields, N_REDSHIFTS))
+        x = self.blocks(x + self.at_redshift)  # (B, Z, T, T, c)
+        x = self.more_blocks(x + self.look_at_found(x))
+        rest = self.last(x)
+        redshift_logit, *unseen = self.slice_head(rest).float().unbind(-1)  # each (B, Z, T, T)
+        posterior = redshift_logit.softmax(1)
+        view = torch.cat([(posterior[..., None] * self.typical(x)).sum(1), self.strongest(rest).amax(1)], -1)
+        head = self.head(self.joined(view.movedim(-1, 1))).float()  # (B, n_outputs, T, T)
+        tile = (field * n_rows + row // self.n_cells) * n_columns + column // self.n_cells
+        asked = between_tiles(self.question(rest), field[s], z, sources[s, :2] / self.tile_pixels)
+        verdict = self.judge(torch.cat([embedded * asked, embedded, asked], 1)).float()  # (P, 2): member, centre
+        # noisy-or: -ln(1 - p) of the tile is the sum of those of its sources, of the slices and of the head
+        seen = add_up(F.softplus(verdict), tile[s], n_fields, n_rows, n_columns).movedim(-1, 1)
+        total = seen + torch.stack([F.softplus(logit).sum(1) for logit in unseen], 1) + F.softplus(head[:, :2])
         total = total.clamp(min=1e-6)
-        return torch.cat([total + torch.log(-torch.expm1(-total)), head[:, 2:]], 1)
-
-    def likeness(self, embedded: Tensor, place: Tensor, *grid: int) -> Tensor:
-        """What a source learns from how many like it are around, (n, width): a matched filter in learned features."""
-        keys, query = add_up(self.key(embedded), place, *grid), self.query(embedded)  # (B, c, 2T, 2T), (n, c)
-        found = [embedded]
-        for half in NEIGHBOUR_CELLS:
-            around = F.avg_pool2d(keys, 2 * half + 1, 1, half)
-            found.append(query * around.permute(0, 2, 3, 1).flatten(0, 2)[place])
-        return self.neighbours(torch.cat(found, 1))
+        logits = total + torch.log(-torch.expm1(-total))
+        redshift = redshift_outputs(posterior, head[:, 4:6], at_peak=not self.training)
+        return torch.cat([logits, head[:, 2:4], redshift, head[:, 6:]], 1)
 
 
-def compactness(measured: Tensor, n_bands: int) -> Tensor:
-    """Growth with aperture of a field's most compact bright sources, (2 n_bands,): its seeing, band by band."""
-    snr, growth = measured[:, 2 * n_bands : 3 * n_bands], measured[:, 3 * n_bands :]
-    bright = snr.repeat(1, 2) > BRIGHT_SNR
-    values = torch.where(bright, growth, torch.inf).sort(0).values
-    rank = (bright.sum(0) * 0.15).long()
-    typical = values.gather(0, rank[None].clamp(max=max(len(values) - 1, 0)))[0] if len(values) else growth.new_zeros(0)
-    return torch.where(bright.any(0), typical, 0.0) if len(values) else growth.new_zeros(2 * n_bands)
+def add_up(values: Tensor, place: Tensor, *shape: int) -> Tensor:
+    """Sums of the values (n, c) that share a place of a grid of this shape, (*shape, c)."""
+    return values.new_zeros(math.prod(shape), values.shape[1]).index_add(0, place, values).view(*shape, -1)
 
 
-def add_up(values: Tensor, place: Tensor, n_fields: int, height: int, width: int) -> Tensor:
-    """Sums of the values (n, c) that share a place, (n_fields, c, height, width)."""
-    summed = values.new_zeros(n_fields * height * width, values.shape[1]).index_add(0, place, values)
-    return summed.view(n_fields, height, width, -1).permute(0, 3, 1, 2)
+def smoothed(values: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    """(B, Z, h, w, c) summed with weights (Z, T, h) of rows and (Z, T, w) of columns, (B, Z, T, T, c)."""
+    return torch.einsum("zkl,bzilc->bzikc", columns, torch.einsum("zij,bzjlc->bzilc", rows, values))
+
+
+def between_tiles(values: Tensor, field: Tensor, redshift: Tensor, place: Tensor) -> Tensor:
+    """Values (B, Z, T, T, c) of tiles at places x, y (P, 2) in units of tiles, linear between the tiles' middles."""
+    shape = torch.tensor(values.shape[2:4], device=place.device).flip(0)
+    from_middle = torch.minimum((place - 0.5).clamp(min=0), shape - 1)
+    first = torch.minimum(from_middle.long(), (shape - 2).clamp(min=0))
+    second = torch.minimum(first + 1, shape - 1)
+    x, y = (from_middle - first).to(values).unbind(1)
+    corners = [(first[:, 1], 1 - y), (second[:, 1], y)]
+    return sum(
+        values[field, redshift, row, column] * (row_weight * column_weight)[:, None]
+        for row, row_weight in corners
+        for column, column_weight in ((first[:, 0], 1 - x), (second[:, 0], x))
+    )
+
+
+def redshift_outputs(posterior: Tensor, correction: Tensor, *, at_peak: bool) -> Tensor:
+    """Redshift and its ln error, (B, 2, T, T) in units of its scale, from the posterior (B, Z, T, T) on the grid and
+    the head's corrections (B, 2, T, T), a small shift and the error that the posterior does not show.
+
+    The mean of the posterior learns faster; its highest peak is better, because of two clusters in one line of sight
+    the mean is neither. The error is the spread of the whole posterior about either.
+    """
+    grid = (redshift_grid().to(posterior) - REDSHIFT_SCALE[0])[:, None, None] / REDSHIFT_SCALE[1]
+    kept = posterior
+    if at_peak:
+        steps = torch.arange(N_REDSHIFTS, device=posterior.device)[:, None, None]
+        kept = posterior * ((steps - posterior.argmax(1, keepdim=True)).abs() <= PEAK_HALF_WIDTH)
+        kept = kept / kept.sum(1, keepdim=True)
+    mean = (kept * grid).sum(1)
+    variance = (posterior * (grid - mean[:, None]) ** 2).sum(1) + torch.exp(2 * correction[:, 1].clamp(-5, 3) - 4)
+    return torch.stack([mean + 0.1 * correction[:, 0], 0.5 * torch.log(variance)], 1)

@@ -5,13 +5,14 @@ import time
 import numpy as np
 import torch
 
+from armillary.encoder_data import Fields
 from armillary.files import write_json
-from armillary.inference import predict_windows, read_encoder
+from armillary.inference import raw_windows, read_encoder, readable
 from armillary.metrics import estimate, measurement, resample_counts
 from armillary.scoring import bootstrap_average_precision
 from armillary.step import announce, run
 from armillary.tiles import read_file_data
-from armillary.training import Fields, build_network, evaluate, fit
+from armillary.training import Settings, build_network, evaluate, fit
 
 
 def compare_encoders(
@@ -42,10 +43,13 @@ def compare_encoders(
     baseline = _network(encoder, width, encoder.bin_factor, seed)
     started = time.monotonic()
     fields = Fields(_first_fields([read_file_data(path) for path in train], n_training_fields), baseline)
+    settings = Settings(
+        n_epochs, batch_size, fields.n_tiles, learning_rate, weight_decay=0.01, band_drop=0.0, patience=n_epochs,
+        precision="float32", seed=seed,
+    )  # fmt: skip
     fit(
-        baseline, fields, Fields([read_file_data(path) for path in validation[:1]], baseline), folder=work_folder,
-        n_epochs=n_epochs, batch_size=batch_size, learning_rate=learning_rate, weight_decay=0.01, band_drop=0.0,
-        patience=n_epochs, precision="float32", seed=seed, device="cpu",
+        baseline, fields, Fields([read_file_data(path) for path in validation[:1]], baseline), settings,
+        folder=work_folder, device="cpu",
         fingerprint=f"{n_training_fields} {n_epochs} {batch_size} {learning_rate} {width} {seed}",
     )  # fmt: skip
     minutes = (time.monotonic() - started) / 60
@@ -87,7 +91,7 @@ def _first_fields(files: list[dict], n_fields: int) -> list[dict]:
 def _score(network, held_out: list[dict], n_resamples: int, seed: int) -> tuple[float, np.ndarray]:
     """Tile PR-AUC on the test fields and its bootstrap over fields."""
     fields = Fields(held_out, network)
-    _, outputs = evaluate(network, fields, 2, "cpu", torch.float32)
+    _, outputs = evaluate(network, fields, "cpu", torch.float32)
     truth = fields.labels("membership").numpy()[..., 0]
     unit = np.repeat(np.arange(len(truth)), truth[0].size)
     counts = resample_counts(len(truth), n_resamples, np.random.default_rng(seed))
@@ -100,7 +104,7 @@ def _times(encoder, binned, native, image_size: int, n_pairs: int, seed: int) ->
     sigma = np.ones(len(encoder.bands))
     coded = {2: torch.from_numpy(counts[:, :, ::2, ::2].copy()), 1: torch.from_numpy(counts)}
     ways = {
-        "encoder": lambda: predict_windows(encoder, counts, sigma, class_prior="training"),
+        "encoder": lambda: readable(encoder, raw_windows(encoder, counts, sigma), class_prior="training"),
         "bliss": lambda: native.eval()(list(torch.asinh(coded[1]))),
         "bliss_binned": lambda: binned.eval()(list(torch.asinh(coded[2]))),
     }

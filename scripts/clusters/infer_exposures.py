@@ -8,7 +8,7 @@ import torch
 from armillary.des import PIXEL_ARCSEC, estimate_sky_sigma
 from armillary.exposures import common_grid, read_exposure, resample
 from armillary.files import write_json
-from armillary.inference import check_fits, predict_windows, read_encoder
+from armillary.inference import check_fits, raw_windows, read_encoder, readable
 from armillary.step import announce, run
 
 
@@ -54,7 +54,7 @@ def infer_exposures(
             "n_valid_pixels": int(np.isfinite(window[0, index]).sum()),
         }
         announce(f"{band}: {record[band]}")
-    prediction = predict_windows(encoder, window, sky_sigma, class_prior=class_prior)
+    prediction = readable(encoder, raw_windows(encoder, window, sky_sigma), class_prior=class_prior)
     probability = prediction["probability"][0]
     tile = encoder.tile_size
     seen = np.isfinite(window[0]).any(0).reshape(len(probability), tile, -1, tile).any((1, 3))

@@ -4,9 +4,8 @@ import numpy as np
 import pandas as pd
 import torch
 
-from armillary.detections import detect_clusters
 from armillary.files import write_arrays, write_catalog
-from armillary.inference import check_fits, raw_outputs, read_encoder, readable
+from armillary.inference import check_fits, clusters_of, raw_outputs, read_encoder, readable
 from armillary.sky import sky_of_pixel, wcs_of_header
 from armillary.step import progress, run
 from armillary.tiles import read_file_data
@@ -27,9 +26,8 @@ def infer_fields(
         data = read_file_data(path)
         for k, field in enumerate(data["field"].tolist()):
             raw = raw_outputs(encoder, data["images"][k : k + 1], data["sky_sigma"][k : k + 1])
-            window, on_sky = ({name: value[0] for name, value in readable(encoder, raw, class_prior=prior).items()}
-                              for prior in ("training", "natural"))  # fmt: skip
-            found = detect_clusters(on_sky, tile_size=tile_size, threshold=threshold)
+            window = {name: value[0] for name, value in readable(encoder, raw, class_prior="training").items()}
+            found = clusters_of(encoder, raw[0], threshold=threshold, class_prior="natural")
             found.insert(0, "field", field)
             ra, dec = sky_of_pixel(found.x, found.y, wcs_of_header(data["wcs"][k], path))
             found.insert(1, "ra", ra)

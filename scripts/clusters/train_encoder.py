@@ -7,25 +7,30 @@ import os
 import numpy as np
 import torch
 
+from armillary.calibration import NaturalPrior, fit_natural_prior, logistic_calibration
+from armillary.detection_training import fit_detections
+from armillary.encoder_data import Fields
+from armillary.encoder_training import TrainingRun, train_together
 from armillary.files import read_catalog
 from armillary.galaxies import prepare_red_sequence, red_ln_flux
-from armillary.inference import log_odds, logistic_calibration
-from armillary.networks.sources import N_REDSHIFTS, OUTPUTS, REDSHIFT_RANGE
+from armillary.inference import Encoder, readable, write_encoder
+from armillary.networks.sources import OUTPUTS, redshift_grid
 from armillary.step import announce, run
 from armillary.tiles import check_same_settings, read_file_data
-from armillary.training import Fields, build_network, evaluate, fit, pick_precision, write_history
+from armillary.training import Settings, evaluate, pick_precision, write_history
 from armillary.windows import check_tiling
 
 
 def train_encoder(
     red_sequence: str, train: list[str], validation: list[str], checkpoint: str, history: str, *, work_folder: str,
     survey: str, bands: list[str], image_size: int, tile_size: int, bin_factor: int, architecture: str, width: int,
-    n_epochs: int, batch_size: int, learning_rate: float, weight_decay: float, band_drop: float, patience: int,
-    precision: str, tensorboard: bool, seed: int, threads: int,
+    n_epochs: int, batch_size: int, crop_size: int, n_processes: int, learning_rate: float, weight_decay: float,
+    band_drop: float, patience: int, precision: str, tensorboard: bool, seed: int, threads: int,
 ) -> None:  # fmt: skip
     """`work_folder` holds the resumable state and the TensorBoard events; it is not an output of the rule."""
     torch.set_num_threads(threads)
     check_tiling(image_size, tile_size, bin_factor)
+    check_crop(crop_size, tile_size, image_size)
     shape = {
         "survey": survey,
         "bands": bands,
@@ -33,64 +38,76 @@ def train_encoder(
         "tile_size": tile_size,
         "bin_factor": bin_factor,
     }
-    files = {
-        name: [read_file_data(path) for path in paths] for name, paths in (("train", train), ("validation", validation))
-    }
-    check_same_settings(files["train"] + files["validation"], train + validation, shape)
-    pixel_arcsec = files["train"][0]["pixel_arcsec"]
-    network = build_network(
-        architecture, n_bands=len(bands), tile_pixels=tile_size // bin_factor, width=width,
-        pixel_arcsec=pixel_arcsec * bin_factor, seed=seed,
-    )  # fmt: skip
+    files = [read_file_data(path) for path in train + validation]
+    check_same_settings(files, train + validation, shape)
+    pixel_arcsec = files[0]["pixel_arcsec"]
+    table = None
     if architecture == "sources":
-        table = prepare_red_sequence(read_catalog(red_sequence), survey)
-        network.start_from(torch.from_numpy(red_ln_flux(table, np.linspace(*REDSHIFT_RANGE, N_REDSHIFTS), bands)))
-    sets = {name: Fields(data, network) for name, data in files.items()}
-    n_parameters = sum(p.numel() for p in network.parameters())
-    announce(f"{architecture}: {n_parameters:,} parameters, {len(sets['train'])} training fields")
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    settings = {
-        "n_epochs": n_epochs, "batch_size": batch_size, "learning_rate": learning_rate, "weight_decay": weight_decay,
-        "band_drop": band_drop, "patience": patience, "precision": precision, "seed": seed, "device": device,
-    }  # fmt: skip
-    rows = fit(
-        network, sets["train"], sets["validation"], folder=work_folder,
-        fingerprint=_fingerprint(
-            {**shape, **settings, "architecture": architecture, "width": width}, train + validation
-        ),
-        tensorboard=os.path.join(work_folder, "tensorboard") if tensorboard else None, **settings,
+        table = red_ln_flux(prepare_red_sequence(read_catalog(red_sequence), survey), redshift_grid().numpy(), bands)
+    settings = Settings(
+        n_epochs, batch_size, crop_size // tile_size, learning_rate, weight_decay, band_drop, patience, precision, seed
+    )
+    training = TrainingRun(
+        train, validation,
+        network={
+            "architecture": architecture, "n_bands": len(bands), "tile_pixels": tile_size // bin_factor,
+            "width": width, "pixel_arcsec": pixel_arcsec * bin_factor, "seed": seed,
+        },
+        red_sequence=table, settings=settings, folder=work_folder,
+        fingerprint=_fingerprint({**shape, **settings._asdict(), "architecture": architecture, "width": width,
+                                  "n_processes": n_processes}, train + validation),
+        tensorboard=os.path.join(work_folder, "tensorboard") if tensorboard else None,
     )  # fmt: skip
+    announce(f"{architecture}: {sum(len(data['field']) for data in files[: len(train)])} training fields")
+    network, fields, rows = train_together(training, n_processes)
     write_history(history, rows)
-    _, outputs = evaluate(network, sets["validation"], batch_size, device, pick_precision(precision, device))
-    calibration = {
+    device = str(next(network.parameters()).device)
+    _, outputs = evaluate(network, fields["validation"], device, pick_precision(precision, device))
+    encoder = Encoder(
+        network, **shape, pixel_arcsec=pixel_arcsec, device=device,
+        calibration=_calibration(outputs, fields["validation"]),
+        natural_prior=tuple(_natural_prior(fields["train"])), detection={},
+    )  # fmt: skip
+    encoder = encoder._replace(detection=_detection(encoder, outputs.numpy(), fields["validation"]))
+    write_encoder(checkpoint, encoder, architecture=architecture, width=width, settings=settings._asdict())
+
+
+def _calibration(outputs: torch.Tensor, validation: Fields) -> dict[str, tuple[float, float]]:
+    """Slope and intercept of the logits of membership and centre."""
+    return {
         factor: logistic_calibration(
-            outputs[:, OUTPUTS.index(f"{factor}_logit")].numpy(), sets["validation"].labels(factor).numpy()
+            outputs[:, OUTPUTS.index(f"{factor}_logit")].numpy(), validation.labels(factor).numpy()
         )
         for factor in ("membership", "centre")
     }
-    torch.save(
-        {
-            "architecture": architecture, "width": width, **shape, "pixel_arcsec": pixel_arcsec,
-            "state": {name: value.cpu() for name, value in network.state_dict().items()},
-            "calibration": calibration, "prior_shift": _prior_shift(sets["train"]), "settings": settings,
-        },
-        checkpoint,
-    )  # fmt: skip
 
 
-def _prior_shift(train: Fields) -> dict[str, float]:
-    """Log odds of a positive tile on the sky minus those in the training fields, per factor."""
-    weight = train.labels("weight")
-    shift = {}
-    for factor in ("membership", "centre"):
-        positive = train.labels(factor).double()
-        sampled, natural = float(positive.mean()), float((positive * weight).mean())
-        if not 0 < sampled < 1:
-            raise ValueError(
-                f"the training fields have {factor} in {sampled:.0%} of their tiles; raise clusters: nfiles"
-            )
-        shift[factor] = log_odds(natural) - log_odds(sampled)
-    return shift
+def _detection(encoder: Encoder, outputs: np.ndarray, validation: Fields) -> dict[str, list[float]]:
+    """How likely a peak is a cluster, by class prior."""
+    maps = readable(encoder, outputs, class_prior="training")
+    fields = [
+        {"field": int(data["field"][k]), "wcs": data["wcs"][k], "truth": data["truth"][k]}
+        for data in validation.files
+        for k in range(len(data["field"]))
+    ]
+    predictions = [{name: value[n] for name, value in maps.items()} for n in range(len(fields))]
+    return fit_detections(predictions, fields, image_size=encoder.image_size, tile_size=encoder.tile_size)
+
+
+def check_crop(crop_size: int, tile_size: int, image_size: int) -> None:
+    """Refuse crops that are not whole tiles, or larger than a field."""
+    if crop_size % tile_size or crop_size > image_size:
+        raise ValueError(
+            f"clusters: train_encoder: crop_size is {crop_size} px; it must be a multiple of tile_size "
+            f"({tile_size} px) and at most image_size ({image_size} px)"
+        )
+
+
+def _natural_prior(train: Fields) -> NaturalPrior:
+    """How the cluster rate of the sky differs from that of the training fields, by richness and redshift."""
+    member = train.labels("membership")[..., 0].numpy().astype(bool)
+    of_member = (train.labels(name)[..., 0].numpy()[member] for name in ("weight", "ln_richness", "cluster_redshift"))
+    return fit_natural_prior(*of_member, n_tiles=member.size)
 
 
 def _fingerprint(settings: dict, paths: list[str]) -> str:

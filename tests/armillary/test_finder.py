@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from armillary import finder_training
+from armillary.calibration import fit_logistic
 from armillary.cosmology import pixels_per_mpc, richness_radius_mpc
 from armillary.finder import find_clusters, read_finder, tile_features, tile_probability
 from armillary.finder_filters import (
@@ -19,7 +20,6 @@ from armillary.finder_filters import (
 )
 from armillary.finder_sequence import initial_finder, match_catalog, tuned_red_sequence, with_matches
 from armillary.finder_training import (  # fmt: skip
-    fit_logistic,
     match_detections,
     train,
     true_membership,

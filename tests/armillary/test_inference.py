@@ -1,4 +1,4 @@
-"""Calibration, prior shift, and predictions that do not depend on how an image reaches the encoder."""
+"""The natural prior, and predictions that do not depend on how an image reaches the encoder."""
 
 import numpy as np
 import pytest
@@ -18,7 +18,8 @@ def checkpoint(tmp_path):
     torch.save(
         {"architecture": "sources", "width": 16, "survey": "des", "bands": list("griz"), "image_size": 128,
          "tile_size": 32, "bin_factor": 2, "pixel_arcsec": 0.263, "state": network.state_dict(), "calibration": same,
-         "prior_shift": {"membership": -2.0, "centre": -2.5}}, path,
+         "natural_prior": (-2.0, 0.0, 0.0, 0.0, 0.0),
+         "detection": {"natural": [1.0, 0.0, 0.0, 0.0, -3.0], "training": [1.0, 0.0, 0.0, 0.0, 0.0]}}, path,
     )  # fmt: skip
     return path
 
@@ -28,7 +29,7 @@ def test_windows_and_coded_images_agree(checkpoint, rng):
     counts = rng.normal(0, 3, (2, 4, 128, 128)).astype(np.float32)
     sigma = np.full(4, 3.0)
     coded = np.array([[encode_pixels(bin_image(band, 2), 1.5) for band in image] for image in counts])
-    one = inference.predict_windows(encoder, counts, sigma, class_prior="training")
+    one = inference.readable(encoder, inference.raw_windows(encoder, counts, sigma), class_prior="training")
     other = inference.readable(
         encoder,
         inference.raw_outputs(encoder, torch.from_numpy(coded), torch.full((2, 4), 1.5)),
@@ -39,33 +40,25 @@ def test_windows_and_coded_images_agree(checkpoint, rng):
     assert one["probability"].shape == (2, 4, 4)
 
 
-def test_prior_shift_moves_log_odds(checkpoint, rng):
+def test_natural_prior_moves_log_odds(checkpoint, rng):
     encoder = inference.read_encoder(checkpoint)
     counts, sigma = rng.normal(size=(1, 4, 128, 128)).astype(np.float32), np.ones(4)
-    natural, training = (
-        inference.predict_windows(encoder, counts, sigma, class_prior=p) for p in ("natural", "training")
-    )
+    raw = inference.raw_windows(encoder, counts, sigma)
+    natural, training = (inference.readable(encoder, raw, class_prior=prior) for prior in ("natural", "training"))
     moved = np.log(natural["probability"] / (1 - natural["probability"])) - np.log(
         training["probability"] / (1 - training["probability"])
     )
     np.testing.assert_allclose(moved, -2.0, atol=1e-4)
     with pytest.raises(ValueError, match="class_prior is 'flat'"):
-        inference.predict_windows(encoder, counts, sigma, class_prior="flat")
+        inference.readable(encoder, raw, class_prior="flat")
 
 
 def test_missing_band_and_all_missing_pixels_give_finite_answers(checkpoint):
     encoder = inference.read_encoder(checkpoint)
     counts = np.full((1, 4, 128, 128), np.nan, np.float32)
-    answer = inference.predict_windows(encoder, counts, np.ones(4), class_prior="natural")
+    raw = inference.raw_windows(encoder, counts, np.ones(4))
+    answer = inference.readable(encoder, raw, class_prior="natural")
     assert all(np.isfinite(value).all() for value in answer.values())
-
-
-def test_logistic_calibration_recovers_a_known_distortion(rng):
-    logit = rng.normal(0, 2, 100_000)
-    truth = rng.random(logit.size) < inference.expit(0.5 * logit - 1.0)
-    slope, intercept = inference.logistic_calibration(logit, truth)
-    assert (slope, intercept) == pytest.approx((0.5, -1.0), abs=0.03)
-    assert np.isfinite(inference.logistic_calibration(logit[:10], np.zeros(10))).all()
 
 
 def test_units_of_the_outputs(checkpoint):
@@ -89,3 +82,24 @@ def test_refusals_name_the_file(checkpoint, tmp_path):
         inference.read_encoder(str(tmp_path / "cut.ckpt"))
     with pytest.raises(FileNotFoundError, match=r"none\.ckpt"):
         inference.read_encoder(str(tmp_path / "none.ckpt"))
+
+
+def test_clusters_at_both_rates(checkpoint):
+    encoder = inference.read_encoder(checkpoint)
+    raw = np.full((len(OUTPUTS), 4, 4), -1.0, np.float32)
+    raw[OUTPUTS.index("centre_logit")] = -8
+    raw[OUTPUTS.index("centre_logit"), 1, 2] = 2
+    many, few = (inference.clusters_of(encoder, raw, threshold=0.1, class_prior=p) for p in ("training", "natural"))
+    assert many.probability[0] == pytest.approx(inference.expit(2.0), abs=0.01)
+    assert few.probability[0] == pytest.approx(inference.expit(-1.0), abs=0.01)
+    assert len(inference.clusters_of(encoder, raw, np.zeros((4, 4)), threshold=0.1, class_prior="training")) == 0
+
+
+def test_a_written_encoder_reads_back(checkpoint, tmp_path):
+    encoder = inference.read_encoder(checkpoint)
+    copy = str(tmp_path / "copy.ckpt")
+    inference.write_encoder(copy, encoder, architecture="sources", width=16, settings={})
+    again = inference.read_encoder(copy)
+    assert again._replace(network=None) == encoder._replace(network=None)
+    for name, value in encoder.network.state_dict().items():
+        assert torch.equal(value, again.network.state_dict()[name])

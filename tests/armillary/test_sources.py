@@ -1,19 +1,26 @@
-"""The front end of the encoder: positions, fluxes and colours of drawn sources, and their fit to the red sequence."""
+"""The default encoder: what its front end measures of drawn sources, their fit to the red sequence, its sums."""
 
 import numpy as np
 import pytest
 import torch
 
+from armillary.cosmology import pixels_per_mpc
 from armillary.files import read_catalog
 from armillary.galaxies import prepare_red_sequence, red_ln_flux
-from armillary.networks.sources import (
+from armillary.networks.front_end import (
     APERTURE_FWHM_ARCSEC,
-    N_REDSHIFTS,
-    REDSHIFT_RANGE,
-    RedSequence,
-    add_up,
+    compact_growth,
     gaussian_kernel,
+    ln_seeing_loss,
     measure_sources,
+)
+from armillary.networks.sources import (
+    N_REDSHIFTS,
+    RedSequence,
+    SourceEncoder,
+    add_up,
+    redshift_grid,
+    redshift_outputs,
 )
 
 PIXEL_ARCSEC = 0.526
@@ -76,18 +83,98 @@ def test_an_empty_image_has_no_sources():
     assert measure_sources(torch.full((3, 64, 64), torch.nan), SIGMA, PIXEL_ARCSEC).shape == (0, 18)
 
 
-def test_a_red_galaxy_fits_best_at_its_redshift(root):
+def test_seeing_shows_in_the_compact_bright_sources():
+    softened = torch.tensor([[6.0] * 10 + [1.0] * 30, [0.0] * 40])  # ten bright sources in one band, none in the other
+    growth = torch.full((2, 2, 40), 0.9)
+    growth[:, 0, :3] = 0.2  # three stars among them
+    growth[:, 0, 10:] = 0.1  # faint noise is more compact still
+    compact, is_known = compact_growth(softened, growth)
+    assert compact.tolist() == [[pytest.approx(0.2), 0.0], [pytest.approx(0.2), 0.0]]
+    assert is_known.tolist() == [True, False]
+
+
+@pytest.mark.parametrize("fwhm_arcsec", [0.8, 1.2, 1.8])
+def test_seeing_loss_of_a_gaussian_in_closed_form(fwhm_arcsec):
+    inner, middle = (a / (a**2 + fwhm_arcsec**2) for a in APERTURE_FWHM_ARCSEC[:2])
+    loss = ln_seeing_loss(torch.tensor([np.log(middle / inner)]), torch.tensor([True]))
+    assert loss.item() == pytest.approx(np.log(1 + (fwhm_arcsec / APERTURE_FWHM_ARCSEC[1]) ** 2), abs=1e-4)
+
+
+def test_seeing_moves_no_colour():
+    """Stars of equal counts in three bands, the last seen through twice the seeing of the first."""
+    rng = np.random.default_rng(3)
+    image = np.zeros((3, 128, 128))
+    for x, y in rng.integers(12, 116, (12, 2)) + 0.5:
+        for band, sigma_px in enumerate((0.9, 1.2, 1.8)):
+            image[band] += 5000 * gaussian_source(128, x, y, sigma_px)
+    found = measure_sources(torch.asinh(torch.from_numpy(image).float()), torch.ones(3), PIXEL_ARCSEC)
+    colours = found[found[:, 2] > 4, 6:9].diff(dim=1)
+    assert colours.abs().median() < 0.01
+
+
+def table_of(root) -> torch.Tensor:
+    """ln flux of an L* red galaxy at the redshifts of the grid, (N_REDSHIFTS, 4)."""
     table = prepare_red_sequence(read_catalog(str(root / "resources/red_sequence.ecsv")), "des")
-    redshift = np.linspace(*REDSHIFT_RANGE, N_REDSHIFTS)
+    return torch.from_numpy(red_ln_flux(table, redshift_grid().numpy(), list("griz"))).float()
+
+
+def test_a_red_galaxy_fits_at_its_redshift(root):
     sequence = RedSequence(4)
     with torch.no_grad():
-        sequence.ln_flux.copy_(torch.from_numpy(red_ln_flux(table, redshift, list("griz"))))
-        bright = sequence.ln_flux + sequence.aperture  # L* galaxies as the middle aperture sees them
-        fit = sequence(bright, torch.full_like(bright, 6.0), torch.ones_like(bright))
-    best, luminous = fit[:, :N_REDSHIFTS], fit[:, N_REDSHIFTS:]
-    assert best.argmax(1).tolist() == list(range(N_REDSHIFTS))
-    torch.testing.assert_close(best.diagonal(), torch.ones(N_REDSHIFTS))
-    assert (luminous.diagonal() > 0.99).all()
+        sequence.ln_flux.copy_(table_of(root))
+        bright = sequence.ln_flux + sequence.ln_aperture  # L* galaxies as the middle aperture sees them
+        colour, variance, luminosity = sequence(bright, torch.full_like(bright, 6.0), torch.ones_like(bright))
+    misfit = (colour**2 / variance[:, None]).sum(2)
+    assert misfit.argmin(1).tolist() == list(range(N_REDSHIFTS))
+    torch.testing.assert_close(misfit.diagonal(), torch.zeros(N_REDSHIFTS))
+    torch.testing.assert_close(luminosity.diagonal(), torch.zeros(N_REDSHIFTS), atol=1e-5, rtol=0)
+
+
+def test_a_missing_band_takes_its_colours_along(root):
+    sequence = RedSequence(4)
+    with torch.no_grad():
+        sequence.ln_flux.copy_(table_of(root))
+        there = torch.ones(N_REDSHIFTS, 4)
+        there[:, 1] = 0
+        flux = (sequence.ln_flux + sequence.ln_aperture) * there
+        colour, _, luminosity = sequence(flux, 6 * there, there)
+    assert (colour[..., :2] == 0).all()
+    assert (colour[..., 2] != 0).any()
+    torch.testing.assert_close(luminosity.diagonal(), torch.zeros(N_REDSHIFTS), atol=1e-5, rtol=0)
+
+
+def test_a_pair_is_a_redshift_that_the_colours_allow(root):
+    network = SourceEncoder(4, 64, 16, 0.526)
+    network.start_from(table_of(root))
+    red = network.red_sequence.ln_flux[12].detach() + network.red_sequence.ln_aperture.detach()
+    source = torch.cat([torch.tensor([5.0, 5.0, 4.0]), torch.ones(4), red, torch.full((4,), 5.0), torch.zeros(8)])
+    blue = source.clone()
+    blue[7] += 3.0  # three times e brighter in g than any red galaxy
+    features, of_source, redshift = network.pairs(torch.stack([source, blue]))
+    assert set(of_source.tolist()) == {0}
+    assert 12 in redshift.tolist()
+    assert redshift.max() - redshift.min() < 12
+    assert features.shape[1] == network.embed[0].in_features
+
+
+def test_neighbourhoods_are_the_same_in_mpc_at_every_redshift():
+    network = SourceEncoder(4, 64, 16, 0.526)  # cells of 16.8 arcsec
+    weight = network.neighbourhoods(80, 2, 0.3)[:, 40]  # (Z, cells), as seen from the middle
+    cell_mpc = 16.832 / torch.from_numpy(pixels_per_mpc(redshift_grid().numpy(), 1.0)).float()
+    cells = torch.arange(160) - 80.5
+    spread = torch.sqrt((weight * cells**2).sum(1) / weight.sum(1)) * cell_mpc
+    torch.testing.assert_close(spread, torch.full_like(spread, 0.3), rtol=2e-2, atol=0)
+
+
+def test_redshift_is_the_mean_or_the_peak_of_the_posterior():
+    posterior, grid = torch.zeros(1, N_REDSHIFTS, 1, 1), redshift_grid()
+    posterior[0, [5, 6, 20]] = torch.tensor([0.3, 0.3, 0.4])[:, None, None]  # two clusters in one line of sight
+    correction = torch.tensor([0.0, -5.0])[None, :, None, None]
+    for at_peak, expected in ((False, (posterior[0, :, 0, 0] * grid).sum()), (True, grid[20])):
+        mean, ln_error = redshift_outputs(posterior, correction, at_peak=at_peak)[0, :, 0, 0]
+        assert 0.45 + 0.15 * mean == pytest.approx(float(expected), abs=1e-5)
+        spread = (posterior[0, :, 0, 0] * (grid - expected) ** 2).sum().sqrt()
+        assert 0.15 * ln_error.exp() == pytest.approx(float(spread), rel=1e-2)
 
 
 def test_ln_flux_of_the_red_sequence_is_that_of_its_magnitudes(root):
@@ -100,4 +187,4 @@ def test_ln_flux_of_the_red_sequence_is_that_of_its_magnitudes(root):
 def test_sums_go_to_their_places():
     values = torch.tensor([[1.0], [2.0], [4.0]])
     grid = add_up(values, torch.tensor([0, 5, 5]), 1, 2, 3)
-    assert grid[0, 0].tolist() == [[1, 0, 0], [0, 0, 6]]
+    assert grid[0, :, :, 0].tolist() == [[1, 0, 0], [0, 0, 6]]

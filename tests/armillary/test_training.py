@@ -7,7 +7,9 @@ import pytest
 import torch
 
 from armillary import training
-from armillary.networks.sources import OUTPUTS
+from armillary.encoder_data import LABELS, Fields, augmented, dropped_bands, turn_labels
+from armillary.encoder_training import TrainingRun, train_together
+from armillary.networks.sources import N_REDSHIFTS, OUTPUTS
 from armillary.tiles import encode_pixels
 
 
@@ -24,14 +26,22 @@ def toy_file(rng: np.random.Generator, n_fields: int) -> dict:
             "field": torch.arange(n_fields), "sky_sigma": torch.ones(n_fields, 2)}  # fmt: skip
 
 
-SETTINGS = {"n_epochs": 4, "batch_size": 4, "learning_rate": 3e-3, "weight_decay": 0.01, "band_drop": 0.1,
-            "patience": 9, "precision": "float32", "seed": 5, "device": "cpu", "fingerprint": "a"}  # fmt: skip
+SETTINGS = training.Settings(
+    n_epochs=4, batch_size=4, n_tiles=2, learning_rate=3e-3, weight_decay=0.01, band_drop=0.1, patience=9,
+    precision="float32", seed=5,
+)  # fmt: skip
+NETWORK = {"architecture": "sources", "n_bands": 2, "tile_pixels": 16, "width": 16, "pixel_arcsec": 0.5, "seed": 1}
+SPOTS = torch.full((N_REDSHIFTS, 2), 6.0)  # the bright sources are galaxies of about L* at every redshift
 
 
-def toy_run(folder, rng, **changes):
-    network = training.build_network("sources", n_bands=2, tile_pixels=16, width=16, pixel_arcsec=0.5, seed=1)
-    train, validation = (training.Fields([toy_file(rng, n)], network) for n in (24, 12))
-    return network, training.fit(network, train, validation, folder=str(folder), **(SETTINGS | changes))
+def toy_run(folder, rng, fingerprint="a", **changes):
+    network = training.build_network(**NETWORK)
+    network.start_from(SPOTS)
+    train, validation = (Fields([toy_file(rng, n)], network) for n in (24, 12))
+    return network, training.fit(
+        network, train, validation, SETTINGS._replace(**changes), folder=str(folder), device="cpu",
+        fingerprint=fingerprint,
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize("architecture", ["sources", "bliss"])
@@ -74,6 +84,35 @@ def test_hidden_bands_reach_no_network(rng):
         assert not (torch.isnan(values[0]) | (values[0] == 0)).all()
 
 
+@pytest.mark.parametrize("architecture", ["sources", "bliss"])
+def test_a_crop_is_what_the_cropped_image_gives(architecture, rng):
+    network = training.build_network(architecture, n_bands=2, tile_pixels=16, width=16, pixel_arcsec=0.5, seed=0).eval()
+    image = np.zeros((2, 64, 64), np.float32)
+    image[:, rng.integers(20, 44, 12), rng.integers(36, 60, 12)] = 30.0  # no source near the edges of the crop
+    image, sigma = torch.from_numpy(image), torch.ones(2)
+    with torch.no_grad():
+        one = network([network.cropped(network.prepare(image, sigma), 1, 2, 2)])
+        other = network([network.prepare(image[:, 16:48, 32:64], sigma)])
+    torch.testing.assert_close(one, other, atol=1e-4, rtol=1e-4)
+
+
+def test_augmented_labels_are_those_of_the_crop(rng):
+    """A source marks the tile of its centre; whatever crop and turn, the label stays on it."""
+    network = training.build_network("sources", n_bands=2, tile_pixels=16, width=16, pixel_arcsec=0.5, seed=0)
+    sources = torch.zeros(1, 13)
+    sources[0, :2] = torch.tensor([58.0, 20.0])  # tile (1, 3)
+    labels = {name: torch.zeros(1, 4, 4, 2 if name == "centre_offset" else 1) for name in LABELS}
+    labels["centre"][0, 1, 3] = 1
+    seen = 0
+    for _ in range(50):
+        (kept, shape), cut = augmented(network, (sources, (64, 64)), labels, n_tiles=3, band_drop=0.0, rng=rng)
+        assert shape == (48, 48)
+        assert cut["centre"].sum() == len(kept)
+        for x, y in kept[:, :2].tolist():
+            seen += cut["centre"][0, int(y // 16), int(x // 16), 0].item() == 1
+    assert 10 < seen < 50
+
+
 def test_unknown_architecture_is_named():
     with pytest.raises(ValueError, match="architecture is 'resnet'; known: sources, bliss"):
         training.build_network("resnet", n_bands=4, tile_pixels=16, width=16, pixel_arcsec=0.5, seed=0)
@@ -88,7 +127,7 @@ def test_labels_turn_with_their_pixels(n_quarter_turns, flipped):
     centre, offset = torch.zeros(1, 4, 4, 1), torch.zeros(1, 4, 4, 2)
     centre[0, 1, 3] = 1
     offset[0, 1, 3] = torch.tensor([10.5 / 16, 4.5 / 16])
-    turned = training.turn_labels({"centre": centre, "centre_offset": offset}, n_quarter_turns, flipped)
+    turned = turn_labels({"centre": centre, "centre_offset": offset}, n_quarter_turns, flipped)
     image = torch.rot90(image, n_quarter_turns, (0, 1))
     image = image.flip(1) if flipped else image
     row, column = np.argwhere(image.numpy() == 1)[0]
@@ -107,7 +146,7 @@ def test_laplace_likelihood_is_normalised_and_least_at_the_true_spread():
 
 
 def test_band_drop_never_takes_every_band(rng):
-    dropped = [training.dropped_bands(4, 0.9, rng) for _ in range(200)]
+    dropped = [dropped_bands(4, 0.9, rng) for _ in range(200)]
     assert max(len(bands) for bands in dropped) <= 3
     assert np.mean([len(bands) for bands in dropped]) > 2
 
@@ -129,7 +168,7 @@ def _killed_after(n_epochs: int, folder) -> None:
     original = training._train_epoch
 
     def interrupted(*arguments):
-        if arguments[4] == n_epochs:
+        if arguments[6] == n_epochs:
             raise KeyboardInterrupt
         return original(*arguments)
 
@@ -149,3 +188,22 @@ def test_other_settings_start_afresh(tmp_path):
 def test_early_stop(tmp_path):
     _, history = toy_run(tmp_path, np.random.default_rng(0), n_epochs=30, learning_rate=0.0, patience=2, band_drop=0.0)
     assert len(history) == 3
+
+
+def test_two_processes_train_as_one_does(tmp_path, rng):
+    """The world is two, each step's gradient is the mean of both shares, and the result is that of one process."""
+    paths = []
+    for name, n_fields in (("train", 16), ("validation", 8)):
+        paths.append(str(tmp_path / f"{name}.pt"))
+        torch.save(toy_file(rng, n_fields), paths[-1])
+    settings = SETTINGS._replace(n_epochs=2, band_drop=0.0)
+    found = {}
+    for n_processes in (1, 2):
+        run = TrainingRun(
+            paths[:1], paths[1:], NETWORK, SPOTS.numpy(), settings, str(tmp_path / f"of_{n_processes}"), "a", None
+        )
+        network, fields, history = train_together(run, n_processes)
+        found[n_processes] = training.evaluate(network, fields["validation"], "cpu", torch.float32)[0]
+        assert [row["epoch"] for row in history] == [1, 2]
+        assert found[n_processes] == pytest.approx(min(row["validation_loss"] for row in history), rel=1e-4)
+    assert found[2] == pytest.approx(found[1], rel=0.05)  # the parts of the loss are means over each share's members

@@ -1,0 +1,60 @@
+"""One training in several processes, one a GPU: how they are started, and how they agree."""
+
+import os
+
+import torch
+import torch.distributed as dist
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+
+
+def run_together(worker, n_processes: int, *arguments) -> None:
+    """Run `worker(*arguments)` in that many processes of this machine, as torchrun starts them.
+
+    The worker is a function of a module; it calls `join` first. An error in one ends them all and is raised here.
+    """
+    from torch.distributed.launcher.api import LaunchConfig, elastic_launch  # slow to import
+
+    config = LaunchConfig(
+        min_nodes=1, max_nodes=1, nproc_per_node=n_processes, rdzv_backend="c10d", rdzv_endpoint="localhost:0",
+        run_id=str(os.getpid()), max_restarts=0, start_method="spawn",
+    )  # fmt: skip
+    elastic_launch(config, worker)(*arguments)
+
+
+def join() -> str:
+    """Join the group of processes that torchrun's environment names, if there is one; the device of this process."""
+    has_gpu = torch.cuda.is_available()
+    if "WORLD_SIZE" not in os.environ:
+        return "cuda" if has_gpu else "cpu"
+    dist.init_process_group("nccl" if has_gpu else "gloo")
+    if not has_gpu:
+        return "cpu"
+    device = int(os.environ["LOCAL_RANK"]) % torch.cuda.device_count()
+    torch.cuda.set_device(device)
+    return f"cuda:{device}"
+
+
+def leave() -> None:
+    """Leave the group, if this process is in one."""
+    if dist.is_initialized():
+        dist.destroy_process_group()
+
+
+def rank_and_size() -> tuple[int, int]:
+    """This process's number and how many train together; (0, 1) alone."""
+    return (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
+
+
+def averaging_gradients(network: nn.Module) -> nn.Module:
+    """The network, with gradients averaged over the processes after each backward pass."""
+    return DistributedDataParallel(network) if dist.is_initialized() else network
+
+
+def as_first_process_says(value: float) -> float:
+    """The first process's value in every process, so that all of them decide alike."""
+    if not dist.is_initialized():
+        return value
+    told = [value]
+    dist.broadcast_object_list(told, src=0)
+    return told[0]

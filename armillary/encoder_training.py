@@ -1,0 +1,64 @@
+"""An encoder from its files: data read, network built, trained in this process or in several together."""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import nn
+
+from armillary.distributed import join, leave, run_together
+from armillary.encoder_data import Fields
+from armillary.tiles import read_file_data
+from armillary.training import Settings, build_network, fit
+
+
+class TrainingRun(NamedTuple):
+    """What one training is: files, network (arguments of `build_network`), where its red sequence starts
+    (N_REDSHIFTS, n_bands) if it has one, how it is trained, and where its state lives."""
+
+    train: list[str]
+    validation: list[str]
+    network: dict
+    red_sequence: np.ndarray | None
+    settings: Settings
+    folder: str
+    fingerprint: str
+    tensorboard: str | None
+
+
+def train_together(run: TrainingRun, n_processes: int) -> tuple[nn.Module, dict[str, Fields], list[dict]]:
+    """The trained network, its fields and its history. Several processes leave the finished state in `run.folder`,
+    from which this one then takes it."""
+    if n_processes > 1:
+        if run.settings.batch_size < n_processes:
+            raise ValueError(
+                f"clusters: train_encoder: batch_size is {run.settings.batch_size}; "
+                f"it must be at least n_processes ({n_processes})"
+            )
+        run_together(train_share, n_processes, run)
+    return train_here(run, "cuda" if torch.cuda.is_available() else "cpu")
+
+
+def train_share(run: TrainingRun) -> None:
+    """One process's part of a training that several share."""
+    device = join()
+    try:
+        train_here(run, device)
+    finally:
+        leave()
+
+
+def train_here(run: TrainingRun, device: str) -> tuple[nn.Module, dict[str, Fields], list[dict]]:
+    """Train, or go on from where the run's folder says."""
+    network = build_network(**run.network)
+    if run.red_sequence is not None:
+        network.start_from(torch.from_numpy(run.red_sequence))
+    fields = {
+        name: Fields([read_file_data(path) for path in paths], network)
+        for name, paths in (("train", run.train), ("validation", run.validation))
+    }
+    history = fit(
+        network, *fields.values(), run.settings, folder=run.folder, device=device, fingerprint=run.fingerprint,
+        tensorboard=run.tensorboard,
+    )  # fmt: skip
+    return network, fields, history
