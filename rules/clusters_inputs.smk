@@ -4,6 +4,7 @@ In order: constants, batches and splits, settings, DES tiles and real data, what
 """
 
 import os
+import re
 from pathlib import Path
 
 from armillary.des import find_tile_images
