@@ -1,7 +1,5 @@
 """What the rules of the survey are given: its tiles, its shards, the files of each; no rule lives here."""
 
-from functools import cache
-
 SURVEY = CLUSTERS["infer_shard"]
 SHARD_FILES = {"maps": "maps.fits", "catalogs": "clusters.dat", "summaries": "summary.json"}
 
