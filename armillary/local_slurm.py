@@ -108,7 +108,7 @@ def local_slurm(site: Site) -> Iterator[dict[str, str]]:
         raise FileNotFoundError(missing)
     folder = Path(tempfile.mkdtemp(prefix="slurm-"))  # a short path: sockets have at most 107 characters
     folder.chmod(0o755)
-    environment = os.environ | {"SLURM_CONF": str(folder / "slurm.conf"), "PATH": _path()}
+    environment = os.environ | {"SLURM_CONF": str(folder / "slurm.conf"), "PATH": f"{folder}:{_path()}"}
     for name in [name for name in environment if name.startswith(("SLURM_JOB", "SBATCH_"))]:
         environment.pop(name)
     daemons = []
@@ -159,6 +159,10 @@ def _write_configuration(folder: Path, site: Site) -> None:
         f'echo "$SLURM_JOB_ID ${{CUDA_VISIBLE_DEVICES:-none}}" >> {folder}/devices.txt\n'
     )
     (folder / "prolog.sh").chmod(0o755)
+    # Snakemake's plugin clears SLURM_CONF, which ours depends on, before it calls srun inside a job.
+    srun = f'#!/bin/sh\nSLURM_CONF={folder}/slurm.conf exec {shutil.which("srun", path=_path())} "$@"\n'
+    (folder / "srun").write_text(srun)
+    (folder / "srun").chmod(0o755)
     (folder / "job_submit.lua").write_text(_submit_script(site))
     (folder / "gres.conf").write_text("\n".join(_device_lines(folder, site)) + "\n")
     (folder / "slurm.conf").write_text("\n".join(_configuration_lines(folder, site)) + "\n")
