@@ -1,7 +1,8 @@
 """The site profiles on a throw-away Slurm shaped like each site: requests placed, requests refused, the chain run.
 
-The first site runs the cluster chain at its smallest to its metrics; the others train and score anew in the same results.
-ARMILLARY_SLURM=full makes every site run all of it, figures too. New site tests take `site` and `checkout`, and `jobs_of()`.
+The first site runs the cluster chain at its smallest to its metrics; the others train and score anew in the same
+results. ARMILLARY_SLURM=full makes every site run all of it, figures too. A new test of a site takes `site`:
+`site.run()`, `site.jobs_of(rule)`, and `slurm(site.environment, "scancel", ...)` or any other command.
 """
 
 import os
