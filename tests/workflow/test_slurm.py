@@ -153,22 +153,26 @@ def test_what_the_site_refuses_is_refused(site):
             slurm(site.environment, "sbatch", "--test-only", *request.split(), "--wrap=true")
 
 
-WRONG = {
-    "narval": ({"ARMILLARY_GPU": "h100"}, {"SBATCH_ACCOUNT": ""}),
-    "bridges2": ({"ARMILLARY_GPU": "l40s:1"}, {"SBATCH_ACCOUNT": "def-someone"}),
-    "slurm": ({"SBATCH_PARTITION": "debug"},),
+PARTITION = ["--set-resources", "clusters_plot_training:slurm_partition=debug"]
+WRONG = {  # rule that is run, environment and arguments that make its request wrong
+    "narval": [("train_encoder", {"ARMILLARY_GPU": "h100"}, []), ("plot_training", {"SBATCH_ACCOUNT": ""}, [])],
+    "bridges2": [
+        ("train_encoder", {"ARMILLARY_GPU": "l40s:1"}, []),
+        ("plot_training", {"SBATCH_ACCOUNT": "def-someone"}, []),
+    ],
+    "slurm": [("plot_training", {}, PARTITION)],
 }
 
 
 def test_a_wrong_request_ends_the_run_at_submission(site):
-    """A GPU or an account that the site does not have is an error of the run, not a job that waits for ever."""
-    for wrong in WRONG[site.name]:
-        rule = "clusters_train_encoder" if "ARMILLARY_GPU" in wrong else "clusters_plot_training"
+    """A GPU, account or partition that the site does not have is an error of the run, not a job that waits for ever."""
+    for step, variables, arguments in WRONG[site.name]:
+        rule = f"clusters_{step}"
         known = {job["JobId"] for job in submitted_jobs(site.environment)}
-        done = site.run("clusters", "--forcerun", rule, "--until", rule, **wrong)
-        assert done.returncode != 0, wrong
+        done = site.run("clusters", "--forcerun", rule, "--until", rule, *arguments, **variables)
+        assert done.returncode != 0, rule
         new = [job for job in submitted_jobs(site.environment) if job["JobId"] not in known]
-        assert all((job["JobState"], job["RunTime"]) == ("FAILED", "00:00:00") for job in new), (wrong, new)
+        assert all((job["JobState"], job["RunTime"]) == ("FAILED", "00:00:00") for job in new), (rule, new)
     assert {"narval": "no account: export SBATCH_ACCOUNT=def-<name>"}.get(site.name, "") in done.stdout + done.stderr
 
 
