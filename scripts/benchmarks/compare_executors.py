@@ -52,8 +52,8 @@ def compare_executors(metrics: str, *, n_jobs: int, n_at_once: int) -> None:
             note=f"whole run / jobs, {at_once} at once, Snakemake's start and polling included",
         )  # fmt: skip
         report[f"executor_job_seconds_{name}"] = estimate(
-            statistics.mean(inside), inside, n_jobs, "s", baseline and f"executor_job_seconds_{baseline}",
-            note="Slurm's run time of a job that does nothing, whole seconds; mean",
+            statistics.median(inside), inside, n_jobs, "s", baseline and f"executor_job_seconds_{baseline}",
+            note="Slurm's run time of a job that does nothing, whole seconds; median",
         )  # fmt: skip
     write_json(metrics, report)
 
