@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format report profiles nightly
+.PHONY: help setup demo test lint format report profiles narval bridges2 nightly
 
 CORES ?= 2
 # The first of these that runs and is new enough. Name another with `make PYTHON=/path/to/python3 setup`.
@@ -19,7 +19,7 @@ export PYTHONNOUSERSITE := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 help: ## list these targets
-	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/^([a-z]+):.*## (.*)/make \1\t\2/' | expand -t 16
+	@grep -E '^[a-z0-9]+:.*##' Makefile | sed -E 's/^([a-z0-9]+):.*## (.*)/make \1\t\2/' | expand -t 16
 
 setup: .venv/.complete ## build .venv from requirements.lock (Python 3.11 or newer)
 
@@ -67,3 +67,9 @@ profiles: ## link profiles/* where `snakemake --profile slurm` looks for them
 		if [ -e "$$folder/$$name" ] && [ ! -L "$$folder/$$name" ]; then \
 			echo "$$folder/$$name is there already and no link; left as it is" >&2; \
 		else ln -sfn "$(CURDIR)/profiles/$$name" "$$folder/$$name"; echo "$$folder/$$name -> profiles/$$name"; fi; done
+
+narval: ## on a Narval login node: build .venv from the site's wheels, link the profiles
+	@bash -l profiles/narval/setup.sh
+
+bridges2: ## on a Bridges-2 login node: build .venv with the site's Python, link the profiles
+	@bash -l profiles/bridges2/setup.sh

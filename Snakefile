@@ -23,12 +23,15 @@ wildcard_constraints:
     split="train|validation|test",
     tile=r"DES\d{4}[+-]\d{4}",
     shard=r"\d{4}",
+    part="all|so_far",
 
 
 include: "rules/resources.smk"
 include: "rules/clusters_inputs.smk"
 include: "rules/clusters.smk"
 include: "rules/clusters_tiles.smk"
+include: "rules/clusters_survey_inputs.smk"
+include: "rules/clusters_survey.smk"
 include: "rules/clusters_figures.smk"
 include: "rules/benchmarks.smk"
 
@@ -36,6 +39,7 @@ include: "rules/benchmarks.smk"
 localrules:
     clusters,
     clusters_tiles,
+    clusters_survey,
     benchmarks,
 
 
@@ -50,6 +54,12 @@ rule clusters_tiles:
     """Maps and cluster catalogues of the DES tiles in the config, without any score."""
     input:
         clusters_inferred_tiles(),
+
+
+rule clusters_survey:
+    """One cluster catalogue and one footprint of all tiles of a list (config/survey.yaml)."""
+    input:
+        "<results>/clusters/survey/all/clusters.dat",
 
 
 rule benchmarks:

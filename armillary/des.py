@@ -17,6 +17,7 @@ from armillary.strips import ImageStrips
 TILE_PIXELS = 10_000
 PIXEL_ARCSEC = 0.263
 ZERO_POINT = 30.0
+TILE_STEP_DEG = 0.71
 MASK_EXTENSION, WEIGHT_EXTENSION = 2, 3
 NOISE_LAG_PX = 4
 NOISE_SAMPLE_ROWS = 64
@@ -44,6 +45,19 @@ def tile_position(tile: str) -> tuple[float, float]:
     if ra_deg >= 360 or dec_deg > 90 or int(minutes) > 59 or int(arcminutes) > 59:
         raise ValueError(f"{tile!r} is no DES tile name: {hours}h{minutes}m {sign}{degrees}d{arcminutes}m is off sky")
     return ra_deg, -dec_deg if sign == "-" else dec_deg
+
+
+def standin_tile_names(n_tiles: int) -> list[str]:
+    """Valid, distinct tile names on a grid like that of DES: stand-ins, not the names of the release."""
+    names = {}
+    for row in range(math.ceil((90 + 5) / TILE_STEP_DEG)):
+        dec = 5 - row * TILE_STEP_DEG
+        n_columns = max(int(360 * math.cos(math.radians(dec)) / TILE_STEP_DEG), 1)
+        for column in range(n_columns):
+            names[tile_name(column * 360 / n_columns, dec)] = None
+    if n_tiles > len(names):
+        raise ValueError(f"n_tiles is {n_tiles}; the grid has {len(names)} names")
+    return list(names)[:n_tiles]
 
 
 def tile_file_name(tile: str, band: str, request: str = "r4939p01") -> str:

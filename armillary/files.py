@@ -6,6 +6,7 @@ The only module that knows fitsio, h5py and np.savez. Readers say which file is 
 import json
 import os
 import re
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -48,6 +49,23 @@ def write_compressed_image(path: str, image: np.ndarray, header: dict, quantize_
             qmethod="SUBTRACTIVE_DITHER_1",
             dither_seed=1,
         )
+
+
+def write_named_images(path: str, images: Iterable[tuple[str, np.ndarray, dict]]) -> None:
+    """Float32 images in one file: (name, image, header) each, an HDU of that EXTNAME after an empty one."""
+    with fitsio.FITS(path, "rw", clobber=True) as fits:
+        fits.write(None)
+        for name, image, header in images:
+            fits.write(np.asarray(image, np.float32), header=_cards(header), extname=name)
+
+
+def read_named_images(path: str, suffix: str = "") -> Iterator[tuple[str, np.ndarray, dict]]:
+    """(name, image, header) of every image that `write_named_images` wrote and whose name ends in `suffix`."""
+    with _open_fits(path) as fits:
+        for hdu in fits[1:] if len(fits) > 1 else []:
+            name = hdu.get_extname()
+            if name.endswith(suffix):
+                yield name, hdu.read().astype(np.float32), header_values(hdu.read_header())
 
 
 class RiceLayout(NamedTuple):

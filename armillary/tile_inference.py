@@ -12,9 +12,8 @@ from armillary.des import TileImages
 from armillary.inference import Encoder, clusters_of, raw_windows, readable
 from armillary.sky import sky_of_pixel
 from armillary.step import progress
+from armillary.tile_results import MAPS
 from armillary.windows import MergedMaps, owner, stream_windows, unique_detections, window_origins
-
-MAPS = ["probability", "centre_probability", "redshift", "redshift_error", "richness"]
 
 
 class TileResult(NamedTuple):

@@ -1,7 +1,8 @@
 """Speed and memory figures: each step against what a user would run instead, both sides in one run.
 
 Makes  <results>/benchmarks/*.json in the form of metrics.json.
-Steps  compare_renderers, compare_render_processes, compare_windows, compare_imports; independent of each other.
+Steps  compare_renderers, compare_render_processes, compare_windows, compare_imports, compare_survey_plans,
+       compare_executors (where a throw-away Slurm can run); independent of each other.
 
 Run them on a quiet machine with `--cores 1`, so that no two timings share it.
 """
@@ -131,3 +132,51 @@ rule benchmarks_compare_encoders:
         work_folder=lambda wildcards, output: str(Path(output.metrics).parent / "work"),
     script:
         "../scripts/benchmarks/compare_encoders.py"
+
+
+rule benchmarks_compare_survey_plans:
+    """Time the dry run of a survey of {params.n_tiles} stand-in tiles, {params.n_repeats} times, and one run of it with no
+    pixels: what planning and scheduling cost."""
+    input:
+        code=code_of("scripts/benchmarks/compare_survey_plans.py"),
+    output:
+        metrics="<results>/benchmarks/survey_plans.json",
+    log:
+        "<results>/benchmarks/logs/compare_survey_plans.log",
+    benchmark:
+        "<results>/benchmarks/benchmarks/compare_survey_plans.tsv"
+    conda:
+        "../envs/workflow.yaml"
+    threads: 2
+    resources:
+        mem_mb=3000,
+        runtime=60,
+    params:
+        **config["benchmarks"]["compare_survey_plans"],
+        n_tiles_per_shard=config["clusters"]["infer_shard"]["n_tiles_per_shard"],
+        n_cores=2,
+        work_folder=lambda wildcards, output: str(Path(output.metrics).parent / "survey"),
+    script:
+        "../scripts/benchmarks/compare_survey_plans.py"
+
+
+rule benchmarks_compare_executors:
+    """Put {params.n_jobs} empty jobs through a throw-away Slurm with each executor: what the scheduler costs a job."""
+    input:
+        code=code_of("scripts/benchmarks/compare_executors.py"),
+    output:
+        metrics="<results>/benchmarks/executors.json",
+    log:
+        "<results>/benchmarks/logs/compare_executors.log",
+    benchmark:
+        "<results>/benchmarks/benchmarks/compare_executors.tsv"
+    conda:
+        "../envs/workflow.yaml"
+    threads: 2
+    resources:
+        mem_mb=3000,
+        runtime=30,
+    params:
+        **config["benchmarks"]["compare_executors"],
+    script:
+        "../scripts/benchmarks/compare_executors.py"

@@ -4,9 +4,9 @@ In order: constants, batches and splits, settings, DES tiles and real data, what
 """
 
 import os
+import re
 from pathlib import Path
 
-from armillary.des import find_tile_images
 from armillary.windows import check_tiling
 
 CLUSTERS = config["clusters"]
@@ -94,6 +94,9 @@ def clusters_tile_images(tile):
         ]
     if source == "release":
         return [dataset_file(f"clusters/des_dr2/{tile}/{tile}_{band}_nobkg.fits.fz") for band in bands]
+    # imported here: it compiles loops, and every start of Snakemake would wait for that
+    from armillary.des import find_tile_images
+
     return [path for path in find_tile_images(source, tile, bands, allow_missing=True) if path]
 
 

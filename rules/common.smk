@@ -1,12 +1,14 @@
 """Functions that every rule set uses, and those of the small sets `resources` and `benchmarks`; no rule lives here."""
 
 import ast
+from functools import cache
 from pathlib import Path
 
 import yaml
 from jsonschema import Draft202012Validator
 
 from armillary.datasets import collection_datasets, manifest_entry
+from armillary.local_slurm import what_is_missing
 
 DATASETS = yaml.safe_load(Path(workflow.basedir, "resources/datasets.yaml").read_text())
 
@@ -15,16 +17,24 @@ def code_of(script: str) -> list[str]:
     """The modules of `armillary` that a script imports, directly or not: an edit of any of them re-runs its rule."""
     todo, found = [Path(workflow.basedir) / script], set()
     while todo:
-        for node in ast.walk(ast.parse(todo.pop().read_text())):
-            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-            if isinstance(node, ast.ImportFrom) and node.module:
-                names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-            for name in names:
-                file = Path(workflow.basedir, *name.split(".")).with_suffix(".py")
-                if name.startswith("armillary.") and file.exists() and file not in found:
-                    found.add(file)
-                    todo.append(file)
+        new = modules_imported(todo.pop()) - found
+        found |= new
+        todo += new
     return [str(path.relative_to(workflow.basedir)) for path in sorted(found)] + [script]
+
+
+@cache
+def modules_imported(path: Path) -> frozenset[Path]:
+    """The modules of `armillary` that one file names in its imports. Read once a start: most scripts share most of them."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        if isinstance(node, ast.ImportFrom) and node.module:
+            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        files = [Path(workflow.basedir, *name.split(".")).with_suffix(".py") for name in names]
+        ours = [name.startswith("armillary.") for name in names]
+        found |= {file for file, is_ours in zip(files, ours, strict=True) if is_ours and file.exists()}
+    return frozenset(found)
 
 
 def check_settings(settings, name: str) -> None:
@@ -61,5 +71,6 @@ def benchmarks_light_steps():
 
 def benchmarks_products():
     """What the target `benchmarks` asks for."""
-    names = ["renderers", "render_processes", "windows", "encoders", "imports"]
+    names = ["renderers", "render_processes", "windows", "encoders", "imports", "survey_plans"]
+    names += [] if what_is_missing() else ["executors"]
     return [f"<results>/benchmarks/{name}.json" for name in names]

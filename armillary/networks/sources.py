@@ -29,8 +29,8 @@ REACHES_MPC = (0.2, 0.45, 1.0)  # sigma of the Gaussians in which a tile sees th
 N_EVIDENCE = 8
 N_COUNTED = 6  # kinds of sources that are counted: their sums enter as logarithms
 PEAK_HALF_WIDTH = 2  # grid steps around the highest peak of a redshift posterior that make the estimate
-MAX_MISFIT = 10.0  # half the chi-squared of a source's colours beyond which it is no match for a redshift
-LN_LUMINOSITY_RANGE = (-2.8, 3.0)  # of L*
+MAX_MISFIT = 7.0  # half the chi-squared of a source's colours beyond which it is no match for a redshift
+LN_LUMINOSITY_RANGE = (-2.4, 3.0)  # of L*; members are brighter than -1.6
 
 
 def redshift_grid() -> Tensor:
@@ -179,13 +179,18 @@ class SourceEncoder(nn.Module):
         faintest, brightest = LN_LUMINOSITY_RANGE
         allowed = (misfit < MAX_MISFIT) & (luminosity > faintest) & (luminosity < brightest)
         s, z = allowed.nonzero(as_tuple=True)
-        colour, variance, misfit, luminosity = colour[s, z], variance[s], misfit[s, z, None], luminosity[s, z, None]
+        pair = s * N_REDSHIFTS + z  # index_select, because its gradient is several times faster than that of [s, z]
+        colour, misfit, luminosity = (
+            values.flatten(0, 1).index_select(0, pair) for values in (colour, misfit[..., None], luminosity[..., None])
+        )
+        variance, there, ln_peak, extent = (
+            values.index_select(0, s) for values in (variance, there, sources[:, 2:3], torch.cat(extent, 1))
+        )
         above_limit = torch.sigmoid((luminosity + 1.6) / 0.1)  # ln 0.2: the members that make a richness
         scale = redshift_grid().to(misfit)[z, None] / 0.35 - 9 / 7  # -1 to 1
         features = [
-            colour / (2 * variance.sqrt()), 4 * colour.clamp(-1, 1), variance.log() / 2 + 2, there[s],
-            *(3 * values[s] for values in extent), torch.exp(-misfit), luminosity, luminosity**2 / 4, above_limit,
-            sources[s, 2:3] / 2 - 1.5, scale,
+            colour / (2 * variance.sqrt()), 4 * colour.clamp(-1, 1), variance.log() / 2 + 2, there, 3 * extent,
+            torch.exp(-misfit), luminosity, luminosity**2 / 4, above_limit, ln_peak / 2 - 1.5, scale,
         ]  # fmt: skip
         return torch.cat(features, 1), s, z
 
@@ -270,16 +275,19 @@ def smoothed(values: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
 
 def between_tiles(values: Tensor, field: Tensor, redshift: Tensor, place: Tensor) -> Tensor:
     """Values (B, Z, T, T, c) of tiles at places x, y (P, 2) in units of tiles, linear between the tiles' middles."""
-    shape = torch.tensor(values.shape[2:4], device=place.device).flip(0)
-    from_middle = torch.minimum((place - 0.5).clamp(min=0), shape - 1)
-    first = torch.minimum(from_middle.long(), (shape - 2).clamp(min=0))
-    second = torch.minimum(first + 1, shape - 1)
-    x, y = (from_middle - first).to(values).unbind(1)
-    corners = [(first[:, 1], 1 - y), (second[:, 1], y)]
+    n_rows, n_columns = values.shape[2:4]
+    flat, slice_number = values.flatten(0, 3), field * values.shape[1] + redshift
+
+    def neighbours(x: Tensor, n_tiles: int) -> list[tuple[Tensor, Tensor]]:
+        from_middle = (x - 0.5).clamp(0, n_tiles - 1)
+        first = from_middle.long().clamp(max=max(n_tiles - 2, 0))
+        share = (from_middle - first).to(values)[:, None]
+        return [(first, 1 - share), ((first + 1).clamp(max=n_tiles - 1), share)]
+
     return sum(
-        values[field, redshift, row, column] * (row_weight * column_weight)[:, None]
-        for row, row_weight in corners
-        for column, column_weight in ((first[:, 0], 1 - x), (second[:, 0], x))
+        flat.index_select(0, (slice_number * n_rows + row) * n_columns + column) * (row_share * column_share)
+        for row, row_share in neighbours(place[:, 1], n_rows)
+        for column, column_share in neighbours(place[:, 0], n_columns)
     )
 
 

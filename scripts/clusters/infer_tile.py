@@ -3,8 +3,6 @@ come.
 """
 
 import json
-import os
-import resource
 import shutil
 import time
 from pathlib import Path
@@ -12,12 +10,11 @@ from pathlib import Path
 import torch
 
 from armillary.des import PIXEL_ARCSEC, TileImages, map_header
-from armillary.files import read_json, write_catalog, write_image, write_json
+from armillary.files import read_json, write_json
 from armillary.inference import check_fits, read_encoder
 from armillary.step import announce, run
-from armillary.tile_inference import MAPS, images_of_tile, infer_tile_images, result_key
-
-UNITS = {"ra": "deg", "dec": "deg", "x": "pix", "y": "pix"}
+from armillary.tile_inference import images_of_tile, infer_tile_images, result_key
+from armillary.tile_results import MAPS, is_finished, keep_result, tile_record
 
 
 def infer_tile(
@@ -59,48 +56,18 @@ def infer_tile(
     for number, tile in enumerate(tiles):
         folder, paths = work / tile, images_of_tile(images, tile, bands)
         key = result_key(checkpoint, paths, settings | planes)
-        if not _is_finished(folder, key):
+        if not is_finished(folder, key):
             started = time.monotonic()
             pixels = TileImages(paths, **planes)
             result = infer_tile_images(encoder, pixels, n_threads=threads, **settings)
-            record = _record(key, tile, bands, result, time.monotonic() - started)
-            _keep(folder, result, map_header(pixels.header, map_pixel_px), record)
+            record = tile_record(key, tile, bands, result, time.monotonic() - started)
+            keep_result(folder, result, map_header(pixels.header, map_pixel_px), record)
         records[tile] = read_json(folder / "record.json")
         announce(f"tile {number + 1}/{len(tiles)}: {json.dumps(records[tile])}")
         for name, path in zip(MAPS, maps[number * len(MAPS) :], strict=False):
             shutil.copyfile(folder / f"{name}.fits", path)
         shutil.copyfile(folder / "clusters.dat", catalogs[number])
     write_json(summary, records)
-
-
-def _is_finished(folder: Path, key: str) -> bool:
-    record = folder / "record.json"
-    return record.exists() and read_json(record)["key"] == key
-
-
-def _record(key: str, tile: str, bands: list[str], result, seconds: float) -> dict:
-    return {
-        "tile": tile,
-        "seconds": round(seconds, 2),
-        "n_clusters": len(result.clusters),
-        "peak_gb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9,
-        "sky_sigma": dict(zip(bands, result.sky_sigma.tolist(), strict=True)),
-        "valid_fraction": dict(zip(bands, result.valid_fraction.tolist(), strict=True)),
-        "key": key,
-    }
-
-
-def _keep(folder: Path, result, header: dict, record: dict) -> None:
-    """Write a tile's results; record.json, which makes them count, comes last and whole."""
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "record.json").unlink(missing_ok=True)
-    for name in MAPS:
-        write_image(str(folder / f"{name}.fits"), result.maps[name], header)
-    clusters = result.clusters.copy()
-    clusters.insert(0, "tile", record["tile"])
-    write_catalog(str(folder / "clusters.dat"), clusters, UNITS, {"tile": record["tile"]})
-    write_json(folder / "unfinished.json", record)
-    os.replace(folder / "unfinished.json", folder / "record.json")
 
 
 if __name__ == "__main__":

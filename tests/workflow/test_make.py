@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 MAKEFILE = (ROOT / "Makefile").read_text()
-TARGETS = re.findall(r"^([a-z]+):", MAKEFILE, flags=re.M)
+TARGETS = re.findall(r"^([a-z0-9]+):", MAKEFILE, flags=re.M)
 
 pytestmark = pytest.mark.skipif(not shutil.which("make"), reason="no make here")
 

@@ -1,0 +1,80 @@
+"""The commands that the README and profiles/README.md show do what they say; runs are planned, not made."""
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+COMMANDS = re.findall(
+    r"^snakemake (clusters --.*|results/.*) --configfile config/demo.yaml$", (ROOT / "README.md").read_text(), re.M
+)
+PLANNED = {  # the command's first words -> rules that it plans, rules that it must not plan
+    "results/demo/clusters/scores/score_fields.json": ("score_fields train_encoder", "infer_tile plot_field"),
+    "clusters --forcerun": ("train_encoder score_fields", ""),
+    "clusters --until": ("tile_images sample_catalog", "train_encoder"),
+    "clusters --batch": ("tile_images", "train_encoder score_fields"),
+}
+
+
+def snakemake(*arguments: str) -> str:
+    command = [sys.executable, "-m", "snakemake", "--nolock", *arguments]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    return done.stdout + done.stderr
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory) -> list[str]:
+    """The test's settings, with results of their own, so that nothing is there yet."""
+    path = tmp_path_factory.mktemp("settings") / "nothing_yet.yaml"
+    path.write_text("pathvars: {results: results/test_commands}\n")
+    return ["--configfile", "config/test.yaml", str(path)]
+
+
+def test_the_readme_shows_them():
+    assert {command.split()[1] for command in COMMANDS if command.startswith("clusters")} >= {
+        "--rulegraph", "--dag", "--summary", "--report", "--forcerun", "--until", "--touch", "--batch"
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("command", [c for c in COMMANDS if any(c.startswith(start) for start in PLANNED)])
+def test_a_part_of_the_run_is_planned(command, settings):
+    words = [word.replace("results/demo", "results/test_commands") for word in shlex.split(command)]
+    told = snakemake(*words, "--dry-run", *settings)
+    wanted, unwanted = next(PLANNED[start] for start in PLANNED if command.startswith(start))
+    planned = set(re.findall(r"^(?:local)?rule clusters_(\w+):", told, flags=re.M))
+    assert set(wanted.split()) <= planned
+    assert not set(unwanted.split()) & planned
+
+
+@pytest.mark.parametrize("how", ["--rulegraph", "--dag"])
+def test_graphs_are_drawn_in_mermaid(how, settings):
+    assert f"snakemake clusters {how} mermaid-js" in (ROOT / "README.md").read_text()
+    drawn = snakemake("clusters", how, "mermaid-js", *settings)
+    assert "flowchart" in drawn and "clusters_train_encoder" in drawn
+
+
+def test_a_summary_names_every_product(settings):
+    told = snakemake("clusters", "--summary", *settings)
+    assert re.search(r"results/test_commands/clusters/metrics.json\s.*missing", told)
+
+
+def test_the_survey_is_planned_from_a_list(tmp_path, settings):
+    """A bad list is one clear line; a good one is a job a shard and one that merges."""
+    (tmp_path / "tiles.txt").write_text("DES0001-0001\nDES0002-0001 # a comment\n\nDES0003-0001\n")
+    survey = f"clusters: {{infer_shard: {{source: empty, n_tiles_per_shard: 2, tile_list: {tmp_path}/tiles.txt}}}}\n"
+    (tmp_path / "survey.yaml").write_text(survey)
+    told = snakemake("clusters_survey", "--dry-run", *settings, str(tmp_path / "survey.yaml"))
+    assert re.search(r"clusters_infer_shard\s+2\n", told) and re.search(r"clusters_summarise_survey\s+1\n", told)
+    for text, wrong in {
+        "DES1": "'DES1' is no DES tile name",
+        "": "no tile",
+        "DES0001-0001\n" * 2: "named twice",
+    }.items():
+        (tmp_path / "tiles.txt").write_text(text)
+        with pytest.raises(AssertionError, match=wrong):
+            snakemake("clusters_survey", "--dry-run", *settings, str(tmp_path / "survey.yaml"))

@@ -1,0 +1,234 @@
+"""The site profiles on a throw-away Slurm shaped like each site: requests placed, requests refused, the chain run.
+
+The first site runs the cluster chain at its smallest to its metrics; the others train and score anew in the same
+results. ARMILLARY_SLURM=full makes every site run all of it, figures too. A new test of a site takes `site`:
+`site.run()`, `site.jobs_of(rule)`, and `slurm(site.environment, "scancel", ...)` or any other command.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from armillary.des import standin_tile_names
+from armillary.files import read_catalog
+from armillary.local_slurm import SITES, local_slurm, slurm, submitted_jobs, what_is_missing
+
+ROOT = Path(__file__).parents[2]
+ACCOUNTS = {"narval": "def-someone", "bridges2": "abc123456p", "slurm": "anyone"}
+SMALLEST = """
+clusters:
+  nfiles: 12
+  n_gpus: 1
+  infer_shard: {source: empty, tile_list: tiles.txt, n_tiles_per_shard: 2}
+"""
+HURRY = (
+    "--jobs 4 --retries 0 --latency-wait 20 --max-jobs-per-timespan 100/1s --seconds-between-status-checks 1".split()
+)
+HURRY += ["--set-threads", "clusters_train_encoder=2"]  # twelve of them on two cores would wait for each other
+PLUGIN = "--slurm-status-command squeue --slurm-init-seconds-before-status-checks 2".split()
+FULL = os.environ.get("ARMILLARY_SLURM") == "full"
+
+pytestmark = pytest.mark.skipif(bool(what_is_missing()), reason=what_is_missing() or "-")
+
+
+class Rehearsal(SimpleNamespace):
+    """A site that runs: `name` of its profile, `environment` of its commands, `checkout` that jobs run in."""
+
+    def snakemake(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess:
+        """Snakemake with the site's profile at test size; what follows the targets may override settings."""
+        command = [sys.executable, "-m", "snakemake", *arguments, "--profile", f"profiles/{self.name}"]
+        command += ["--nolock", "--configfile", "config/test.yaml", "smallest.yaml"]
+        environment = {name: value for name, value in (self.environment | variables).items() if value}
+        return subprocess.run(
+            command, cwd=self.checkout, env=environment, capture_output=True, text=True, stdin=subprocess.DEVNULL
+        )
+
+    def run(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess:
+        """A real run: every job but the local ones goes through this Slurm."""
+        plugin = [] if self.name == "narval" else PLUGIN
+        return self.snakemake(*arguments, *HURRY, *plugin, **variables)
+
+    def jobs_of(self, rule: str) -> list[dict[str, str]]:
+        """The jobs that this Slurm was given for a rule."""
+        jobs = submitted_jobs(self.environment)
+        return [job for job in jobs if re.fullmatch(rf"(rule_)?{rule}(_wildcards.*)?", job.get("Comment", ""))]
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory) -> Path:
+    """A copy of the checkout without results, for all sites in turn."""
+    folder = tmp_path_factory.mktemp("checkout") / "armillary"
+    left_out = shutil.ignore_patterns(
+        ".venv", ".git", "results", "downloads", "__pycache__", ".snakemake", ".ruff_cache"
+    )
+    shutil.copytree(ROOT, folder, ignore=left_out)
+    (folder / "smallest.yaml").write_text(SMALLEST)
+    (folder / "tiles.txt").write_text("\n".join(standin_tile_names(5)) + "\n")
+    return folder
+
+
+@pytest.fixture(scope="module", params=SITES)
+def site(request, checkout):
+    """Each site in turn, running."""
+    with local_slurm(SITES[request.param]) as environment:
+        environment |= {"SBATCH_ACCOUNT": ACCOUNTS[request.param], "OMP_NUM_THREADS": "1", "ARMILLARY_MIRROR": ""}
+        yield Rehearsal(name=request.param, environment=environment, checkout=checkout)
+
+
+METRICS = "results/test/clusters/metrics.json"
+SCORE = "results/test/clusters/scores/score_fields.json"
+
+
+def test_the_chain_runs_with_its_gpu(site):
+    """The chain through the site's queue; training really held the GPU that the profile asks for."""
+    forced = [] if site.name == "narval" else ["--forcerun", "clusters_train_encoder"]
+    target = METRICS if site.name == "narval" else SCORE
+    done = site.run("clusters", "--forceall") if FULL else site.run(target, *forced)
+    assert done.returncode == 0, (done.stdout + done.stderr)[-4000:]
+    (training,) = site.jobs_of("clusters_train_encoder")
+    asked = {"narval": "gres:gpu:a100:1", "bridges2": "gres:gpu:l40s-48:1", "slurm": "gpu:1"}[site.name]
+    assert asked in (training.get("TresPerNode"), training.get("TresPerJob", "").removeprefix("gres:"))
+    assert training["JobState"] == "COMPLETED"
+    assert training["Devices"] != "none"
+    place = {"narval": ("gpubase_bygpu_b5", "ng1"), "bridges2": ("GPU-shared", "l001"), "slurm": ("batch", "g1")}
+    assert (training["Partition"], training["NodeList"]) == place[site.name]
+    others = [job for job in submitted_jobs(site.environment) if job["JobId"] != training["JobId"]]
+    assert others and {job["Devices"] for job in others} == {"none"}
+    assert all(job["Account"] == ACCOUNTS[site.name] for job in [training, *others])
+
+
+def test_a_survey_is_one_array(site):
+    """Three shards of stand-in tiles go in as one array where the executor has arrays, and are merged."""
+    if site.name != "bridges2":
+        pytest.skip("tried on one site: cluster-generic has no arrays, and the slurm profile has the same one")
+    done = site.run("clusters_survey")
+    assert done.returncode == 0, (done.stdout + done.stderr)[-4000:]
+    shards = [job for job in submitted_jobs(site.environment) if "ArrayTaskId" in job]
+    assert len({job["ArrayJobId"] for job in shards}) == 1
+    assert len(shards) == 3
+    footprint = read_catalog(str(site.checkout / "results/test/clusters/survey/all/footprint.dat"))
+    assert footprint.tile.tolist() == standin_tile_names(5)
+
+
+REFUSED = {
+    "narval": [
+        ("--time=60 --gpus-per-node=1", "a GPU model must be named"),
+        ("--time=60 --gpus-per-node=a100:5", "node configuration is not available"),
+        ("--time=60 --gpus-per-node=h100:1", "node configuration is not available"),
+        ("--time=60 --gpus-per-node=a100_3g.20gb:2", "one MIG instance"),
+        ("--time=10081 --gpus-per-node=a100:1", "time limit"),
+        ("--gpus-per-node=a100:1", "a time limit is needed"),
+        ("--time=60 --partition=cpubase_bycore_b1 --gpus-per-node=a100:1", "node configuration is not available"),
+        ("--time=60 --account=someone", "no such account"),
+        ("--time=60 --cpus-per-task=65", "More processors requested"),
+    ],
+    "bridges2": [
+        ("--partition=GPU-shared --time=60 --gpus-per-node=l40s:1", "node configuration is not available"),
+        ("--partition=GPU-shared --time=60 --gpus-per-node=l40s-48:5", "1 to 4 GPUs"),
+        ("--partition=GPU-shared --time=2881 --gpus-per-node=l40s-48:1", "time limit"),
+        ("--partition=GPU-shared --time=60", "1 to 4 GPUs"),
+        ("--partition=GPU --time=60 --gpus-per-node=v100-32:4", "whole nodes"),
+        ("--partition=RM-shared --time=60 --gpus-per-node=l40s-48:1", "node configuration is not available"),
+        ("--partition=RM-shared --time=60 --cpus-per-task=65", "More processors|not available|limit"),
+        ("--partition=GPU-small --time=60 --gpus-per-node=v100-32:1", "[Ii]nvalid partition"),
+        ("--partition=RM-shared --time=60 --account=def-someone", "no such account"),
+    ],
+    "slurm": [
+        ("--time=1441", "time limit"),
+        ("--time=60 --gpus=5", "not available"),
+        ("--time=60 --partition=debug", "[Ii]nvalid partition"),
+    ],
+}
+
+
+def test_what_the_site_refuses_is_refused(site):
+    for request, why in REFUSED[site.name]:
+        with pytest.raises(RuntimeError, match=why):
+            slurm(site.environment, "sbatch", "--test-only", *request.split(), "--wrap=true")
+
+
+PARTITION = ["--set-resources", "clusters_plot_training:slurm_partition=debug"]
+WRONG = {  # rule that is run, environment and arguments that make its request wrong
+    "narval": [("train_encoder", {"ARMILLARY_GPU": "h100"}, []), ("plot_training", {"SBATCH_ACCOUNT": ""}, [])],
+    "bridges2": [
+        ("train_encoder", {"ARMILLARY_GPU": "l40s:1"}, []),
+        ("plot_training", {"SBATCH_ACCOUNT": "def-someone"}, []),
+    ],
+    "slurm": [("plot_training", {}, PARTITION)],
+}
+
+
+def test_a_wrong_request_ends_the_run_at_submission(site):
+    """A GPU, account or partition that the site does not have is an error of the run, not a job that waits for ever."""
+    for step, variables, arguments in WRONG[site.name]:
+        rule = f"clusters_{step}"
+        known = {job["JobId"] for job in submitted_jobs(site.environment)}
+        done = site.run("clusters", "--forcerun", rule, "--until", rule, *arguments, **variables)
+        assert done.returncode != 0, rule
+        new = [job for job in submitted_jobs(site.environment) if job["JobId"] not in known]
+        assert all((job["JobState"], job["RunTime"]) == ("FAILED", "00:00:00") for job in new), (rule, new)
+    assert {"narval": "no account: export SBATCH_ACCOUNT=def-<name>"}.get(site.name, "") in done.stdout + done.stderr
+
+
+# --- every rule of every rule set
+
+
+TARGETS = "clusters clusters_tiles clusters_survey benchmarks".split()
+
+
+class Resources(dict):
+    """A job's resources as the executor plugin reads them."""
+
+    def __getattr__(self, name):
+        return self[name]
+
+
+def planned_jobs(site: Rehearsal) -> dict[str, tuple[int, Resources]]:
+    """Rule -> threads and resources of one of its jobs, from a dry run of all targets with the site's profile."""
+    done = site.snakemake(*TARGETS, "--dry-run", "--forceall", "--cores", "64")
+    assert done.returncode == 0, done.stderr[-3000:]
+    jobs = {}
+    for block in re.split(r"^(?=(?:rule|localrule) \w+:$)", done.stdout + done.stderr, flags=re.M)[1:]:
+        rule = re.match(r"(rule|localrule) (\w+):", block)
+        threads = re.search(r"^    threads: (\d+)$", block, flags=re.M)
+        resources = re.search(r"^    resources: (.*)$", block, flags=re.M)
+        pairs = [pair.partition("=") for pair in resources[1].split(", ")]
+        values = {name: int(value) if value.isdigit() else value for name, _, value in pairs if value != "<TBD>"}
+        if rule[1] == "rule":
+            jobs[rule[2]] = (int(threads[1]) if threads else 1, Resources(values))
+    return jobs
+
+
+def submit_command(site: Rehearsal, rule: str, threads: int, resources: Resources) -> str:
+    """The sbatch call that the site's executor would make for a job, turned into a question."""
+    if site.name == "narval":
+        words = [rule, threads, resources.mem_mb, resources.runtime, resources.gpu, resources.gpu_model, "smallest.sh"]
+        return "bash profiles/narval/submit.sh " + " ".join(map(str, words))
+    from snakemake_executor_plugin_slurm.submit_string import get_submit_command
+    from snakemake_executor_plugin_slurm.utils import set_gres_string
+
+    job = SimpleNamespace(resources=resources, threads=threads)
+    partition = f"-p {resources['slurm_partition']}" if "slurm_partition" in resources else ""
+    names = {"run_uuid": "-", "slurm_logfile": "-", "comment_str": rule, "account": "", "workdir": ""}
+    return get_submit_command(job, names | {"partition": partition}) + set_gres_string(job) + " smallest.sh"
+
+
+def test_every_rule_is_accepted(site, tmp_path):
+    asking = tmp_path / "sbatch"
+    asking.write_text(f'#!/bin/sh\nexec {shutil.which("sbatch")} --test-only "$@"\n')
+    asking.chmod(0o755)
+    (site.checkout / "smallest.sh").write_text("#!/bin/sh\n")
+    environment = site.environment | {"PATH": f"{tmp_path}:{site.environment['PATH']}"}
+    jobs = planned_jobs(site)
+    assert {"clusters_train_encoder", "clusters_infer_shard", "benchmarks_compare_renderers"} <= set(jobs)
+    for rule, (threads, resources) in jobs.items():
+        command = submit_command(site, rule, threads, resources)
+        asked = subprocess.run(command, shell=True, cwd=site.checkout, env=environment, capture_output=True, text=True)
+        assert asked.returncode == 0, f"{rule}: {command}: {asked.stderr}"
+        assert "to start at" in asked.stderr, f"{rule}: {asked.stderr}"
