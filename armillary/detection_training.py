@@ -11,11 +11,11 @@ from armillary.sky import sky_of_pixel, wcs_of_header
 from armillary.tiles import CLUSTER_RICHNESS
 
 MATCH_RADIUS_MPC, MATCH_DZ = 1.0, 0.05  # a peak and a halo are the same within these
-RIDGE = 0.3
+RIDGE = 3.0
 
 
 def fit_detections(predictions: list[dict], fields: list[dict], *, image_size: int, tile_size: int) -> dict:
-    """Coefficients (5,) of `detections.peak_features` by class prior, "training" and "natural".
+    """Coefficients (6,) of `detections.peak_features` by class prior, "training" and "natural".
 
     `predictions`: one field's (T, T) maps at the rate of the training fields; `fields`: field number, wcs header and
     truth table of each. At the natural rate a peak counts with the weight of the halo that causes it.
@@ -27,7 +27,7 @@ def fit_detections(predictions: list[dict], fields: list[dict], *, image_size: i
     truth = pd.concat([pd.DataFrame(field["truth"]) for field in fields], ignore_index=True)
     numbers = np.sort([field["field"] for field in fields])
     peaks = peaks.assign(unit=np.searchsorted(numbers, peaks["field"]), group=np.searchsorted(numbers, peaks["field"]))
-    haloes = field_truth(truth, numbers, image_size, "the truth of the validation fields")
+    haloes = field_truth(truth, numbers, image_size, "the truth of the fields")
     judged, _ = judge(
         peaks.assign(probability=peaks["centre_probability"], richness=np.exp(peaks["ln_richness"])), haloes,
         match_radius_mpc=MATCH_RADIUS_MPC, match_dz=MATCH_DZ,

@@ -2,7 +2,7 @@
 
 Where a cluster's centre lies is one question, whether there is a cluster another: the centre of a rich cluster may be
 in any of several tiles, and none of them is sure of it. So peaks are found in the centre probability, and a logistic
-model of four features, fitted to held-out fields, says how likely a peak is a cluster.
+model of five features, fitted to fields whose clusters are known, says how likely a peak is a cluster.
 """
 
 import numpy as np
@@ -15,6 +15,7 @@ PEAK_COLUMNS = [
     "x", "y", "centre_probability", "n_members", "redshift", "redshift_error", "ln_richness", "ln_richness_error",
 ]  # fmt: skip
 LEAST_CENTRE_PROBABILITY = 0.03  # of a peak, at the cluster rate of the training fields
+SAME_REDSHIFT = 0.06  # tiles of one cluster differ by less: another cluster behind it is another peak
 FEW_MEMBERS = 0.1  # added to a peak's expected tiles with members before the logarithm
 
 
@@ -23,35 +24,37 @@ def find_peaks(prediction: dict[str, np.ndarray], tile_size: int) -> pd.DataFram
 
     `prediction` holds (T, T) maps of `armillary.inference` at the rate of the training fields. A centre near a tile's
     edge shares its probability among neighbours, so a peak's probability is that of a centre in any of its 3 x 3
-    tiles, and its position, redshift and richness are the means over those tiles weighted by their centre
-    probability. Those tiles are then taken: no later peak counts them again. n_members is the expected number of
-    members, -ln(1 - p) of the membership, in those tiles; x and y are corner-based native pixels of the window.
+    tiles of about the same redshift, and its position, redshift and richness are the means over those tiles weighted
+    by their centre probability. Those tiles are then taken: no later peak counts them again. n_members is the expected
+    number of members, -ln(1 - p) of the membership, in the 3 x 3 tiles; x and y are corner-based native pixels of the
+    window.
     """
-    left = prediction["centre_probability"].astype(float)
+    left, redshift = prediction["centre_probability"].astype(float), prediction["redshift"]
     n_members = -np.log1p(-np.clip(prediction["probability"].astype(float), 0, 1 - 1e-9))
     rows = []
     while left.max() > LEAST_CENTRE_PROBABILITY / 9:
         row, column = np.unravel_index(left.argmax(), left.shape)
         block = np.s_[max(row - 1, 0) : row + 2, max(column - 1, 0) : column + 2]
-        probability = 1 - np.prod(1 - left[block])
+        shared = np.where(np.abs(redshift[block] - redshift[row, column]) < SAME_REDSHIFT, left[block], 0.0)
+        probability = 1 - np.prod(1 - shared)
         if probability > LEAST_CENTRE_PROBABILITY:
-            rows.append(_describe(prediction, left, block, tile_size, probability, n_members[block].sum()))
-        left[block] = 0.0
+            rows.append(_describe(prediction, shared, block, tile_size, probability, n_members[block].sum()))
+        left[block] -= shared
     return pd.DataFrame(rows, columns=PEAK_COLUMNS, dtype=float)
 
 
-def _describe(prediction, left, block, tile_size: int, probability: float, n_members: float) -> tuple:
-    rows, columns = np.indices(left.shape)
-    weight = left[block] / left[block].sum()
-    x = (weight * (columns[block] + prediction["offset_x"][block])).sum() * tile_size
-    y = (weight * (rows[block] + prediction["offset_y"][block])).sum() * tile_size
+def _describe(prediction, shared: np.ndarray, block, tile_size: int, probability: float, n_members: float) -> tuple:
+    rows, columns = (index[block] for index in np.indices(prediction["redshift"].shape))
+    weight = shared / shared.sum()
+    x = (weight * (columns + prediction["offset_x"][block])).sum() * tile_size
+    y = (weight * (rows + prediction["offset_y"][block])).sum() * tile_size
     # neighbours see the same galaxies, so the error is the mean error, too
     names = ("redshift", "redshift_error", "ln_richness", "ln_richness_error")
     return x, y, probability, n_members, *(float((weight * prediction[name][block]).sum()) for name in names)
 
 
 def peak_features(peaks: pd.DataFrame) -> np.ndarray:
-    """What the probability of a peak is a logistic function of, (n, 4)."""
+    """What the probability of a peak is a logistic function of, (n, 5)."""
     centre = peaks["centre_probability"].clip(1e-4, 1 - 1e-4)
     return np.stack(
         [
@@ -59,6 +62,7 @@ def peak_features(peaks: pd.DataFrame) -> np.ndarray:
             np.log(peaks["n_members"] + FEW_MEMBERS),
             peaks["ln_richness"] - 3.5,
             peaks["redshift"] - 0.45,
+            np.log(peaks["redshift_error"]),
         ],
         1,
     )
@@ -69,7 +73,7 @@ def detect_clusters(
 ) -> pd.DataFrame:
     """COLUMNS of the clusters of one window whose probability exceeds `threshold`, most probable first.
 
-    `prediction` is at the rate of the training fields; `coefficients` (5,) of the peaks' features, the constant last,
+    `prediction` is at the rate of the training fields; `coefficients` (6,) of the peaks' features, the constant last,
     and `prior` carry the rate at which probability and richness are given.
     """
     peaks = find_peaks(prediction, tile_size)

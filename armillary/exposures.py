@@ -87,8 +87,20 @@ def resample(exposure: Exposure, wcs, image_size: int) -> np.ndarray:
     """
     from scipy.ndimage import map_coordinates
 
-    y, x = np.mgrid[:image_size, :image_size] + 0.5
+    height, width = exposure.image.shape
+    corners = sky_of_pixel(np.array([0, width, width, 0]), np.array([0, 0, height, height]), exposure.wcs)
+    # only where the exposure is, and a little around it
+    columns, rows = (_pixels_about(axis, image_size) for axis in pixel_of_sky(*corners, wcs))
+    y, x = np.mgrid[rows, columns] + 0.5
     x_in, y_in = pixel_of_sky(*sky_of_pixel(x, y, wcs), exposure.wcs)
-    return map_coordinates(
+    image = np.full((image_size, image_size), np.nan, np.float32)
+    image[rows, columns] = map_coordinates(
         exposure.image, [y_in - 0.5, x_in - 0.5], order=1, mode="constant", cval=np.nan, prefilter=False
     )
+    return image
+
+
+def _pixels_about(positions: np.ndarray, image_size: int) -> slice:
+    """The pixels of an axis that hold these positions, and eight on each side."""
+    first, last = int(np.floor(positions.min())) - 8, int(np.ceil(positions.max())) + 8
+    return slice(min(max(first, 0), image_size), min(max(last, 0), image_size))

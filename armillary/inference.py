@@ -60,7 +60,7 @@ def read_encoder(checkpoint: str) -> Encoder:
             f"{checkpoint} does not fit architecture {saved['architecture']!r}: {str(error).splitlines()[-1].strip()}"
         ) from error
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    network.eval().to(device, memory_format=torch.channels_last)
+    network.eval().to(device)
     return Encoder(network, device=device, **{k: saved[k] for k in Encoder._fields if k not in ("network", "device")})
 
 

@@ -143,7 +143,7 @@ def fit(
     `armillary.distributed`) each takes its share of every step, and the first one writes.
     """
     dtype = pick_precision(settings.precision, device)
-    network.to(device, memory_format=torch.channels_last)
+    network.to(device)
     optimiser = torch.optim.AdamW(
         network.parameters(), settings.learning_rate, weight_decay=settings.weight_decay, fused=True
     )

@@ -62,13 +62,14 @@ def train_encoder(
     network, fields, rows = train_together(training, n_processes)
     write_history(history, rows)
     device = str(next(network.parameters()).device)
-    _, outputs = evaluate(network, fields["validation"], device, pick_precision(precision, device))
+    dtype = pick_precision(precision, device)
+    outputs = {name: evaluate(network, part, device, dtype)[1] for name, part in fields.items()}
     encoder = Encoder(
         network, **shape, pixel_arcsec=pixel_arcsec, device=device,
-        calibration=_calibration(outputs, fields["validation"]),
+        calibration=_calibration(outputs["validation"], fields["validation"]),
         natural_prior=tuple(_natural_prior(fields["train"])), detection={},
     )  # fmt: skip
-    encoder = encoder._replace(detection=_detection(encoder, outputs.numpy(), fields["validation"]))
+    encoder = encoder._replace(detection=_detection(encoder, outputs, fields))
     write_encoder(checkpoint, encoder, architecture=architecture, width=width, settings=settings._asdict())
 
 
@@ -82,16 +83,18 @@ def _calibration(outputs: torch.Tensor, validation: Fields) -> dict[str, tuple[f
     }
 
 
-def _detection(encoder: Encoder, outputs: np.ndarray, validation: Fields) -> dict[str, list[float]]:
-    """How likely a peak is a cluster, by class prior."""
-    maps = readable(encoder, outputs, class_prior="training")
-    fields = [
-        {"field": int(data["field"][k]), "wcs": data["wcs"][k], "truth": data["truth"][k]}
-        for data in validation.files
-        for k in range(len(data["field"]))
-    ]
-    predictions = [{name: value[n] for name, value in maps.items()} for n in range(len(fields))]
-    return fit_detections(predictions, fields, image_size=encoder.image_size, tile_size=encoder.tile_size)
+def _detection(encoder: Encoder, outputs: dict[str, torch.Tensor], fields: dict[str, Fields]) -> dict[str, list[float]]:
+    """How likely a peak is a cluster, by class prior: clusters are few, so training fields tell it, too."""
+    predictions, known = [], []
+    for name, part in fields.items():
+        maps = readable(encoder, outputs[name].numpy(), class_prior="training")
+        predictions += [{key: value[n] for key, value in maps.items()} for n in range(len(part))]
+        known += [
+            {"field": int(data["field"][k]), "wcs": data["wcs"][k], "truth": data["truth"][k]}
+            for data in part.files
+            for k in range(len(data["field"]))
+        ]
+    return fit_detections(predictions, known, image_size=encoder.image_size, tile_size=encoder.tile_size)
 
 
 def check_crop(crop_size: int, tile_size: int, image_size: int) -> None:

@@ -9,8 +9,8 @@ from armillary.detection_training import fit_detections
 from armillary.detections import COLUMNS, detect_clusters, find_peaks, peak_features
 from armillary.sky import sky_of_pixel, wcs_keywords, wcs_of_header
 
-CERTAIN = [0.0, 0.0, 0.0, 0.0, 20.0]  # every peak is a cluster
-BY_CENTRE = [1.0, 0.0, 0.0, 0.0, 0.0]  # the centre probability as it is
+CERTAIN = [0.0, 0.0, 0.0, 0.0, 0.0, 20.0]  # every peak is a cluster
+BY_CENTRE = [1.0, 0.0, 0.0, 0.0, 0.0, 0.0]  # the centre probability as it is
 
 
 def maps(size: int = 10, **places) -> dict[str, np.ndarray]:
@@ -41,6 +41,15 @@ def test_probability_shared_across_an_edge_is_added_up():
     assert len(found) == 1
     assert found.centre_probability[0] == pytest.approx(0.75, abs=2e-3)
     assert found.x[0] == pytest.approx(500, abs=1)
+
+
+def test_a_cluster_behind_another_is_another_peak():
+    """Neighbouring tiles of two redshifts: neither lends the other its redshift."""
+    found = find_peaks(
+        maps(centre_probability={(4, 4): 0.8, (4, 5): 0.6}, redshift={(4, 4): 0.6, (4, 5): 0.2}), tile_size=100
+    )
+    assert found.redshift.tolist() == pytest.approx([0.6, 0.2], abs=2e-3)
+    assert found.centre_probability.tolist() == pytest.approx([0.8, 0.6], abs=2e-3)
 
 
 def test_expected_members_are_those_of_the_tiles_around():
