@@ -4,7 +4,6 @@ import hashlib
 import json
 import os
 
-import numpy as np
 import torch
 
 from armillary.calibration import NaturalPrior, fit_natural_prior, logistic_calibration
