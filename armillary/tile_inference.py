@@ -10,6 +10,7 @@ import pandas as pd
 
 from armillary.des import TileImages
 from armillary.inference import Encoder, clusters_of, raw_windows, readable
+from armillary.percolation import without_fragments
 from armillary.sky import sky_of_pixel
 from armillary.step import progress
 from armillary.tile_results import MAPS
@@ -63,6 +64,7 @@ def infer_tile_images(
         maps["richness"] = np.exp(maps["ln_richness"])
         merged.add(window.y, window.x, {name: np.where(seen, maps[name], np.nan) for name in MAPS})
     clusters = joined_detections(tables, origins, window_size, radius_px=encoder.tile_size)
+    clusters = without_fragments(clusters, encoder.pixel_arcsec)
     ra, dec = sky_of_pixel(clusters.x, clusters.y, tile.wcs) if len(clusters) else ([], [])
     clusters.insert(0, "ra", ra)
     clusters.insert(1, "dec", dec)

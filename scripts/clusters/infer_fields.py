@@ -6,6 +6,7 @@ import torch
 
 from armillary.files import write_arrays, write_catalog
 from armillary.inference import check_fits, clusters_of, raw_outputs, read_encoder, readable
+from armillary.percolation import without_fragments
 from armillary.sky import sky_of_pixel, wcs_of_header
 from armillary.step import progress, run
 from armillary.tiles import read_file_data
@@ -28,6 +29,7 @@ def infer_fields(
             raw = raw_outputs(encoder, data["images"][k : k + 1], data["sky_sigma"][k : k + 1])
             window = {name: value[0] for name, value in readable(encoder, raw, class_prior="training").items()}
             found = clusters_of(encoder, raw[0], threshold=threshold, class_prior="natural")
+            found = without_fragments(found, encoder.pixel_arcsec)
             found.insert(0, "field", field)
             ra, dec = sky_of_pixel(found.x, found.y, wcs_of_header(data["wcs"][k], path))
             found.insert(1, "ra", ra)
