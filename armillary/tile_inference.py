@@ -97,13 +97,14 @@ def joined_detections(tables: list[pd.DataFrame], origins: list, window_size: in
     return clusters.sort_values("probability", ascending=False, ignore_index=True)
 
 
-def result_key(checkpoint: str, paths: list[str | None], settings: dict) -> str:
-    """What a tile's result depends on, as one SHA-256: checkpoint bytes, image names, sizes and times,
+def result_key(checkpoint: str, paths: list[str | None], settings: dict, code: list[str]) -> str:
+    """What a tile's result depends on, as one SHA-256: bytes of checkpoint and code, image names, sizes and times,
     settings.
     """
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
-    with open(checkpoint, "rb") as stream:
-        digest.update(hashlib.file_digest(stream, "sha256").digest())
+    for path in [checkpoint, *code]:
+        with open(path, "rb") as stream:
+            digest.update(hashlib.file_digest(stream, "sha256").digest())
     for path in paths:
         stat = None if path is None else os.stat(path)
         digest.update(f"{path} {stat and (stat.st_size, stat.st_mtime_ns)}".encode())

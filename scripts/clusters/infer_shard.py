@@ -23,6 +23,7 @@ NO_CLUSTERS = pd.DataFrame({"tile": pd.Series(dtype=str)} | {name: pd.Series(dty
 
 def infer_shard(
     checkpoint: list[str],
+    code: list[str],
     maps: str,
     catalog: str,
     summary: str,
@@ -47,7 +48,7 @@ def infer_shard(
         encoder = read_encoder(checkpoint[0])
         check_fits(encoder, checkpoint[0], survey=survey, bands=bands, pixel_arcsec=PIXEL_ARCSEC)
         facts = settings | planes | {"source": source, "bands": bands}
-        keys = {tile: result_key(checkpoint[0], [], facts | {"tile": tile}) for tile in tiles}
+        keys = {tile: result_key(checkpoint[0], [], facts | {"tile": tile}, code) for tile in tiles}
         todo = [tile for tile in tiles if not is_finished(work / tile, keys[tile])]
         announce(f"{len(tiles)} tiles, {len(tiles) - len(todo)} of them finished before")
         stage = _stage(source, bands, manifest)

@@ -1,6 +1,4 @@
-"""Apply the encoder to a shard of coadd tiles: maps with WCS and a cluster catalogue for each, as they
-come.
-"""
+"""Apply the encoder to a shard of coadd tiles: maps with WCS and a cluster catalogue for each, as they come."""
 
 import json
 import shutil
@@ -20,6 +18,7 @@ from armillary.tile_results import MAPS, is_finished, keep_result, tile_record
 def infer_tile(
     images: list[str],
     checkpoint: str,
+    code: list[str],
     maps: list[str],
     catalogs: list[str],
     summary: str,
@@ -36,10 +35,8 @@ def infer_tile(
     use_weight: bool,
     threads: int,
 ) -> None:
-    """Every tile's results go to `finished/<tile>/` beside the outputs at once; a re-run takes from there
-    what its
-    images, checkpoint and settings still make true. `maps` lists the MAPS of the first tile, then of the
-    next."""
+    """Every tile's results go to `finished/<tile>/` beside the outputs at once; a re-run takes from there what its
+    images, checkpoint, settings and code still make true. `maps` lists the MAPS of the first tile, then of the next."""
     torch.set_num_threads(threads)
     encoder = read_encoder(checkpoint)
     check_fits(encoder, checkpoint, survey=survey, bands=bands, pixel_arcsec=PIXEL_ARCSEC)
@@ -55,7 +52,7 @@ def infer_tile(
     records = {}
     for number, tile in enumerate(tiles):
         folder, paths = work / tile, images_of_tile(images, tile, bands)
-        key = result_key(checkpoint, paths, settings | planes)
+        key = result_key(checkpoint, paths, settings | planes, code)
         if not is_finished(folder, key):
             started = time.monotonic()
             pixels = TileImages(paths, **planes)

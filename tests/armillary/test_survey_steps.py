@@ -56,7 +56,7 @@ def run_shard(folder, tiles, monkeypatch, inferred, **changed):
     monkeypatch.setattr(step, "_stage", stage)
     (folder / "encoder.ckpt").write_bytes(b"weights")
     step.infer_shard(
-        [str(folder / "encoder.ckpt")], **outputs(folder), tiles=tiles, source=changed.get("source", "release"),
+        [str(folder / "encoder.ckpt")], [], **outputs(folder), tiles=tiles, source=changed.get("source", "release"),
         manifest={}, max_failed_tiles=1, survey="des", bands=BANDS, planes={}, settings={}, threads=1,
     )  # fmt: skip
 
@@ -85,7 +85,7 @@ def test_a_few_tiles_may_fail_and_are_named(tmp_path, monkeypatch):
 def test_stand_ins_without_pixels_need_nothing(tmp_path):
     tiles = standin_tile_names(4)
     step.infer_shard(
-        [], **outputs(tmp_path), tiles=tiles, source="empty", manifest={}, max_failed_tiles=0, survey="des",
+        [], [], **outputs(tmp_path), tiles=tiles, source="empty", manifest={}, max_failed_tiles=0, survey="des",
         bands=BANDS, planes={}, settings={}, threads=1,
     )  # fmt: skip
     found = read_catalog(str(tmp_path / "c.dat"))

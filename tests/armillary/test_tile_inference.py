@@ -43,11 +43,15 @@ def test_images_of_tile_are_found_by_name_and_band():
 
 
 def test_a_results_key_follows_its_inputs(tmp_path):
-    checkpoint, image = tmp_path / "a.ckpt", tmp_path / "i.fits"
+    checkpoint, image, code = tmp_path / "a.ckpt", tmp_path / "i.fits", tmp_path / "code.py"
     checkpoint.write_bytes(b"one")
+    code.write_text("a = 1")
     image.write_bytes(b"x")
-    first = result_key(str(checkpoint), [str(image), None], {"threshold": 0.5})
-    assert result_key(str(checkpoint), [str(image), None], {"threshold": 0.5}) == first
-    assert result_key(str(checkpoint), [str(image), None], {"threshold": 0.4}) != first
+    first = result_key(str(checkpoint), [str(image), None], {"threshold": 0.5}, [str(code)])
+    assert result_key(str(checkpoint), [str(image), None], {"threshold": 0.5}, [str(code)]) == first
+    assert result_key(str(checkpoint), [str(image), None], {"threshold": 0.4}, [str(code)]) != first
+    code.write_text("a = 2")
+    assert result_key(str(checkpoint), [str(image), None], {"threshold": 0.5}, [str(code)]) != first
+    code.write_text("a = 1")
     checkpoint.write_bytes(b"two")
-    assert result_key(str(checkpoint), [str(image), None], {"threshold": 0.5}) != first
+    assert result_key(str(checkpoint), [str(image), None], {"threshold": 0.5}, [str(code)]) != first
