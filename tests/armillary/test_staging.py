@@ -1,6 +1,7 @@
 """Tiles come one ahead and leave at once."""
 
 from pathlib import Path
+from threading import Event
 
 import pytest
 
@@ -8,20 +9,20 @@ from armillary.staging import copy_tile, scratch_folder, staged_tiles
 
 
 def test_at_most_two_tiles_lie_on_the_disk(tmp_path):
-    seen = []
+    tiles, seen = ["A", "B", "C", "D"], []
+    staged = {tile: Event() for tile in tiles}
 
     def stage(tile, folder):
         folder.mkdir(parents=True)
         (folder / "image").write_text(tile)
         seen.append(sorted(path.name for path in tmp_path.iterdir()))
+        staged[tile].set()
         return [str(folder / "image")]
 
-    names = []
-    for tile, images in staged_tiles(["A", "B", "C", "D"], stage, str(tmp_path)):
-        names.append(Path(images()[0]).read_text())
-        assert names[-1] == tile
-    assert names == ["A", "B", "C", "D"]
-    assert max(map(len, seen)) == 2
+    for number, (tile, images) in enumerate(staged_tiles(tiles, stage, str(tmp_path))):
+        assert tile == tiles[number] == Path(images()[0]).read_text()
+        assert all(staged[following].wait(10) for following in tiles[number + 1 : number + 2])  # while this one is used
+    assert seen == [["A"], ["A", "B"], ["B", "C"], ["C", "D"]]
     assert list(tmp_path.iterdir()) == []
 
 
