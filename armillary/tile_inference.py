@@ -1,7 +1,5 @@
 """A trained encoder over a whole coadd tile: windows in, merged maps and one list of clusters out."""
 
-import hashlib
-import json
 import os
 from typing import NamedTuple
 
@@ -95,20 +93,6 @@ def joined_detections(tables: list[pd.DataFrame], origins: list, window_size: in
     kept = unique_detections(*columns, owned.to_numpy(bool), found.window.to_numpy(), radius_px)
     clusters = found[kept].drop(columns=["window", "window_y", "window_x"])
     return clusters.sort_values("probability", ascending=False, ignore_index=True)
-
-
-def result_key(checkpoint: str, paths: list[str | None], settings: dict, code: list[str]) -> str:
-    """What a tile's result depends on, as one SHA-256: bytes of checkpoint and code, image names, sizes and times,
-    settings.
-    """
-    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
-    for path in [checkpoint, *code]:
-        with open(path, "rb") as stream:
-            digest.update(hashlib.file_digest(stream, "sha256").digest())
-    for path in paths:
-        stat = None if path is None else os.stat(path)
-        digest.update(f"{path} {stat and (stat.st_size, stat.st_mtime_ns)}".encode())
-    return digest.hexdigest()
 
 
 def images_of_tile(images: list[str], tile: str, bands: list[str]) -> list[str | None]:

@@ -7,6 +7,7 @@ import torch
 
 from armillary.encoder_data import Fields
 from armillary.files import write_json
+from armillary.fingerprints import fingerprint
 from armillary.inference import raw_windows, read_encoder, readable
 from armillary.metrics import estimate, measurement, resample_counts
 from armillary.scoring import bootstrap_average_precision
@@ -20,6 +21,7 @@ def compare_encoders(
     validation: list[str],
     test: list[str],
     checkpoint: str,
+    code: list[str],
     metrics: str,
     *,
     work_folder: str,
@@ -50,7 +52,9 @@ def compare_encoders(
     fit(
         baseline, fields, Fields([read_file_data(path) for path in validation[:1]], baseline), settings,
         folder=work_folder, device="cpu",
-        fingerprint=f"{n_training_fields} {n_epochs} {batch_size} {learning_rate} {width} {seed}",
+        fingerprint=fingerprint(
+            settings._asdict() | {"width": width, "n_training_fields": n_training_fields}, contents=code, stamped=train
+        ),
     )  # fmt: skip
     minutes = (time.monotonic() - started) / 60
     announce(f"bliss trained for {minutes:.1f} minutes on {n_training_fields} fields, {n_epochs} epochs")

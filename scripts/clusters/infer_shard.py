@@ -11,10 +11,11 @@ import torch
 
 from armillary.des import PIXEL_ARCSEC, TileImages, map_header, tile_position
 from armillary.files import read_catalog, read_image, read_json, write_catalog, write_json, write_named_images
+from armillary.fingerprints import fingerprint
 from armillary.inference import check_fits, read_encoder
 from armillary.staging import copy_tile, fetch_tile, scratch_folder, staged_tiles
 from armillary.step import announce, run
-from armillary.tile_inference import infer_tile_images, result_key
+from armillary.tile_inference import infer_tile_images
 from armillary.tile_results import MAPS, UNITS, corner_positions, is_finished, keep_result, tile_record
 
 COLUMNS = "ra dec x y probability redshift redshift_error richness richness_error".split()
@@ -47,8 +48,9 @@ def infer_shard(
         torch.set_num_threads(threads)
         encoder = read_encoder(checkpoint[0])
         check_fits(encoder, checkpoint[0], survey=survey, bands=bands, pixel_arcsec=PIXEL_ARCSEC)
+        made_of = [checkpoint[0], *code]
         facts = settings | planes | {"source": source, "bands": bands}
-        keys = {tile: result_key(checkpoint[0], [], facts | {"tile": tile}, code) for tile in tiles}
+        keys = {tile: fingerprint(facts | {"tile": tile}, contents=made_of, stamped=[]) for tile in tiles}
         todo = [tile for tile in tiles if not is_finished(work / tile, keys[tile])]
         announce(f"{len(tiles)} tiles, {len(tiles) - len(todo)} of them finished before")
         stage = _stage(source, bands, manifest)

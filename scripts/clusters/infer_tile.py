@@ -9,9 +9,10 @@ import torch
 
 from armillary.des import PIXEL_ARCSEC, TileImages, map_header
 from armillary.files import read_json, write_json
+from armillary.fingerprints import fingerprint
 from armillary.inference import check_fits, read_encoder
 from armillary.step import announce, run
-from armillary.tile_inference import images_of_tile, infer_tile_images, result_key
+from armillary.tile_inference import images_of_tile, infer_tile_images
 from armillary.tile_results import MAPS, is_finished, keep_result, tile_record
 
 
@@ -52,7 +53,7 @@ def infer_tile(
     records = {}
     for number, tile in enumerate(tiles):
         folder, paths = work / tile, images_of_tile(images, tile, bands)
-        key = result_key(checkpoint, paths, settings | planes, code)
+        key = fingerprint(settings | planes, contents=[checkpoint, *code], stamped=paths)
         if not is_finished(folder, key):
             started = time.monotonic()
             pixels = TileImages(paths, **planes)

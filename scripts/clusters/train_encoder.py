@@ -1,7 +1,5 @@
 """Train the encoder on the training fields; keep its best epoch, calibrated on the validation fields."""
 
-import hashlib
-import json
 import os
 
 import torch
@@ -11,6 +9,7 @@ from armillary.detection_training import fit_detections
 from armillary.encoder_data import Fields
 from armillary.encoder_training import TrainingRun, train_together
 from armillary.files import read_catalog
+from armillary.fingerprints import fingerprint
 from armillary.galaxies import prepare_red_sequence, red_ln_flux
 from armillary.inference import Encoder, readable, write_encoder
 from armillary.networks.sources import OUTPUTS, redshift_grid
@@ -21,12 +20,14 @@ from armillary.windows import check_tiling
 
 
 def train_encoder(
-    red_sequence: str, train: list[str], validation: list[str], checkpoint: str, history: str, *, work_folder: str,
-    survey: str, bands: list[str], image_size: int, tile_size: int, bin_factor: int, architecture: str, width: int,
-    n_epochs: int, batch_size: int, crop_size: int, n_processes: int, learning_rate: float, weight_decay: float,
-    band_drop: float, patience: int, precision: str, tensorboard: bool, seed: int, threads: int,
+    red_sequence: str, train: list[str], validation: list[str], code: list[str], checkpoint: str, history: str, *,
+    work_folder: str, survey: str, bands: list[str], image_size: int, tile_size: int, bin_factor: int,
+    architecture: str, width: int, n_epochs: int, batch_size: int, crop_size: int, n_processes: int,
+    learning_rate: float, weight_decay: float, band_drop: float, patience: int, precision: str, tensorboard: bool,
+    seed: int, threads: int,
 ) -> None:  # fmt: skip
-    """`work_folder` holds the resumable state and the TensorBoard events; it is not an output of the rule."""
+    """`work_folder` holds the resumable state and the TensorBoard events; it is not an output of the rule. A state made
+    from other data, settings or code is not resumed."""
     torch.set_num_threads(threads)
     check_tiling(image_size, tile_size, bin_factor)
     check_crop(crop_size, tile_size, image_size)
@@ -53,8 +54,10 @@ def train_encoder(
             "width": width, "pixel_arcsec": pixel_arcsec * bin_factor, "seed": seed,
         },
         red_sequence=table, settings=settings, folder=work_folder,
-        fingerprint=_fingerprint({**shape, **settings._asdict(), "architecture": architecture, "width": width,
-                                  "n_processes": n_processes}, train + validation),
+        fingerprint=fingerprint(
+            {**shape, **settings._asdict(), "architecture": architecture, "width": width, "n_processes": n_processes},
+            contents=[red_sequence, *code], stamped=train + validation,
+        ),
         tensorboard=os.path.join(work_folder, "tensorboard") if tensorboard else None,
     )  # fmt: skip
     announce(f"{architecture}: {sum(len(data['field']) for data in files[: len(train)])} training fields")
@@ -110,12 +113,6 @@ def _natural_prior(train: Fields) -> NaturalPrior:
     member = train.labels("membership")[..., 0].numpy().astype(bool)
     of_member = (train.labels(name)[..., 0].numpy()[member] for name in ("weight", "ln_richness", "cluster_redshift"))
     return fit_natural_prior(*of_member, n_tiles=member.size)
-
-
-def _fingerprint(settings: dict, paths: list[str]) -> str:
-    """Settings and data of a run: the names, sizes and times of its files stand for their contents."""
-    files = [(path, os.path.getsize(path), os.path.getmtime(path)) for path in paths]
-    return hashlib.sha256(json.dumps([settings, files]).encode()).hexdigest()
 
 
 if __name__ == "__main__":

@@ -346,6 +346,17 @@ def test_weights_recover_the_purity_and_completeness_of_the_natural_sky():
     assert unweighted > curve["purity"][-1] + 0.1  # the boosted sky looks purer than it is
 
 
+def test_what_lies_beside_a_cluster_is_as_rare_as_the_cluster():
+    """The first detection takes the cluster; the second is matched to a group beside it, the third to nothing."""
+    truth = field_sky([(0, 10, 0, 0.4, 60, 0.05, 1), (0, 10.005, 0, 0.4, 6, 1, 1), (0, 20, 0, 0.4, 12, 1, 1)])
+    detections = field_finds(
+        [(0, 10, 0, 0.4, 60, 0.9), (0, 10.005, 0, 0.4, 30, 0.8), (0, 10.01, 0, 0.4, 30, 0.7), (0, 20, 0, 0.4, 30, 0.6)]
+    )
+    judged, _ = judge(detections, truth, **CRITERIA)
+    assert judged.true_richness.tolist() == [60, 6, 0, 12]
+    assert judged.weight.tolist() == [0.05, 0.05, 0.05, 1.0]
+
+
 def test_a_halo_below_the_purity_richness_is_impure_and_one_outside_is_ignored():
     truth = field_sky([(0, 10, 0, 0.4, 15, 1, 1), (0, 11, 0, 0.4, 60, 0.5, 0), (0, 12, 0, 0.4, 40, 0.5, 1)])
     detections = field_finds([(0, 10, 0, 0.4, 35, 0.9), (0, 11, 0, 0.4, 35, 0.8), (0, 12, 0, 0.4, 35, 0.7)])

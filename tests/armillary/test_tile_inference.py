@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 pytest.importorskip("torch")
-from armillary.tile_inference import images_of_tile, joined_detections, result_key, valid_fraction
+from armillary.tile_inference import images_of_tile, joined_detections, valid_fraction
 from armillary.windows import window_origins
 
 
@@ -40,18 +40,3 @@ def test_images_of_tile_are_found_by_name_and_band():
     assert images_of_tile(names, "DES0001-0001", ["g", "r", "z"]) == [names[0], None, names[1]]
     with pytest.raises(FileNotFoundError, match="DES0009-0001"):
         images_of_tile(names, "DES0009-0001", ["g"])
-
-
-def test_a_results_key_follows_its_inputs(tmp_path):
-    checkpoint, image, code = tmp_path / "a.ckpt", tmp_path / "i.fits", tmp_path / "code.py"
-    checkpoint.write_bytes(b"one")
-    code.write_text("a = 1")
-    image.write_bytes(b"x")
-    first = result_key(str(checkpoint), [str(image), None], {"threshold": 0.5}, [str(code)])
-    assert result_key(str(checkpoint), [str(image), None], {"threshold": 0.5}, [str(code)]) == first
-    assert result_key(str(checkpoint), [str(image), None], {"threshold": 0.4}, [str(code)]) != first
-    code.write_text("a = 2")
-    assert result_key(str(checkpoint), [str(image), None], {"threshold": 0.5}, [str(code)]) != first
-    code.write_text("a = 1")
-    checkpoint.write_bytes(b"two")
-    assert result_key(str(checkpoint), [str(image), None], {"threshold": 0.5}, [str(code)]) != first
