@@ -7,7 +7,6 @@ edges and feel lenses beyond their own sides. Streams of sky and noise are seede
 from typing import NamedTuple
 
 import numpy as np
-import scipy.fft
 
 from armillary.cmb_spectra import Instrument, Spectra, check_reach
 from armillary.flatsky import Patch, beam, modes, pixels, qu_from_eb, radial, resampled
@@ -55,23 +54,28 @@ def sky_model(
     )  # fmt: skip
 
 
+def lensed_box(model: SkyModel, *, seed: int, number: int, split: int = 0, lensing_amplitude: float = 1.0) -> dict:
+    """Coefficients on `model.box` of one sky: e, k as `simulate_box` gives them, e_lensed and b without beam and noise."""
+    rng = np.random.default_rng([seed, split, SKY_STREAM, number])
+    e, kappa = white_coefficients(model.fine, rng)
+    e *= model.amplitude_e
+    kappa *= model.amplitude_kappa * np.float32(np.sqrt(lensing_amplitude))
+    lensed = at_displaced(polarisation(e, None, model.fine), deflection(kappa, model.fine), model.fine)
+    fields = {"e": e, "k": kappa} | dict(zip(("e_lensed", "b"), eb_of_polarisation(lensed, model.fine), strict=True))
+    return {name: resampled(field, model.fine, model.box) for name, field in fields.items()}
+
+
 def simulate_box(
-    model: SkyModel, *, seed: int, number: int, lensing_amplitude: float = 1.0, split: int = 0
+    model: SkyModel, *, seed: int, number: int, split: int = 0, lensing_amplitude: float = 1.0
 ) -> dict[str, np.ndarray]:
     """The patches of box `number`: float32 (n_patches, n_y, n_x) each.
 
     q, u: observed Stokes parameters in uK, lensed, with beam and noise. e: unlensed E in uK. k: convergence. b: B that
     lensing made, in uK without beam and noise. `lensing_amplitude` scales C_kk.
     """
-    rng = np.random.default_rng([seed, split, SKY_STREAM, number])
-    e, kappa = white_coefficients(model.fine, rng)
-    e *= model.amplitude_e
-    kappa *= model.amplitude_kappa * np.float32(np.sqrt(lensing_amplitude))
-    lensed = at_displaced(polarisation(e, None, model.fine), deflection(kappa, model.fine), model.fine)
-    e_lensed, b_lensed = (resampled(part, model.fine, model.box) for part in eb_of_polarisation(lensed, model.fine))
-    q, u = qu_from_eb(e_lensed * model.beam, b_lensed * model.beam, model.box)
-    truth = [resampled(part, model.fine, model.box) for part in (e, kappa)]
-    maps = dict(zip(CHANNELS, pixels(np.stack([q, u, *truth, b_lensed]), model.box), strict=True))
+    sky = lensed_box(model, seed=seed, number=number, split=split, lensing_amplitude=lensing_amplitude)
+    q, u = qu_from_eb(sky["e_lensed"] * model.beam, sky["b"] * model.beam, model.box)
+    maps = dict(zip(CHANNELS, pixels(np.stack([q, u, sky["e"], sky["k"], sky["b"]]), model.box), strict=True))
     noise = np.random.default_rng([seed, split, NOISE_STREAM, number])
     for channel in ("q", "u"):
         maps[channel] += np.float32(model.noise_uk) * noise.standard_normal(model.box.shape, dtype=np.float32)
@@ -123,8 +127,3 @@ def mode_count(patch: Patch) -> np.ndarray:
     if patch.n_x % 2 == 0:
         count[:, -1] = 1.0
     return count
-
-
-def smooth_length(n: int) -> int:
-    """The next length that FFTs like."""
-    return scipy.fft.next_fast_len(n, real=True)

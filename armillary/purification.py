@@ -51,7 +51,6 @@ def _pure_parts(window_bytes: bytes, dtype: str, patch: Patch) -> tuple[np.ndarr
     return windows.astype(np.complex64), factors.astype(np.complex64)
 
 
-
 def full_signed(component: np.ndarray, patch: Patch) -> np.ndarray:
     """A component of l, odd under l -> -l, on the full plane."""
     return (full_plane(1j * component, patch) / 1j).real

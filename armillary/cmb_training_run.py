@@ -1,0 +1,67 @@
+"""A CMB network from its files: maps read and prepared, network built, trained in one process or in several."""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from armillary.cmb_networks import Architecture, build_discriminator, build_generator
+from armillary.cmb_training import MapSet, Settings, fit
+from armillary.distributed import join, leave, run_together
+from armillary.estimators import Setting
+from armillary.map_preparation import Preparation, prepare_inputs, prepare_targets
+
+
+class TrainingRun(NamedTuple):
+    """What one training is; picklable, so that other processes can take a share of it."""
+
+    train: dict[str, np.ndarray]
+    validation: dict[str, np.ndarray]
+    setting: Setting
+    preparation: Preparation
+    what: Architecture
+    adversarial: bool
+    settings: Settings
+    folder: str
+    fingerprint: str
+
+
+def train_together(run: TrainingRun, n_processes: int, device: str) -> tuple[torch.nn.Module, list[dict]]:
+    """The trained generator and its history. Several processes leave the finished state in `run.folder`, from which
+    this one then takes it."""
+    if n_processes > 1:
+        if run.settings.batch_size < n_processes:
+            raise ValueError(
+                f"cmb: batch_size is {run.settings.batch_size}; it must be at least the number of devices ({n_processes})"
+            )
+        run_together(train_share, n_processes, run)
+    return train_here(run, device)
+
+
+def train_share(run: TrainingRun) -> None:
+    """One process's part of a training that several share."""
+    device = join()
+    try:
+        train_here(run, device)
+    finally:
+        leave()
+
+
+def train_here(run: TrainingRun, device: str) -> tuple[torch.nn.Module, list[dict]]:
+    """Train, or go on from where the run's folder says."""
+    train, validation = (map_set(run, maps, number) for number, maps in enumerate((run.train, run.validation)))
+    generator = build_generator(run.what, seed=run.settings.seed)
+    discriminator = build_discriminator(run.what, seed=run.settings.seed + 1) if run.adversarial else None
+    history = fit(
+        generator, discriminator, train, validation, run.settings, folder=run.folder, device=device,
+        fingerprint=run.fingerprint,
+    )  # fmt: skip
+    return generator, history
+
+
+def map_set(run: TrainingRun, maps: dict[str, np.ndarray], number: int) -> MapSet:
+    """Prepared maps of the training (0) or validation (1) split."""
+    inputs = prepare_inputs(run.preparation, maps, run.setting, seed=run.settings.seed + number)
+    targets = prepare_targets(run.preparation, maps, run.setting)
+    names = run.preparation.inputs, run.preparation.outputs
+    return MapSet(torch.from_numpy(inputs), torch.from_numpy(targets), *names)
