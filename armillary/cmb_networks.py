@@ -51,9 +51,7 @@ def build_generator(what: Architecture, *, seed: int) -> nn.Module:
         elif what.architecture == "hybrid":
             network = Hybrid(*counts, width=what.width, periodic=what.periodic, residuals=what.residuals, **common)
         else:
-            raise ValueError(
-                f"cmb: architecture is {what.architecture!r}; known: hybrid, astroencoder, pix2pix"
-            )
+            raise ValueError(f"cmb: architecture is {what.architecture!r}; known: hybrid, astroencoder, pix2pix")
     check_side(what, network)
     return network
 

@@ -111,7 +111,9 @@ def _rings(n_y: int, n_x: int) -> Tensor:
     return (2 * l * N_SPECTRUM_BINS).long().clamp(max=N_SPECTRUM_BINS - 1).flatten()
 
 
-def evaluate(network: nn.Module, data: MapSet, settings: Settings, device: str, dtype: torch.dtype) -> tuple[float, float]:
+def evaluate(
+    network: nn.Module, data: MapSet, settings: Settings, device: str, dtype: torch.dtype
+) -> tuple[float, float]:
     """Pixel and spectrum loss of a whole set."""
     network.eval()
     losses, spectra, weights = [], [], []
@@ -135,7 +137,11 @@ class Players(NamedTuple):
 
     def state(self) -> dict:
         """All that a resumed run needs of them."""
-        parts = {"generator": self.generator, "schedule": self.schedule, **{f"optimiser_{k}": v for k, v in self.optimisers.items()}}
+        parts = {
+            "generator": self.generator,
+            "schedule": self.schedule,
+            **{f"optimiser_{k}": v for k, v in self.optimisers.items()},
+        }
         if self.discriminator is not None:
             parts["discriminator"] = self.discriminator
         return {name: part.state_dict() for name, part in parts.items()}
@@ -218,7 +224,7 @@ def _train_epoch(models, players: Players, train: MapSet, settings: Settings, ep
     rank, n_processes = rank_and_size()
     sums = {"train_loss": [], "adversarial_loss": [], "discriminator_loss": []}
     with torch.random.fork_rng(devices=[device] if device.startswith("cuda") else []):
-        torch.random.default_generator.manual_seed(settings.seed * 100_003 + epoch * 1009 + rank)
+        _seed_dropout(settings.seed * 100_003 + epoch * 1009 + rank, device)
         for number, start in enumerate(range(0, len(order) - n_processes + 1, settings.batch_size)):
             places = order[start : start + settings.batch_size][rank::n_processes]
             inputs, targets = (maps.to(device) for maps in _batch(train, places, settings, epoch))
@@ -243,6 +249,13 @@ def _train_epoch(models, players: Players, train: MapSet, settings: Settings, ep
             players.schedule.step()
             sums["train_loss"].append(pixel.item())
     return {name: float(np.mean(values)) if values else math.nan for name, values in sums.items()}
+
+
+def _seed_dropout(seed: int, device: str) -> None:
+    """Seed the generators that dropout draws from, inside a fork of them."""
+    torch.random.default_generator.manual_seed(seed)
+    if device.startswith("cuda"):
+        torch.cuda.default_generators[torch.device(device).index or 0].manual_seed(seed)
 
 
 def _batch(train: MapSet, places: np.ndarray, settings: Settings, epoch: int) -> tuple[Tensor, Tensor]:

@@ -17,7 +17,7 @@ from armillary.purification import naive_eb, pure_eb
 from armillary.quadratic import Filters, estimate_kappa, filters, normalisation
 
 MAX_DECONVOLUTION = 30.0  # beyond this factor the beam is not divided out: nothing but noise is left there
-MAPS = ("E", "B", "B_pure", "E_wiener", "B_wiener", "B_residual", "k_qe", "k_iqe", "e_observed", "e_delensed",
+MAPS = ("E", "B", "B_pure", "E_wiener", "B_wiener", "B_residual", "k_qe", "k_iqe", "k_residual", "e_observed", "e_delensed",
         "b_template")  # fmt: skip
 
 
@@ -66,9 +66,10 @@ class Rings:
 
     def __init__(self, patch: Patch):
         self.l, self.count = modes(patch).l, mode_count(patch)
-        edges = ring_edges(patch)
-        index = np.digitize(self.l, edges)
-        has_modes = np.bincount(index.ravel(), self.count.ravel(), minlength=len(edges) + 1) > 0
+        self.count[0, 0] = 0.0  # the mean of a map says nothing about lensing, and must not weigh on the lowest ring
+        lowest = np.min(self.l[self.l > 0])
+        index = np.digitize(np.maximum(self.l, lowest), ring_edges(patch))
+        has_modes = np.bincount(index.ravel(), self.count.ravel()) > 0
         self.index = np.cumsum(has_modes)[index] - 1
         self.n_rings = int(self.index.max()) + 1
         self.n_modes = self.sums(np.ones_like(self.l))
@@ -127,8 +128,8 @@ def estimate(estimators: Estimators, q: np.ndarray, u: np.ndarray) -> dict[str, 
 
     E, B: plain transform of the (windowed) map, beam in. B_pure: pure B, beam divided out. E_wiener, B_wiener: filtered
     with the weights of the quadratic estimator, uK and 1/uK. B_residual: B_wiener after the lensing template is taken
-    off, with the weights of the last step. k_qe: calibrated, not Wiener-filtered. k_iqe, e_observed, e_delensed,
-    b_template: estimates of least mean square error of kappa, unlensed E (without and with delensing) and lensing B.
+    off, with the weights of the last step. k_qe: calibrated, not Wiener-filtered; k_residual: the quadratic estimate
+    from E and what is left of B at the end. k_iqe, e_observed, e_delensed, b_template: estimates of least mean square error of kappa, unlensed E (without and with delensing) and lensing B.
     """
     setting, weights, patch = estimators.setting, estimators.weights, estimators.setting.patch
     e, b = observed_eb(setting, q, u)
@@ -143,11 +144,13 @@ def estimate(estimators: Estimators, q: np.ndarray, u: np.ndarray) -> dict[str, 
         else:
             x = step.keep * x + step.add * g
     made = template(setting, weights, e, x)
-    last = estimators.steps[-1].b_inverse
+    last = estimators.steps[-1]
+    rest = estimate_kappa(e, b - made, Filters(weights.e_wiener, last.b_inverse), last.n0, patch) - last.mean_field
     moved = _delensed_e(setting, e, b, x)
     found = {
         "E": plain[0], "B": plain[1], "B_pure": b, "E_wiener": weights.e_wiener * e, "B_wiener": weights.b_inverse * b,
-        "B_residual": last * (b - made), "k_qe": qe, "k_iqe": x, "e_observed": estimators.e_observed * e,
+        "B_residual": last.b_inverse * (b - made), "k_qe": qe, "k_iqe": x, "k_residual": rest,
+        "e_observed": estimators.e_observed * e,
         "e_delensed": estimators.e_mix[0] * e + estimators.e_mix[1] * moved,
         "b_template": estimators.b_mix[0] * b + estimators.b_mix[1] * made,
     }  # fmt: skip

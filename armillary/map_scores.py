@@ -60,7 +60,7 @@ class Curves(NamedTuple):
     noise_samples: np.ndarray
 
 
-def curves(powers: Powers, unit: np.ndarray, *, n_resamples: int, seed: int) -> Curves:
+def score_curves(powers: Powers, unit: np.ndarray, *, n_resamples: int, seed: int) -> Curves:
     """Scores of a set of maps; `unit` (n_maps,) says which box of sky each comes from, the unit of the bootstrap.
 
     The same seed and units draw the same resamples, so that two methods can be compared pair by pair.
