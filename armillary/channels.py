@@ -32,9 +32,9 @@ CHANNELS = {
     "B_residual": Channel("1/uK", "odd", "estimate", "weighted B after the lensing template is taken off"),
     "k_qe": Channel("", "even", "estimate", "quadratic estimator of k"),
     "k_iqe": Channel("", "even", "estimate", "iterated quadratic estimator of k"),
-    "k_residual": Channel("", "even", "estimate", "quadratic estimate from what is left of B after iterating"),
+    "k_map": Channel("", "even", "estimate", "most likely k, to first order"),
     "e_observed": Channel("uK", "even", "estimate", "observed E with a Wiener filter for unlensed E"),
-    "e_delensed": Channel("uK", "even", "estimate", "E moved back by k_iqe"),
+    "e_delensed": Channel("uK", "even", "estimate", "E moved back by the most likely k"),
     "b_template": Channel("uK", "odd", "estimate", "lensing B from pure B and the gradient template"),
 }
 PARTNERS = {"q": "u", "u": "q", "Q": "U", "U": "Q"}

@@ -13,12 +13,15 @@ from armillary.cmb_spectra import Instrument, Spectra
 from armillary.flatsky import Patch, beam, eb_from_qu, fourier, modes, pixels, qu_from_eb, radial
 from armillary.lensed_skies import mode_count
 from armillary.lensing import delensed, gradient_template
+from armillary.posterior import Posterior, linear_problem, most_likely_kappa
 from armillary.purification import naive_eb, pure_eb
 from armillary.quadratic import Filters, estimate_kappa, filters, normalisation
 
 MAX_DECONVOLUTION = 30.0  # beyond this factor the beam is not divided out: nothing but noise is left there
-MAPS = ("E", "B", "B_pure", "E_wiener", "B_wiener", "B_residual", "k_qe", "k_iqe", "k_residual", "e_observed", "e_delensed",
-        "b_template")  # fmt: skip
+MAPS = (
+    "E", "B", "B_pure", "E_wiener", "B_wiener", "B_residual", "k_qe", "k_iqe", "k_map", "e_observed", "e_delensed",
+    "b_template",
+)  # fmt: skip
 
 
 class Setting(NamedTuple):
@@ -49,6 +52,10 @@ class Estimators(NamedTuple):
     weights: Filters
     response: np.ndarray  # cross-power of the plain estimate with the truth over the truth's, to calibrate it
     steps: tuple[Step, ...]  # the first is the plain quadratic estimator with its Wiener filter
+    posterior: Posterior
+    n_iterations: int  # of conjugate gradients
+    k_mean: np.ndarray  # mean of the most likely kappa over skies, zero on a periodic patch
+    k_mix: tuple[np.ndarray, np.ndarray]  # factors of most likely (through the squared window) and iterated kappa
     e_mix: tuple[np.ndarray, np.ndarray]  # factors of observed and of delensed E
     e_observed: np.ndarray  # Wiener filter of observed E
     b_mix: tuple[np.ndarray, np.ndarray]  # factors of pure (or plain) B and of the template
@@ -88,10 +95,12 @@ class Rings:
         return np.interp(self.l, self.centres, values).astype(np.float32)
 
 
-def fit_estimators(setting: Setting, maps: dict[str, np.ndarray], *, n_steps: int) -> Estimators:
+def fit_estimators(
+    setting: Setting, maps: dict[str, np.ndarray], *, n_steps: int, n_iterations: int
+) -> Estimators:
     """Learn from simulated maps q, u, e, k, b (n, n_y, n_x) of the same setting; a few dozen are enough.
 
-    `n_steps` passes follow the plain quadratic estimator.
+    `n_steps` passes follow the plain quadratic estimator, and `n_iterations` of conjugate gradients those.
     """
     patch, rings = setting.patch, Rings(setting.patch)
     weights = filters(setting.spectra, setting.instrument, patch, l_min=setting.l_min, l_max=setting.l_max)
@@ -111,12 +120,18 @@ def fit_estimators(setting: Setting, maps: dict[str, np.ndarray], *, n_steps: in
             step = step._replace(keep=keep, add=add)
             x = keep * x + add * g
         steps.append(step)
-    e_seen = np.stack([e for e, _ in observed])
-    e_moved = np.stack([_delensed_e(setting, *eb, x[n]) for n, eb in enumerate(observed)])
-    b_seen = np.stack([b for _, b in observed])
-    b_made = np.stack([template(setting, weights, e, x[n]) for n, (e, _) in enumerate(observed)])
+    posterior = linear_problem(setting.spectra, setting.instrument, patch, weights)
+    how = {"weights": weights, "problem": posterior, "patch": patch, "n_iterations": n_iterations}
+    likely = np.stack([most_likely_kappa(e, b, x[n], **how) for n, (e, b) in enumerate(observed)])
+    k_mean = np.zeros_like(likely[0]) if setting.window is None else likely.mean(0)
+    likely -= k_mean
+    seen = np.stack([_through_window(setting, one) for one in likely])
+    e_seen, b_seen = (np.stack(part) for part in zip(*observed, strict=True))
+    e_moved = np.stack([_delensed_e(setting, *eb, one) for eb, one in zip(observed, likely, strict=True)])
+    b_made = np.stack([template(setting, weights, e, one) for e, one in zip(e_seen, likely, strict=True)])
     return Estimators(
-        setting, weights, rings.spread(response), tuple(steps),
+        setting, weights, rings.spread(response), tuple(steps), posterior, n_iterations, k_mean,
+        k_mix=_fitted_factors(rings, [seen, x], truth["k"]),
         e_mix=_fitted_factors(rings, [e_seen, e_moved], truth["e"]),
         e_observed=_fitted_factors(rings, [e_seen], truth["e"])[0],
         b_mix=_fitted_factors(rings, [b_seen, b_made], truth["b"]),
@@ -127,14 +142,15 @@ def estimate(estimators: Estimators, q: np.ndarray, u: np.ndarray) -> dict[str, 
     """All estimates from one pair of maps (n_y, n_x) in uK, float32 maps under the names of MAPS.
 
     E, B: plain transform of the (windowed) map, beam in. B_pure: pure B, beam divided out. E_wiener, B_wiener: filtered
-    with the weights of the quadratic estimator, uK and 1/uK. B_residual: B_wiener after the lensing template is taken
-    off, with the weights of the last step. k_qe: calibrated, not Wiener-filtered; k_residual: the quadratic estimate
-    from E and what is left of B at the end. k_iqe, e_observed, e_delensed, b_template: estimates of least mean square error of kappa, unlensed E (without and with delensing) and lensing B.
+    with the weights of the quadratic estimator, uK and 1/uK. B_residual: what the most likely lensing leaves of B, with
+    the weights of the last step. k_qe: calibrated, not Wiener-filtered. k_iqe, k_map (most likely), e_observed,
+    e_delensed, b_template: estimates of least mean square error of kappa, unlensed E (without and with delensing) and
+    lensing B.
     """
     setting, weights, patch = estimators.setting, estimators.weights, estimators.setting.patch
     e, b = observed_eb(setting, q, u)
     plain = naive_eb(q, u, window_of(setting), patch)
-    x = left = None
+    x = qe = None
     for step in estimators.steps:
         left = b if x is None else b - template(setting, weights, e, x)
         g = estimate_kappa(e, left, Filters(weights.e_wiener, step.b_inverse), step.n0, patch) - step.mean_field
@@ -143,15 +159,15 @@ def estimate(estimators: Estimators, q: np.ndarray, u: np.ndarray) -> dict[str, 
             x = step.add * g
         else:
             x = step.keep * x + step.add * g
-    made = template(setting, weights, e, x)
-    last = estimators.steps[-1]
-    rest = estimate_kappa(e, b - made, Filters(weights.e_wiener, last.b_inverse), last.n0, patch) - last.mean_field
-    moved = _delensed_e(setting, e, b, x)
+    problem = {"problem": estimators.posterior, "n_iterations": estimators.n_iterations}
+    likely = most_likely_kappa(e, b, x, weights, patch=patch, **problem) - estimators.k_mean
+    made = template(setting, weights, e, likely)
+    moved = _delensed_e(setting, e, b, likely)
     found = {
         "E": plain[0], "B": plain[1], "B_pure": b, "E_wiener": weights.e_wiener * e, "B_wiener": weights.b_inverse * b,
-        "B_residual": last.b_inverse * (b - made), "k_qe": qe, "k_iqe": x, "k_residual": rest,
-        "e_observed": estimators.e_observed * e,
-        "e_delensed": estimators.e_mix[0] * e + estimators.e_mix[1] * moved,
+        "B_residual": estimators.steps[-1].b_inverse * (b - made), "k_qe": qe, "k_iqe": x,
+        "k_map": estimators.k_mix[0] * _through_window(setting, likely) + estimators.k_mix[1] * x,
+        "e_observed": estimators.e_observed * e, "e_delensed": estimators.e_mix[0] * e + estimators.e_mix[1] * moved,
         "b_template": estimators.b_mix[0] * b + estimators.b_mix[1] * made,
     }  # fmt: skip
     return dict(zip(MAPS, pixels(np.stack([found[name] for name in MAPS]), patch).astype(np.float32), strict=True))
@@ -193,6 +209,13 @@ def observed_eb(setting: Setting, q: np.ndarray, u: np.ndarray) -> tuple[np.ndar
 def template(setting: Setting, weights: Filters, e: np.ndarray, kappa: np.ndarray) -> np.ndarray:
     """B that the convergence makes of the Wiener-filtered observed E, to first order."""
     return gradient_template(weights.e_wiener * e, kappa, setting.patch)[1]
+
+
+def _through_window(setting: Setting, kappa: np.ndarray) -> np.ndarray:
+    """Coefficients of an estimate of kappa itself as those of the squared window times it."""
+    if setting.window is None:
+        return kappa
+    return fourier(truth_window(setting, "k") * pixels(kappa, setting.patch))
 
 
 def _delensed_e(setting: Setting, e: np.ndarray, b: np.ndarray, kappa: np.ndarray) -> np.ndarray:

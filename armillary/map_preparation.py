@@ -12,8 +12,8 @@ from armillary.channels import CHANNELS
 from armillary.estimators import Rings, Setting, truth_window, window_of
 from armillary.flatsky import Patch, eb_from_qu, fourier, pixels, qu_from_eb, radial
 
-STARTS = {"k": "k_iqe", "e": "e_delensed", "b": "b_template"}
-STEEP = ("k_qe", "k_iqe", "k_residual")  # inputs that are whitened, for their power falls by decades
+STARTS = {"k": "k_map", "e": "e_delensed", "b": "b_template"}
+STEEP = ("k_qe", "k_iqe", "k_map")  # inputs that are whitened, for their power falls by decades
 ROLL_OFF = 80.0  # in l, of the band that a whitened map keeps
 NOISE_STREAM = 5
 

@@ -5,6 +5,7 @@ import numpy as np
 from armillary.cmb_spectra import Instrument, Spectra, polarisation_noise
 from armillary.estimators import Estimators, Setting, Step
 from armillary.flatsky import Patch, cosine_taper, square_patch
+from armillary.posterior import Posterior
 from armillary.quadratic import Filters
 
 
@@ -33,11 +34,12 @@ def estimators_to_arrays(estimators: Estimators) -> dict[str, np.ndarray]:
     arrays |= {f"weights_{name}": values for name, values in estimators.weights._asdict().items()}
     for number, step in enumerate(estimators.steps):
         arrays |= {f"step{number}_{name}": values for name, values in step._asdict().items()}
+    arrays |= {f"posterior_{name}": values for name, values in estimators.posterior._asdict().items()}
     return arrays | {
         "patch": np.array(s.patch, float), "instrument": np.array(s.instrument), "limits": np.array([s.l_min, s.l_max]),
         "window": np.zeros(0) if s.window is None else s.window, "response": estimators.response,
-        "e_mix": np.stack(estimators.e_mix), "e_observed": estimators.e_observed, "b_mix": np.stack(estimators.b_mix),
-        "n_steps": np.array(len(estimators.steps)),
+        "k_mean": estimators.k_mean, "k_mix": np.stack(estimators.k_mix), "e_mix": np.stack(estimators.e_mix), "e_observed": estimators.e_observed, "b_mix": np.stack(estimators.b_mix),
+        "counts": np.array([len(estimators.steps), estimators.n_iterations]),
     }  # fmt: skip
 
 
@@ -51,17 +53,21 @@ def estimators_from_arrays(arrays: dict[str, np.ndarray]) -> Estimators:
         arrays["window"] if arrays["window"].size else None,
         *(int(value) for value in arrays["limits"]),
     )
-    steps = tuple(
-        Step(**{name: arrays[f"step{number}_{name}"] for name in Step._fields})
-        for number in range(int(arrays["n_steps"]))
-    )
-    weights = Filters(**{name: arrays[f"weights_{name}"] for name in Filters._fields})
+    n_steps, n_iterations = (int(count) for count in arrays["counts"])
     return Estimators(
         setting,
-        weights,
+        _stored(Filters, "weights", arrays),
         arrays["response"],
-        steps,
+        tuple(_stored(Step, f"step{number}", arrays) for number in range(n_steps)),
+        _stored(Posterior, "posterior", arrays),
+        n_iterations,
+        arrays["k_mean"],
+        tuple(arrays["k_mix"]),
         tuple(arrays["e_mix"]),
         arrays["e_observed"],
         tuple(arrays["b_mix"]),
     )
+
+
+def _stored(kind: type, prefix: str, arrays: dict[str, np.ndarray]):
+    return kind(**{name: arrays[f"{prefix}_{name}"] for name in kind._fields})

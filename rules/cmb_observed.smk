@@ -28,7 +28,7 @@ rule cmb_estimate_observed:
         runtime=60,
     params:
         **{name: value for name, value in CMB["observed"].items() if name not in ("file", "experiment")},
-        **{name: CMB["train_estimators"][name] for name in ("n_steps", "l_min", "l_max")},
+        **{name: CMB["train_estimators"][name] for name in ("n_steps", "n_iterations", "l_min", "l_max")},
         seed=CMB["seed"],
     script:
         "../scripts/cmb/estimate_observed.py"

@@ -9,11 +9,11 @@ from matplotlib.figure import Figure
 from armillary.figures.style import BLUE, GREEN, INK, ORANGE, PALE, PURPLE, SKY, VERMILION, light_grid, note
 
 COLOURS = {
-    "network": BLUE, "k_iqe": VERMILION, "k_qe": ORANGE, "e_observed": ORANGE, "e_delensed": VERMILION,
+    "network": BLUE, "k_iqe": VERMILION, "k_qe": ORANGE, "k_map": GREEN, "e_observed": ORANGE, "e_delensed": VERMILION,
     "B_pure": ORANGE, "b_template": VERMILION, "remap_of_truth": GREEN, "gradient_of_truth": PURPLE,
 }  # fmt: skip
 LABELS = {
-    "network": "network", "k_iqe": "iterated quadratic estimator", "k_qe": "quadratic estimator",
+    "network": "network", "k_iqe": "iterated quadratic estimator", "k_qe": "quadratic estimator", "k_map": "most likely (first order)",
     "e_observed": "observed E", "e_delensed": "delensed E", "B_pure": "pure B", "b_template": "pure B + lensing template",
     "remap_of_truth": "exact lensing of true e, k", "gradient_of_truth": "gradient lensing of true e, k",
 }  # fmt: skip

@@ -47,11 +47,11 @@ class Hybrid(nn.Module):
         more = {"residuals": residuals, "dropout": dropout, "bias": use_bias}
         w, skip = width, int(skip_connections)
         self.stem = nn.Conv2d(4 * n_in, w, 5, padding=2, bias=use_bias)
-        self.half = ProductPair(w, w, **more)
+        self.enc_half = ProductPair(w, w, **more)
         self.to_quarter = nn.Conv2d(w, 2 * w, 2, 2, bias=use_bias)
-        self.quarter = ProductPair(2 * w, 2 * w, **more)
+        self.enc_quarter = ProductPair(2 * w, 2 * w, **more)
         self.to_eighth = nn.Conv2d(2 * w, 2 * w, 2, 2, bias=use_bias)
-        self.eighth = ProductPair(2 * w, 2 * w, **more)
+        self.enc_eighth = ProductPair(2 * w, 2 * w, **more)
         self.join_quarter = nn.Conv2d((2 + 2 * skip) * w, 2 * w, 1, bias=use_bias)
         self.out_quarter = ProductPair(2 * w, 2 * w, **more)
         self.join_half = nn.Conv2d((2 + skip) * w, w, 1, bias=use_bias)
@@ -63,9 +63,9 @@ class Hybrid(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B, n_in, H, W) -> (B, n_out, H, W)."""
         x = F.pad(x, (MARGIN,) * 4, mode="circular") if self.periodic else x
-        half = self.half(self.stem(F.pixel_unshuffle(x, 2)))  # (B, w, H/2, W/2)
-        quarter = self.quarter(self.to_quarter(half))  # (B, 2w, H/4, W/4)
-        eighth = self.eighth(self.to_eighth(quarter))  # (B, 2w, H/8, W/8)
+        half = self.enc_half(self.stem(F.pixel_unshuffle(x, 2)))  # (B, w, H/2, W/2)
+        quarter = self.enc_quarter(self.to_quarter(half))  # (B, 2w, H/4, W/4)
+        eighth = self.enc_eighth(self.to_eighth(quarter))  # (B, 2w, H/8, W/8)
         quarter = self.out_quarter(self.join_quarter(self._joined(eighth, quarter)))
         half = self.out_half(self.join_half(self._joined(quarter, half)))
         y = F.pixel_shuffle(self.head(half), 2)

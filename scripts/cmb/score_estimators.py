@@ -14,11 +14,11 @@ from armillary.skies import estimators_from_arrays
 from armillary.step import run
 
 METHODS = {
-    "k": ["k_qe", "k_iqe"],
+    "k": ["k_qe", "k_iqe", "k_map"],
     "e": ["e_observed", "e_delensed"],
     "b": ["B", "B_pure", "b_template", "b_remap"],
 }
-BASELINES = {"k_iqe": "k_qe", "e_delensed": "e_observed", "b_template": "B_pure", "b_remap": "B_pure", "B_pure": "B"}
+BASELINES = {"k_iqe": "k_qe", "k_map": "k_iqe", "e_delensed": "e_observed", "b_template": "B_pure", "b_remap": "B_pure", "B_pure": "B"}
 
 
 def score_estimators(
@@ -50,10 +50,10 @@ def score_estimators(
 
 
 def _remapped(fitted: Estimators, estimates: list[str]) -> np.ndarray:
-    """B of the delensed E lensed again by the iterated kappa, exactly."""
+    """B of the delensed E lensed again by the most likely kappa, exactly."""
     patch = fitted.setting.patch
-    found = read_many_maps(estimates, ["e_delensed", "k_iqe"])
-    pairs = zip(found["e_delensed"], found["k_iqe"], strict=True)
+    found = read_many_maps(estimates, ["e_delensed", "k_map"])
+    pairs = zip(found["e_delensed"], found["k_map"], strict=True)
     return np.stack([pixels(remapped(fourier(e), None, fourier(k), patch)[1], patch) for e, k in pairs])
 
 

@@ -12,8 +12,8 @@ from armillary.metrics import interval_68, measurement
 from armillary.skies import estimators_from_arrays
 from armillary.step import run
 
-BASELINES = {"k": ["k_qe", "k_iqe"], "e": ["e_observed", "e_delensed"], "b": ["B_pure", "b_template"]}
-AMONG = {"k_qe": (150, 2000), "k_iqe": (150, 1600)}  # bins whose least gain is reported
+BASELINES = {"k": ["k_qe", "k_iqe", "k_map"], "e": ["e_observed", "e_delensed"], "b": ["B_pure", "b_template"]}
+AMONG = {"k_qe": (150, 2000), "k_iqe": (150, 1600), "k_map": (150, 1600)}  # bins whose least gain is reported
 NULLS = ("unlensed", "scaled", "other")
 
 
