@@ -170,3 +170,26 @@ def draw_simulations(figure: Figure, curves: dict[str, np.ndarray], estimators: 
     noise_axes.legend(fontsize=8)
     for axes in (ratio_axes, noise_axes):
         light_grid(axes)
+
+
+def draw_observed(figure: Figure, maps: dict[str, np.ndarray], *, pixel_arcmin: float) -> None:
+    """A row of convergence maps, then one of E and B; all through the window, each on its own scale."""
+    rows = [
+        [name for name in ("k_qe", "k_iqe", "k_map", "k_network") if name in maps],
+        [name for name in ("E", "e_delensed", "B_pure", "b_template") if name in maps],
+    ]
+    if "k" in maps:
+        maps = maps | {"truth": maps["k"] * maps["window"] ** 2}
+        rows[0].append("truth")
+    n_columns = max(len(row) for row in rows)
+    n_y, n_x = maps["window"].shape
+    extent = (0, n_x * pixel_arcmin / 60, 0, n_y * pixel_arcmin / 60)
+    for axes_row, names in zip(figure.subplots(2, n_columns, squeeze=False), rows, strict=True):
+        for axes, name in zip(axes_row, names, strict=False):
+            limit = float(np.percentile(np.abs(maps[name]), 99.5))
+            picture = axes.imshow(maps[name], vmin=-limit, vmax=limit, cmap="RdBu_r", extent=extent)
+            axes.set_title(LABELS.get(name.removeprefix("k_") if name == "k_network" else name, name), fontsize=8)
+            figure.colorbar(picture, ax=axes, shrink=0.7)
+        for axes in axes_row[len(names) :]:
+            axes.set_axis_off()
+        axes_row[0].set_ylabel("[deg]")
