@@ -92,9 +92,9 @@ for experiment_name in CMB["experiments"]:
         """One named experiment: network, scores, figures, and the command that reproduces it."""
         name:
             f"cmb_experiment_{experiment_name}"
-        localrule: True
         input:
             cmb_experiment_products(experiment_name),
+        localrule: True
 
 
 rule cmb_observed:

@@ -50,7 +50,8 @@ def parse_channels(words: str | list[str], key: str) -> list[str]:
     unknown = [name for name in names if name not in CHANNELS]
     if unknown or not names:
         raise ValueError(
-            f"cmb: {key} is {words!r}; {unknown[0] if unknown else 'nothing'!r} is no channel. Known: {', '.join(CHANNELS)}"
+            f"cmb: {key} is {words!r}; {unknown[0] if unknown else 'nothing'!r} is no channel. "
+            f"Known: {', '.join(CHANNELS)}"
         )
     if len(set(names)) < len(names):
         raise ValueError(f"cmb: {key} is {words!r}; a channel is named twice")
@@ -67,7 +68,7 @@ def check_experiment(name: str, settings: dict) -> tuple[list[str], list[str]]:
     wrong = [channel for channel in outputs if CHANNELS[channel].source != "truth"]
     if wrong:
         raise ValueError(
-            f"cmb: experiments: {name}: outputs has {wrong[0]}, which is not a truth to learn; known: {', '.join(TARGETS)}"
+            f"cmb: experiments: {name}: outputs has {wrong[0]}, which is no truth to learn; known: {', '.join(TARGETS)}"
         )
     twice = [channel for channel in outputs if channel in inputs]
     if twice:
@@ -76,7 +77,7 @@ def check_experiment(name: str, settings: dict) -> tuple[list[str], list[str]]:
     targets = [channel for channel in noisy if channel in outputs]
     if targets:
         raise ValueError(
-            f"cmb: experiments: {name}: noise_channels has the target {targets[0]}; noise belongs on inputs, take it out"
+            f"cmb: experiments: {name}: noise_channels has the target {targets[0]}; noise belongs on inputs"
         )
     if settings["noise_fraction"] > 0 and not set(noisy) <= set(inputs):
         raise ValueError(f"cmb: experiments: {name}: noise_channels {noisy} must be among the inputs {inputs}")

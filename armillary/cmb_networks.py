@@ -113,7 +113,8 @@ def write_model(path: str, model: Model) -> None:
     }
     torch.save(
         {
-            "format": FORMAT, "what": model.what._asdict(), "patch": list(model.patch), "sky": model.sky, "facts": model.facts,
+            "format": FORMAT, "what": model.what._asdict(), "patch": list(model.patch), "sky": model.sky,
+            "facts": model.facts,
             "preparation": preparation, "network": {k: v.cpu() for k, v in model.network.state_dict().items()},
         },
         path,

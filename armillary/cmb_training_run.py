@@ -32,7 +32,7 @@ def train_together(run: TrainingRun, n_processes: int, device: str) -> tuple[tor
     if n_processes > 1:
         if run.settings.batch_size < n_processes:
             raise ValueError(
-                f"cmb: batch_size is {run.settings.batch_size}; it must be at least the number of devices ({n_processes})"
+                f"cmb: batch_size is {run.settings.batch_size}; it must be at least n_devices ({n_processes})"
             )
         run_together(train_share, n_processes, run)
     return train_here(run, device)

@@ -95,9 +95,7 @@ class Rings:
         return np.interp(self.l, self.centres, values).astype(np.float32)
 
 
-def fit_estimators(
-    setting: Setting, maps: dict[str, np.ndarray], *, n_steps: int, n_iterations: int
-) -> Estimators:
+def fit_estimators(setting: Setting, maps: dict[str, np.ndarray], *, n_steps: int, n_iterations: int) -> Estimators:
     """Learn from simulated maps q, u, e, k, b (n, n_y, n_x) of the same setting; a few dozen are enough.
 
     `n_steps` passes follow the plain quadratic estimator, and `n_iterations` of conjugate gradients those.

@@ -13,7 +13,7 @@ CHUNK = 32
 
 
 def write_maps(path: str, maps: dict[str, np.ndarray], facts: dict) -> None:
-    """Maps (n, n_y, n_x) as float32 datasets, one a channel, and other arrays as they are; `facts` become attributes."""
+    """Maps (n, n_y, n_x) as float32 datasets, one a channel; other arrays as they are; `facts` as attributes."""
     import h5py
 
     with h5py.File(path, "w") as stream:

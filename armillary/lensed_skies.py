@@ -55,7 +55,7 @@ def sky_model(
 
 
 def lensed_box(model: SkyModel, *, seed: int, number: int, split: int = 0, lensing_amplitude: float = 1.0) -> dict:
-    """Coefficients on `model.box` of one sky: e, k as `simulate_box` gives them, e_lensed and b without beam and noise."""
+    """Coefficients on `model.box` of one sky: e, k as `simulate_box` has them, e_lensed, b; no beam, no noise."""
     rng = np.random.default_rng([seed, split, SKY_STREAM, number])
     e, kappa = white_coefficients(model.fine, rng)
     e *= model.amplitude_e

@@ -1,4 +1,4 @@
-"""How well lensing can be known: the analytic noise of the quadratic estimator and the limit that iterating tends to."""
+"""How well lensing can be known: analytic noise of the quadratic estimator, and the limit that iterating tends to."""
 
 import numpy as np
 

@@ -63,14 +63,17 @@ def fit_preparation(
     missing = [name for name, start in zip(outputs, starts, strict=True) if start_from_estimates and start is None]
     if missing:
         raise ValueError(
-            f"cmb: start_from_estimates: there is no estimate of {missing[0]} to start from; only of {', '.join(STARTS)}"
+            f"cmb: start_from_estimates: there is no estimate of {missing[0]}; only of {', '.join(STARTS)}"
         )
     n_tables = int(1.5 * setting.patch.nyquist)
     ones = np.ones(n_tables)
     blank = Preparation(
-        inputs, outputs, starts, np.zeros(len(inputs)), np.ones(len(inputs)), np.zeros(len(outputs)), np.ones(len(outputs)),
-        np.tile(ones, (len(inputs), 1)), np.tile(ones, (len(outputs), 1)), np.ones((len(outputs), 2, n_tables)),
-        apodize_maps, apodize_targets, noise_fraction, noise_channels if noise_fraction > 0 else [],
+        inputs, outputs, starts,
+        input_mean=np.zeros(len(inputs)), input_std=np.ones(len(inputs)),
+        output_mean=np.zeros(len(outputs)), output_std=np.ones(len(outputs)),
+        input_filters=np.tile(ones, (len(inputs), 1)), output_filters=np.tile(ones, (len(outputs), 1)),
+        mix=np.ones((len(outputs), 2, n_tables)), apodize_maps=apodize_maps, apodize_targets=apodize_targets,
+        noise_fraction=noise_fraction, noise_channels=noise_channels if noise_fraction > 0 else [],
     )  # fmt: skip
     for number, name in enumerate(inputs):
         if name in STEEP:
@@ -164,7 +167,7 @@ def fit_mix(
 
 
 def whitening(values: np.ndarray, setting: Setting, n_tables: int) -> np.ndarray:
-    """1 / sqrt(power) at l = 0 ... n_tables - 1 inside the band of the estimators, 0 outside, from maps (n, n_y, n_x)."""
+    """1 / sqrt(power) of maps (n, n_y, n_x) at l = 0 ... n_tables - 1 inside the band of the estimators, 0 outside."""
     rings = Rings(setting.patch)
     power = rings.products(*[fourier(values)] * 2) / (
         rings.n_modes * len(values) * setting.patch.n_y * setting.patch.n_x

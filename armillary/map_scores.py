@@ -38,12 +38,17 @@ def bin_powers(estimate: np.ndarray, truth: np.ndarray, patch: Patch, edges: lis
         )
     to_cl = patch.area / (patch.n_y * patch.n_x) ** 2
     x, t = fourier(estimate), fourier(truth)
-    sums = [
-        np.stack([np.bincount(index, (power * to_cl).ravel() * count, minlength=len(edges) + 1)[1:-1] for power in powers])
-        for powers in ((np.abs(a) ** 2 for a in x), ((a * b.conj()).real for a, b in zip(x, t, strict=True)),
-                       (np.abs(b) ** 2 for b in t))
-    ]  # fmt: skip
+    powers = [
+        (np.abs(x) ** 2).astype(np.float64),
+        (x * t.conj()).real.astype(np.float64),
+        (np.abs(t) ** 2).astype(np.float64),
+    ]
+    sums = [np.stack([_summed(row * to_cl, index, count, len(edges)) for row in power]) for power in powers]
     return Powers(*sums, n_modes)
+
+
+def _summed(power: np.ndarray, index: np.ndarray, count: np.ndarray, n_edges: int) -> np.ndarray:
+    return np.bincount(index, power.ravel() * count, minlength=n_edges + 1)[1:-1]
 
 
 class Curves(NamedTuple):
@@ -73,8 +78,9 @@ def score_curves(powers: Powers, unit: np.ndarray, *, n_resamples: int, seed: in
     mean = 1.0 / (len(unit) * powers.n_modes)
     rho_samples, response_samples = _rho(*resampled), resampled[1] / resampled[2]
     return Curves(
-        _rho(auto, cross, truth), cross / truth, _noise(auto, cross, truth) * mean, auto * mean, cross * mean, truth * mean,
-        rho_samples, response_samples, _noise(*resampled) * mean,
+        rho=_rho(auto, cross, truth), response=cross / truth, noise=_noise(auto, cross, truth) * mean,
+        auto=auto * mean, cross=cross * mean, truth=truth * mean, rho_samples=rho_samples,
+        response_samples=response_samples, noise_samples=_noise(*resampled) * mean,
     )  # fmt: skip
 
 
@@ -109,7 +115,7 @@ def score_entries(found: Curves, edges: list[float], prefix: str, *, n: int, uni
 def gain_entries(
     ours: Curves, theirs: Curves, edges: list[float], prefix: str, *, n: int, among: tuple[float, float]
 ) -> dict:
-    """rho minus a baseline's rho of every bin, errors from the same resamples, and the least gain of the bins `among`."""
+    """rho minus a baseline's rho in every bin, errors from the same resamples; the least gain of the bins `among`."""
     difference, samples = ours.rho - theirs.rho, ours.rho_samples - theirs.rho_samples
     entries = {}
     for number, label in enumerate(bin_labels(edges)):

@@ -1,8 +1,8 @@
-"""The most likely convergence when B is lensed E plus noise, to first order: a linear problem, solved by conjugate gradients.
+"""The most likely convergence when B is lensed E plus noise, to first order: conjugate gradients on a linear problem.
 
-With E known (Wiener-filtered, as observed) B = T kappa + noise, T being the gradient template, and kappa is Gaussian with
-power C_kk. The posterior's maximum solves (1/C + T^t T / N) kappa = T^t B / N. T^t is the quadratic estimator without
-its normalisation, so each iteration costs one template and one quadratic estimate. Unlike the quadratic estimator, which
+With E known (Wiener-filtered, as observed) B = T kappa + noise, T being the gradient template, and kappa is Gaussian
+with power C_kk. The posterior's maximum solves (1/C + T^t T / N) kappa = T^t B / N. T^t is the quadratic estimator
+without its normalisation, so an iteration costs one template and one quadratic estimate. Unlike that estimator, which
 divides by the *mean* information, it knows where this very E has gradients that tell about lensing.
 """
 
@@ -47,7 +47,7 @@ def most_likely_kappa(
     e: np.ndarray, b: np.ndarray, start: np.ndarray, weights: Filters, problem: Posterior, patch: Patch, *,
     n_iterations: int,
 ) -> np.ndarray:  # fmt: skip
-    """Coefficients of kappa after `n_iterations` of conjugate gradients from `start`; e and b have their beam divided out."""
+    """Coefficients of kappa after `n_iterations` steps from `start`; e and b have their beam divided out."""
     seen = weights.e_wiener * e
     filters = Filters(weights.e_wiener, problem.b_inverse)
     count = mode_count(patch)

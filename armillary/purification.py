@@ -1,4 +1,4 @@
-"""E and B on a cut piece of sky: the plain transform of a tapered map, which leaks E into B, and pure B, which does not.
+"""E and B on a cut piece of sky: the plain transform of a tapered map, which leaks E into B; pure B, which does not.
 
 Pure B projects out the modes that an edge makes ambiguous (Smith 2006): derivatives of the window cancel what the taper
 of Q and U adds. The window must vanish at the edge together with its first derivative.

@@ -40,8 +40,8 @@ def filter_tables(spectra: Spectra, instrument: Instrument, *, l_min: int, l_max
 def normalisation(e_wiener: np.ndarray, ee: np.ndarray, b_inverse: np.ndarray, patch: Patch) -> np.ndarray:
     """N0 of phi (rad^4), half plane: what makes the estimate unbiased, and its variance for Gaussian E and B.
 
-    1 / N0 = int d^2l/(2 pi)^2 (L.l)^2 C_EE w_E w_B sin^2 2(phi_l - phi_(L-l)), with w_E = C_EE / C_EE^total; the sine is
-    opened up so that every term is a convolution. `e_wiener`, `ee` (C_EE), `b_inverse` are half-plane arrays.
+    1 / N0 = int d^2l/(2 pi)^2 (L.l)^2 C_EE w_E w_B sin^2 2(phi_l - phi_(L-l)), with w_E = C_EE / C_EE^total; the sine
+    is opened up so that every term is a convolution. `e_wiener`, `ee` (C_EE), `b_inverse` are half-plane arrays.
     """
     grid = finer(patch, PADDING)
     m = modes(grid)
@@ -89,7 +89,7 @@ def _mean_by_multipole(patch: Patch, width: int) -> tuple[np.ndarray, np.ndarray
 
 
 def kappa_noise(n0: np.ndarray, patch: Patch, l_max: int, width: int = 40) -> np.ndarray:
-    """N0 of the convergence at L = 0 ... l_max, averaged over rings `width` multipoles wide; rises from inverse means."""
+    """N0 of the convergence at L = 0 ... l_max, from the mean of 1 / N0 over rings `width` multipoles wide."""
     m = modes(patch).l
     index, count = _mean_by_multipole(patch, width)
     inverse = np.divide(4.0, n0 * m**4, out=np.zeros_like(n0), where=(n0 > 0) & (m > 0))

@@ -35,12 +35,16 @@ def estimators_to_arrays(estimators: Estimators) -> dict[str, np.ndarray]:
     for number, step in enumerate(estimators.steps):
         arrays |= {f"step{number}_{name}": values for name, values in step._asdict().items()}
     arrays |= {f"posterior_{name}": values for name, values in estimators.posterior._asdict().items()}
+    names = ("response", "k_mean", "e_observed")
+    arrays |= {name: getattr(estimators, name) for name in names}
+    arrays |= {name: np.stack(getattr(estimators, name)) for name in ("k_mix", "e_mix", "b_mix")}
     return arrays | {
-        "patch": np.array(s.patch, float), "instrument": np.array(s.instrument), "limits": np.array([s.l_min, s.l_max]),
-        "window": np.zeros(0) if s.window is None else s.window, "response": estimators.response,
-        "k_mean": estimators.k_mean, "k_mix": np.stack(estimators.k_mix), "e_mix": np.stack(estimators.e_mix), "e_observed": estimators.e_observed, "b_mix": np.stack(estimators.b_mix),
+        "patch": np.array(s.patch, float),
+        "instrument": np.array(s.instrument),
+        "limits": np.array([s.l_min, s.l_max]),
+        "window": np.zeros(0) if s.window is None else s.window,
         "counts": np.array([len(estimators.steps), estimators.n_iterations]),
-    }  # fmt: skip
+    }
 
 
 def estimators_from_arrays(arrays: dict[str, np.ndarray]) -> Estimators:

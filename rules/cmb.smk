@@ -66,7 +66,8 @@ rule cmb_simulate_maps:
 
 rule cmb_train_estimators:
     """Calibrate the estimators of sky {wildcards.sky} on its first {params.n_maps} training maps, with
-    {params.n_steps} iterations of the quadratic one and {params.n_iterations} of the most likely convergence."""
+    {params.n_steps} iterations of the quadratic one and {params.n_iterations} of the most likely convergence.
+    """
     input:
         spectra="<results>/cmb/spectra/fiducial.npz",
         maps=lambda wildcards: cmb_files("maps", wildcards.sky, "train")[

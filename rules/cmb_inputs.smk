@@ -40,7 +40,9 @@ def cmb_check():
             )
         first = settings.get("chained_to")
         if first is not None and (first not in CMB["experiments"] or cmb_experiment(first).get("chained_to")):
-            raise WorkflowError(f"cmb: experiments: {name}: chained_to is {first!r}, which is no first experiment")
+            raise WorkflowError(
+                f"cmb: experiments: {name}: chained_to is {first!r}, which is no first experiment"
+            )
     for sky in CMB["skies"]:
         cmb_batch_counts(sky)
 
@@ -90,9 +92,15 @@ def cmb_estimates(group):
     def files(wildcards):
         settings = cmb_experiment(wildcards.experiment)
         inputs, outputs = check_experiment(wildcards.experiment, settings)
-        needed = settings["start_from_estimates"] or any(CHANNELS[name].source == "estimate" for name in inputs)
+        needed = settings["start_from_estimates"] or any(
+            CHANNELS[name].source == "estimate" for name in inputs
+        )
         chained = settings.get("chained_to")
-        return cmb_files("estimates", settings["sky"], group or wildcards.group) if needed and not chained else []
+        return (
+            cmb_files("estimates", settings["sky"], group or wildcards.group)
+            if needed and not chained
+            else []
+        )
 
     return files
 
@@ -109,7 +117,9 @@ def cmb_chained(group):
 
 def cmb_training_settings(wildcards):
     """Settings of train_network for one experiment, channels and devices in their long form."""
-    settings = {k: v for k, v in cmb_experiment(wildcards.experiment).items() if k not in ("sky", "chained_to")}
+    settings = {
+        k: v for k, v in cmb_experiment(wildcards.experiment).items() if k not in ("sky", "chained_to")
+    }
     inputs, outputs = check_experiment(wildcards.experiment, settings)
     noisy = list(settings["noise_channels"])
     return settings | {"inputs": inputs, "outputs": outputs, "noise_channels": noisy}
@@ -183,7 +193,9 @@ def cmb_products():
 def cmb_observed_products():
     """What the target `cmb_observed` asks for; an error that says how if no file is named."""
     if CMB["observed"]["file"] is None:
-        raise WorkflowError("cmb: observed: file names no map; give a HDF5, NPZ or FITS file with q and u in uK")
+        raise WorkflowError(
+            "cmb: observed: file names no map; give a HDF5, NPZ or FITS file with q and u in uK"
+        )
     return [f"<results>/cmb/observed/{name}" for name in ("maps.h5", "metrics.json", "maps.png")]
 
 

@@ -13,10 +13,17 @@ COLOURS = {
     "B_pure": ORANGE, "b_template": VERMILION, "remap_of_truth": GREEN, "gradient_of_truth": PURPLE,
 }  # fmt: skip
 LABELS = {
-    "network": "network", "k_iqe": "iterated quadratic estimator", "k_qe": "quadratic estimator", "k_map": "most likely (first order)",
-    "e_observed": "observed E", "e_delensed": "delensed E", "B_pure": "pure B", "b_template": "pure B + lensing template",
-    "remap_of_truth": "exact lensing of true e, k", "gradient_of_truth": "gradient lensing of true e, k",
-}  # fmt: skip
+    "network": "network",
+    "k_qe": "quadratic estimator",
+    "k_iqe": "iterated quadratic estimator",
+    "k_map": "most likely (first order)",
+    "e_observed": "observed E",
+    "e_delensed": "delensed E",
+    "B_pure": "pure B",
+    "b_template": "pure B + lensing template",
+    "remap_of_truth": "exact lensing of true e, k",
+    "gradient_of_truth": "gradient lensing of true e, k",
+}
 UNITS = {"k": "", "e": " [uK]", "b": " [uK]", "Q": " [uK]", "U": " [uK]"}
 
 

@@ -17,16 +17,17 @@ WRITTEN = ("k_qe", "k_iqe", "k_map", "E", "B_pure", "e_delensed", "b_template", 
 
 
 def infer_observed(
-    estimates: str, estimators: str, network: str, maps: str, metrics: str, *, experiment: str, bin_edges: list[float],
-    threads: int,
+    estimates: str, estimators: str, network: str, maps: str, metrics: str, *, experiment: str,
+    bin_edges: list[float], threads: int,
 ) -> None:  # fmt: skip
-    """The network's outputs are called <channel>_network; metrics are correlations with the truth, where it is given."""
+    """The network's outputs are called <channel>_network; metrics are correlations with the truth, if it is given."""
     torch.set_num_threads(threads)
     setting = estimators_from_arrays(read_arrays(estimators)).setting
     found = read_maps(estimates)
     device = pick_device("auto")
     predicted = infer_any_size(read_model(network, device), found, setting, device=device, announce=announce)
-    written = {name: found[name] for name in WRITTEN} | {f"{name}_network": values for name, values in predicted.items()}
+    written = {name: found[name] for name in WRITTEN}
+    written |= {f"{name}_network": values for name, values in predicted.items()}
     written |= {"k": found["k"]} if "k" in found else {}
     write_maps(maps, written, {**read_facts(estimates), "experiment": experiment})
     write_json(metrics, _scores(written, setting, bin_edges) if "k" in found else {})

@@ -9,7 +9,13 @@ from armillary.flatsky import fourier, pixels, qu_from_eb
 from armillary.skies import estimators_from_arrays
 from armillary.step import run
 
-SHOWN = {"k": ["k_qe", "k_iqe", "k_map"], "e": ["e_observed", "e_delensed"], "b": ["B_pure", "b_template"], "Q": [], "U": []}
+SHOWN = {
+    "k": ["k_qe", "k_iqe", "k_map"],
+    "e": ["e_observed", "e_delensed"],
+    "b": ["B_pure", "b_template"],
+    "Q": [],
+    "U": [],
+}
 
 
 def plot_maps(estimators: str, maps: str, estimates: str, predictions: str, figure: str, *, targets: list[str]) -> None:

@@ -18,7 +18,14 @@ METHODS = {
     "e": ["e_observed", "e_delensed"],
     "b": ["B", "B_pure", "b_template", "b_remap"],
 }
-BASELINES = {"k_iqe": "k_qe", "k_map": "k_iqe", "e_delensed": "e_observed", "b_template": "B_pure", "b_remap": "B_pure", "B_pure": "B"}
+BASELINES = {
+    "k_iqe": "k_qe",
+    "k_map": "k_iqe",
+    "e_delensed": "e_observed",
+    "B_pure": "B",
+    "b_template": "B_pure",
+    "b_remap": "B_pure",
+}
 
 
 def score_estimators(

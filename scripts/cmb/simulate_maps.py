@@ -30,8 +30,9 @@ def simulate_maps(
     )
     found["box"] = found["box"] + np.int64(GROUPS.index(group)) * 10_000_000
     facts = {
-        **sky_settings, "pixel_arcmin": patch.pixel_arcmin, "noise_uk_arcmin_of_polarisation": instrument.noise_uk_arcmin,
-        "group": group, "oversample": oversample, "box_deg": model.box.n_x * patch.pixel_arcmin / 60, "seed": seed,
+        **sky_settings, "pixel_arcmin": patch.pixel_arcmin,
+        "noise_uk_arcmin_of_polarisation": instrument.noise_uk_arcmin, "group": group, "oversample": oversample,
+        "box_deg": model.box.n_x * patch.pixel_arcmin / 60, "seed": seed,
     }  # fmt: skip
     write_maps(maps, found, facts)
 

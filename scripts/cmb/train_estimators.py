@@ -10,14 +10,15 @@ from armillary.step import announce, run
 
 
 def train_estimators(
-    spectra: str, maps: list[str], estimators: str, *, sky_settings: dict, n_maps: int, n_steps: int, n_iterations: int, l_min: int,
-    l_max: int,
+    spectra: str, maps: list[str], estimators: str, *, sky_settings: dict, n_maps: int, n_steps: int,
+    n_iterations: int, l_min: int, l_max: int,
 ) -> None:  # fmt: skip
     """`maps` are the first files of the training split."""
     setting = setting_of(sky_settings, Spectra(**read_arrays(spectra)), l_min=l_min, l_max=l_max)
     training = {name: values[:n_maps] for name, values in read_many_maps(maps, list(CHANNELS)).items()}
     announce(f"{len(training['q'])} maps, l = {setting.l_min} to {setting.l_max}")
-    write_arrays(estimators, **estimators_to_arrays(fit_estimators(setting, training, n_steps=n_steps, n_iterations=n_iterations)))
+    fitted = fit_estimators(setting, training, n_steps=n_steps, n_iterations=n_iterations)
+    write_arrays(estimators, **estimators_to_arrays(fitted))
 
 
 if __name__ == "__main__":

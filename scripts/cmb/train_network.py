@@ -74,7 +74,7 @@ def train_network(
 
 
 def _command(network: str, config: str) -> str:
-    """What makes this network again from nothing, from the root of the checkout; hidden names are those in the making."""
+    """What makes this network again from nothing, from the root of the checkout."""
     final, settings = (path.replace(".unfinished-", "") for path in (network, config))
     revision = git_revision()
     return f"git checkout {revision} && snakemake {final} --cores all --configfile {settings}\n"

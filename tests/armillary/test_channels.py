@@ -14,7 +14,12 @@ def test_short_and_long_words_mean_the_same():
 
 @pytest.mark.parametrize(
     ("words", "said"),
-    [("qux", "'x' is no channel"), ("qq", "named twice"), ("qk", "q needs u beside it"), ("", "'nothing' is no channel")],
+    [
+        ("qux", "'x' is no channel"),
+        ("qq", "named twice"),
+        ("qk", "q needs u beside it"),
+        ("", "'nothing' is no channel"),
+    ],
 )
 def test_bad_channels_are_named(words, said):
     with pytest.raises(ValueError, match=said):
@@ -24,7 +29,7 @@ def test_bad_channels_are_named(words, said):
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"outputs": "E"}, "outputs has E, which is not a truth"),
+        ({"outputs": "E"}, "outputs has E, which is no truth"),
         ({"inputs": "quk"}, "k is both an input and an output"),
         ({"noise_channels": "quk"}, "noise_channels has the target k"),
         ({"noise_channels": "quE", "noise_fraction": 0.1}, "must be among the inputs"),

@@ -13,9 +13,9 @@ from armillary.flatsky import eb_from_qu, fourier, pixels, square_patch
 from armillary.networks.pix2pix import Pix2Pix
 
 WHAT = Architecture(
-    architecture="hybrid", n_inputs=2, n_outputs=1, side=64, periodic=True, width=8, kernel_size=4, skip_connections=True,
-    residuals=True, generator_dropout=0.0, discriminator_dropout=0.0, generator_bias=True, discriminator_bias=True,
-    high_res_len=2,
+    architecture="hybrid", n_inputs=2, n_outputs=1, side=64, periodic=True, width=8, kernel_size=4,
+    skip_connections=True, residuals=True, generator_dropout=0.0, discriminator_dropout=0.0, generator_bias=True,
+    discriminator_bias=True, high_res_len=2,
 )  # fmt: skip
 SETTINGS = Settings(
     epochs=3, pretraining_epochs=0, batch_size=4, learning_rate=3e-3, discriminator_learning_rate=2e-4, loss="mse",
@@ -151,7 +151,8 @@ def test_another_fingerprint_starts_afresh(tmp_path, rng):
     more = {"folder": str(tmp_path), "device": "cpu"}
     short = SETTINGS._replace(epochs=1)
     fit(build_generator(WHAT, seed=1), None, train, validation, short, fingerprint="a", **more)
-    rows = fit(build_generator(WHAT, seed=1), None, train, validation, short._replace(epochs=2), fingerprint="b", **more)
+    longer = short._replace(epochs=2)
+    rows = fit(build_generator(WHAT, seed=1), None, train, validation, longer, fingerprint="b", **more)
     assert len(rows) == 2
 
 
@@ -160,7 +161,9 @@ def test_adversarial_training_trains_both_after_pretraining(tmp_path, rng):
     what = WHAT._replace(architecture="pix2pix")
     generator, discriminator = build_generator(what, seed=1), build_discriminator(what, seed=2)
     before = [p.detach().clone() for p in discriminator.parameters()]
-    settings = SETTINGS._replace(epochs=2, pretraining_epochs=1, spectra_weight=1.0, loss="l1", discriminator_interval=2)
+    settings = SETTINGS._replace(
+        epochs=2, pretraining_epochs=1, spectra_weight=1.0, loss="l1", discriminator_interval=2
+    )
     rows = fit(
         generator, discriminator, train, validation, settings, folder=str(tmp_path), device="cpu", fingerprint="a"
     )
