@@ -10,8 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from armillary.cmb_spectra import Instrument, Spectra
-from armillary.flatsky import Patch, beam, eb_from_qu, fourier, modes, pixels, qu_from_eb, radial
-from armillary.lensed_skies import mode_count
+from armillary.flatsky import Patch, beam, eb_from_qu, fourier, mode_count, modes, pixels, qu_from_eb, radial
 from armillary.lensing import delensed, gradient_template
 from armillary.posterior import Posterior, linear_problem, most_likely_kappa
 from armillary.purification import naive_eb, pure_eb

@@ -67,6 +67,15 @@ def modes(patch: Patch) -> Modes:
     return Modes(*(part.astype(np.float32) for part in (np.hypot(l_x, l_y), l_x, l_y, cos2, sin2)))
 
 
+def mode_count(patch: Patch) -> np.ndarray:
+    """How many modes each coefficient of the half plane stands for: 2, or 1 in columns with both of a pair."""
+    count = np.full(modes(patch).l.shape, 2.0)
+    count[:, 0] = 1.0
+    if patch.n_x % 2 == 0:
+        count[:, -1] = 1.0
+    return count
+
+
 def fourier(maps: np.ndarray) -> np.ndarray:
     """Fourier coefficients of real maps (..., n_y, n_x)."""
     return scipy.fft.rfft2(maps, workers=1)

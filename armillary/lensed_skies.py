@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from armillary.cmb_spectra import Instrument, Spectra, check_reach
-from armillary.flatsky import Patch, beam, modes, pixels, qu_from_eb, radial, resampled
+from armillary.flatsky import Patch, beam, pixels, qu_from_eb, radial, resampled
 from armillary.lensing import at_displaced, deflection, eb_of_polarisation, finer, polarisation
 
 SKY_STREAM, NOISE_STREAM = 1, 2
@@ -118,12 +118,3 @@ def white_coefficients(patch: Patch, rng: np.random.Generator) -> np.ndarray:
     for column in (0, -1) if patch.n_x % 2 == 0 else (0,):
         drawn[..., column] = (drawn[..., column] + drawn[:, mirror, column].conj()) * np.float32(np.sqrt(0.5))
     return drawn
-
-
-def mode_count(patch: Patch) -> np.ndarray:
-    """How many modes each coefficient of the half plane stands for: 2, or 1 in columns with both of a pair."""
-    count = np.full(modes(patch).l.shape, 2.0)
-    count[:, 0] = 1.0
-    if patch.n_x % 2 == 0:
-        count[:, -1] = 1.0
-    return count

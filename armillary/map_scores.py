@@ -9,8 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from armillary.flatsky import Patch, fourier, modes
-from armillary.lensed_skies import mode_count
+from armillary.flatsky import Patch, fourier, mode_count, modes
 from armillary.metrics import interval_68, measurement, resample_counts
 
 

@@ -5,8 +5,8 @@ import scipy.ndimage
 
 from armillary.cmb_spectra import noise_power
 from armillary.estimators import Setting, window_of
-from armillary.flatsky import Patch, cosine_taper, modes, radial
-from armillary.lensed_skies import CHANNELS, mode_count, simulate_patches, sky_model
+from armillary.flatsky import Patch, cosine_taper, mode_count, modes, radial
+from armillary.lensed_skies import CHANNELS, simulate_patches, sky_model
 from armillary.purification import pure_eb
 
 SIGN_BAND = (200, 1500)  # where E is far above lensing B and noise

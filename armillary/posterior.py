@@ -11,8 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from armillary.cmb_spectra import Instrument, Spectra, noise_power
-from armillary.flatsky import Patch, modes, radial
-from armillary.lensed_skies import mode_count
+from armillary.flatsky import Patch, mode_count, modes, radial
 from armillary.lensing import gradient_template
 from armillary.quadratic import Filters, estimate_kappa, normalisation
 

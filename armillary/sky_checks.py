@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 
 from armillary.cmb_spectra import Instrument, Spectra
-from armillary.flatsky import Patch, cosine_taper, fourier, modes, radial, resampled
-from armillary.lensed_skies import lensed_box, mode_count, simulate_patches, sky_model
+from armillary.flatsky import Patch, cosine_taper, fourier, mode_count, modes, radial, resampled
+from armillary.lensed_skies import lensed_box, simulate_patches, sky_model
 from armillary.lensing import (
     at_displaced_exactly,
     deflection,

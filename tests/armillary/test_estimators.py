@@ -5,8 +5,8 @@ import pytest
 
 from armillary.cmb_spectra import Instrument
 from armillary.estimators import MAPS, Setting, estimate, estimate_all, fit_estimators, truth_window, windowed_truth
-from armillary.flatsky import cosine_taper, eb_from_qu, fourier, modes, radial, square_patch
-from armillary.lensed_skies import mode_count, simulate_patches, sky_model
+from armillary.flatsky import cosine_taper, eb_from_qu, fourier, mode_count, modes, radial, square_patch
+from armillary.lensed_skies import simulate_patches, sky_model
 from armillary.lensing_limits import binned_correlation, correlation, iterated_noise, quadratic_noise
 from armillary.purification import naive_eb, pure_eb
 from armillary.quadratic import estimate_kappa, filters, normalisation

@@ -5,8 +5,8 @@ import pytest
 
 from armillary.cmb_spectra import Instrument
 from armillary.files import read_arrays
-from armillary.flatsky import ARCMIN, Patch, fourier, modes, pixels, square_patch
-from armillary.lensed_skies import lensed_box, mode_count, simulate_patches, sky_model, white_coefficients
+from armillary.flatsky import ARCMIN, Patch, fourier, mode_count, modes, pixels, square_patch
+from armillary.lensed_skies import lensed_box, simulate_patches, sky_model, white_coefficients
 from armillary.lensing import at_displaced, deflection, delensed, finer, gradient_template, remapped
 from armillary.sky_checks import external_remap, mean_spectra, remap_error
 

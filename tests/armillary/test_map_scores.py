@@ -20,7 +20,7 @@ def test_signal_plus_noise_has_the_known_scores(rng):
     white = PATCH.area / PATCH.n_x**2
     np.testing.assert_allclose(found.noise, 3 * white, rtol=0.05)
     np.testing.assert_allclose(found.truth, white, rtol=0.02)
-    expected = (1 - 0.25) / np.sqrt(powers.n_modes / 2 * 300)  # n_modes counts both of a pair
+    expected = (1 - 0.25) / np.sqrt(powers.n_modes * 300)  # n_modes counts both of a pair, each a real number
     np.testing.assert_allclose(found.rho_samples.std(0), expected, rtol=0.25)
 
 
