@@ -38,6 +38,8 @@ CHANNELS = {
     "b_template": Channel("uK", "odd", "estimate", "lensing B from pure B and the gradient template"),
 }
 PARTNERS = {"q": "u", "u": "q", "Q": "U", "U": "Q"}
+SIDE_MULTIPLE = {"hybrid": 8, "astroencoder": 4}  # pix2pix: a power of two
+LEAST_SIDE = {"hybrid": 64, "astroencoder": 64, "pix2pix": 32}  # px, what one output sees
 TARGETS = [name for name, channel in CHANNELS.items() if channel.source == "truth"]
 
 
@@ -82,6 +84,19 @@ def check_experiment(name: str, settings: dict) -> tuple[list[str], list[str]]:
     if settings["noise_fraction"] > 0 and not set(noisy) <= set(inputs):
         raise ValueError(f"cmb: experiments: {name}: noise_channels {noisy} must be among the inputs {inputs}")
     return inputs, outputs
+
+
+def check_side(architecture: str, side: int) -> None:
+    """Refuse maps that a network cannot halve as often as it must, or that are smaller than what one output sees."""
+    if architecture not in LEAST_SIDE:
+        raise ValueError(f"cmb: architecture is {architecture!r}; known: {', '.join(LEAST_SIDE)}")
+    multiple, least = SIDE_MULTIPLE.get(architecture), LEAST_SIDE[architecture]
+    fits = side & (side - 1) == 0 if multiple is None else side % multiple == 0
+    if not fits or side < least:
+        rule = "a power of two" if multiple is None else f"a multiple of {multiple}"
+        raise ValueError(
+            f"cmb: skies: n_pixels is {side}; {architecture} needs {rule} and at least {least} px, its receptive field"
+        )
 
 
 def parse_devices(words: str | list[int]) -> list[int] | str:

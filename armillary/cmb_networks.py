@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from armillary.channels import check_side
 from armillary.flatsky import Patch
 from armillary.map_preparation import Preparation
 from armillary.networks.astroencoder import AstroEncoder
@@ -37,6 +38,7 @@ class Architecture(NamedTuple):
 
 def build_generator(what: Architecture, *, seed: int) -> nn.Module:
     """A freshly initialised network; the generator of torch is forked, not touched."""
+    check_side(what.architecture, what.side)
     common = {
         "skip_connections": what.skip_connections, "dropout": what.generator_dropout, "use_bias": what.generator_bias,
         "high_res_len": what.high_res_len,
@@ -48,11 +50,8 @@ def build_generator(what: Architecture, *, seed: int) -> nn.Module:
             network = AstroEncoder(*counts, residuals=what.residuals, **common)
         elif what.architecture == "pix2pix":
             network = Pix2Pix(*counts, side=what.side, kernel_size=what.kernel_size, **common)
-        elif what.architecture == "hybrid":
-            network = Hybrid(*counts, width=what.width, periodic=what.periodic, residuals=what.residuals, **common)
         else:
-            raise ValueError(f"cmb: architecture is {what.architecture!r}; known: hybrid, astroencoder, pix2pix")
-    check_side(what, network)
+            network = Hybrid(*counts, width=what.width, periodic=what.periodic, residuals=what.residuals, **common)
     return network
 
 
@@ -62,18 +61,6 @@ def build_discriminator(what: Architecture, *, seed: int) -> nn.Module:
         torch.random.default_generator.manual_seed(seed)
         return PatchDiscriminator(
             what.n_inputs, what.n_outputs, dropout=what.discriminator_dropout, use_bias=what.discriminator_bias
-        )
-
-
-def check_side(what: Architecture, network: nn.Module) -> None:
-    """Refuse maps that a network cannot halve as often as it must, or that are smaller than what one output sees."""
-    power_of_two = what.architecture != "pix2pix" or what.side & (what.side - 1) == 0
-    least = {"pix2pix": 32, "astroencoder": 64, "hybrid": 64}[what.architecture]
-    if what.side % network.side_multiple or not power_of_two or what.side < least:
-        rule = "a power of two" if what.architecture == "pix2pix" else f"a multiple of {network.side_multiple}"
-        raise ValueError(
-            f"cmb: skies: n_pixels is {what.side}; {what.architecture} needs {rule} and at least {least} px, "
-            "its receptive field"
         )
 
 

@@ -5,6 +5,7 @@ window, beam and noise what has no closed form: one or two numbers per ring of m
 each step, and on a cut sky the mean field. Nothing is fitted to the maps that are scored.
 """
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -195,12 +196,17 @@ def windowed_truth(setting: Setting, channel: str, values: np.ndarray) -> np.nda
 def observed_eb(setting: Setting, q: np.ndarray, u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Coefficients of E and (pure) B of a map with the beam divided out."""
     patch = setting.patch
-    window = radial(beam(setting.instrument.beam_fwhm_arcmin, int(1.5 * patch.nyquist)), patch)
-    inverse = np.where(window > 1 / MAX_DECONVOLUTION, 1 / np.maximum(window, 1e-6), 0.0).astype(np.float32)
+    inverse = _inverse_beam(setting.instrument.beam_fwhm_arcmin, patch)
     if setting.window is None:
         e, b = eb_from_qu(fourier(q), fourier(u), patch)
         return e * inverse, b * inverse
     return naive_eb(q, u, setting.window, patch)[0] * inverse, pure_eb(q, u, setting.window, patch)[1] * inverse
+
+
+@lru_cache(maxsize=8)
+def _inverse_beam(fwhm_arcmin: float, patch: Patch) -> np.ndarray:
+    window = radial(beam(fwhm_arcmin, int(1.5 * patch.nyquist)), patch)
+    return np.where(window > 1 / MAX_DECONVOLUTION, 1 / np.maximum(window, 1e-6), 0.0).astype(np.float32)
 
 
 def template(setting: Setting, weights: Filters, e: np.ndarray, kappa: np.ndarray) -> np.ndarray:

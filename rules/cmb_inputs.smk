@@ -7,7 +7,7 @@ import json
 import os
 from pathlib import Path
 
-from armillary.channels import CHANNELS, check_experiment, parse_devices
+from armillary.channels import CHANNELS, check_experiment, check_side, parse_devices
 
 CMB = config["cmb"]
 CMB_SPLITS = ("train", "validation", "test")
@@ -43,8 +43,18 @@ def cmb_check():
             raise WorkflowError(
                 f"cmb: experiments: {name}: chained_to is {first!r}, which is no first experiment"
             )
-    for sky in CMB["skies"]:
+        try:
+            check_side(settings["architecture"], CMB["skies"][settings["sky"]]["n_pixels"])
+        except ValueError as error:
+            raise WorkflowError(str(error)) from None
+    for sky, settings in CMB["skies"].items():
         cmb_batch_counts(sky)
+        nyquist = 180 * settings["n_pixels"] / settings["patch_deg"]
+        if CMB["simulate_spectra"]["spectra_file"] is None and CMB["simulate_spectra"]["l_max"] < nyquist:
+            raise WorkflowError(
+                f"cmb: simulate_spectra: l_max is {CMB['simulate_spectra']['l_max']}, below the Nyquist multipole "
+                f"{nyquist:.0f} of the maps of skies: {sky}; raise it, or take larger pixels"
+            )
 
 
 def cmb_batch_counts(sky):

@@ -75,8 +75,6 @@ class AstroEncoder(nn.Module):
     and 4.87 million parameters for one output.
     """
 
-    side_multiple = 4
-
     def __init__(
         self, n_in: int, n_out: int, *, skip_connections: bool, residuals: bool, dropout: float, use_bias: bool,
         high_res_len: int,

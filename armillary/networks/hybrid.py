@@ -36,8 +36,6 @@ class Hybrid(nn.Module):
     `high_res_len` product pairs follow the last upsampling.
     """
 
-    side_multiple = 8
-
     def __init__(
         self, n_in: int, n_out: int, *, width: int, periodic: bool, skip_connections: bool, residuals: bool,
         dropout: float, use_bias: bool, high_res_len: int,

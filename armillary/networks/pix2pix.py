@@ -25,7 +25,6 @@ class Pix2Pix(nn.Module):
         high_res_len: int, kernel_size: int = 4,
     ):  # fmt: skip
         super().__init__()
-        self.side_multiple = side
         self.skip_connections = skip_connections
         n_levels = side.bit_length() - 1
         widths = [min(WIDTH * 2**level, MAX_WIDTH) for level in range(n_levels)]

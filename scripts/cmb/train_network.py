@@ -36,6 +36,8 @@ def train_network(
         os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(str(number) for number in devices)
         devices = list(range(len(devices)))
     device = pick_device(devices)
+    if settings["adversarial"] and isinstance(devices, list) and len(devices) > 1:
+        raise ValueError(f"cmb: devices is {devices}; adversarial training runs on one device: name one")
     setting = estimators_from_arrays(read_arrays(estimators)).setting
     maps = {
         "train": read_experiment_maps(settings, setting, train_maps, train_estimates, train_chained),

@@ -1,4 +1,4 @@
-"""The CMB chain end to end at test size: products, re-runs, bad settings, observed maps. The first test pays for the run."""
+"""The CMB chain end to end at test size: products, bad settings, observed maps. The first test pays for the run."""
 
 import json
 import subprocess
@@ -89,6 +89,8 @@ BAD_SETTINGS = {
     "{experiments: {mine: {inputs: quz, outputs: k}}}": "'z' is no channel",
     "{experiments: {mine: {inputs: qu, outputs: k, noise_channels: quk}}}": "noise_channels has the target k",
     "{experiments: {mine: {sky: mars}}}": "sky is 'mars'; known: patches",
+    "{simulate_spectra: {l_max: 3000}}": "l_max is 3000, below the Nyquist multipole 4608",
+    "{skies: {noise_free: {n_pixels: 96}}}": "n_pixels is 96; pix2pix needs a power of two",
     "{experiment: nothing}": "there is no experiment 'nothing'",
     "{skies: {patches: {n_maps: 50}}}": "n_maps is 50; it must be a multiple of",
     "{train_network: {lambda: 0}}": "lambda: 0 is less than or equal to the minimum",
