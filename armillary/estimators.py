@@ -110,6 +110,7 @@ def fit_estimators(setting: Setting, maps: dict[str, np.ndarray], *, n_steps: in
         step, g = _measured_step(setting, weights, rings, observed, b_left, first=x is None)
         if x is None:
             response = rings.products(g, truth["k"]) / rings.products(truth["k"], truth["k"])
+            response = _smoothed(response, rings.n_modes)
             add = _fitted_factors(rings, [g], truth["k"])
             step = step._replace(keep=np.zeros_like(step.n0), add=add[0])
             x = step.add * g
@@ -243,6 +244,13 @@ def _measured_step(setting, weights, rings, observed, b_left, *, first: bool) ->
     g = np.stack([estimate_kappa(e, b, now, n0, patch) for (e, _), b in zip(observed, b_left, strict=True)])
     mean_field = np.zeros_like(g[0]) if setting.window is None else g.mean(0)
     return Step(n0, n0, b_inverse, n0, mean_field), g - mean_field
+
+
+def _smoothed(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Weighted means over neighbouring rings, over more of them the higher the ring: a response varies slowly there."""
+    reach = np.minimum(np.arange(len(values)) // 2, 4)
+    places = [slice(max(i - r, 0), i + r + 1) for i, r in enumerate(reach)]
+    return np.array([np.average(values[place], weights=weights[place]) for place in places])
 
 
 def _fitted_factors(rings: Rings, estimates: list[np.ndarray], truth: np.ndarray) -> tuple[np.ndarray, ...]:

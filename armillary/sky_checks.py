@@ -1,10 +1,11 @@
 """Simulated skies against what is known of them: CAMB's spectra, a finer grid, another code's fields, cut skies."""
 
+import importlib.util
 from pathlib import Path
 
 import numpy as np
 
-from armillary.cmb_spectra import Instrument, Spectra
+from armillary.cmb_spectra import Instrument, Spectra, noise_power
 from armillary.flatsky import Patch, cosine_taper, fourier, mode_count, modes, radial, resampled
 from armillary.lensed_skies import lensed_box, simulate_patches, sky_model
 from armillary.lensing import (
@@ -15,6 +16,7 @@ from armillary.lensing import (
     polarisation,
     remapped,
 )
+from armillary.lensing_limits import quadratic_noise
 from armillary.purification import pure_eb
 
 PERFECT = Instrument(1e-9, 1e-6)
@@ -79,6 +81,24 @@ def pure_b(spectra: Spectra, patch: Patch, *, taper_deg: float, n_patches: int, 
         )
         rho = float(cross / np.sqrt(auto * true))
         yield (low, high), rho, (1 - rho**2) / np.sqrt(weight.sum() * n_patches * np.mean(window**2))
+
+
+def noise_over_oracle(spectra: Spectra, patch: Patch) -> dict[int, float]:
+    """N0 of the quadratic estimator at 1 uK arcmin and 1 arcmin over that of pytempura, at some L; empty without it."""
+    if importlib.util.find_spec("pytempura") is None:
+        return {}
+    import pytempura
+
+    instrument, l_max = Instrument(1.0, 1.0), 3500
+    zero, l = np.zeros(l_max + 1), np.arange(l_max + 1)  # noqa: E741
+    ee, bb = spectra.ee_lensed[: l_max + 1], spectra.bb_lensed[: l_max + 1]
+    noise = noise_power(instrument, l_max)
+    lensed = {"EE": ee, "BB": zero, "TT": zero + 1, "TE": zero}
+    total = lensed | {"EE": ee + noise, "BB": bb + noise}
+    theirs = pytempura.get_norms(["EB"], lensed, lensed, total, 2, l_max, k_ellmax=l_max)["EB"][0]
+    theirs = theirs[: l_max + 1] * (l * (l + 1)) ** 2 / 4
+    ours = quadratic_noise(spectra, instrument, patch, l_min=2, l_max=l_max)
+    return {int(at): float(ours[at] / theirs[at]) for at in (100, 200, 500, 1000, 1500, 2000, 2500, 3000)}
 
 
 def read_external(files: list[str]) -> tuple[dict[str, np.ndarray], Patch]:

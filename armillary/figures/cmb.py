@@ -24,6 +24,9 @@ LABELS = {
     "remap_of_truth": "exact lensing of true e, k",
     "gradient_of_truth": "gradient lensing of true e, k",
 }
+SHORT = {"k_qe": "quadratic", "k_iqe": "iterated", "k_map": "most likely", "b_template": "B + template"} | {
+    name: LABELS[name] for name in ("e_observed", "e_delensed", "B_pure")
+}
 UNITS = {"k": "", "e": " [uK]", "b": " [uK]", "Q": " [uK]", "U": " [uK]"}
 
 
@@ -33,16 +36,19 @@ def centres(edges: np.ndarray) -> np.ndarray:
 
 
 def draw_maps(figure: Figure, rows: dict[str, dict[str, np.ndarray]], *, patch_deg: float) -> None:
-    """A row of maps a target: the truth, each estimate, and what the last one leaves over; one colour scale a row."""
+    """A row of maps a target: the truth, each estimate, and what the last one leaves over; one colour scale a row.
+
+    Convergence is shown without its waves above about L = 1000, where most of the quadratic estimate is noise.
+    """
     n_columns = max(len(maps) for maps in rows.values()) + 1
     grid = figure.subplots(len(rows), n_columns, squeeze=False)
     for axes_row, (target, maps) in zip(grid, rows.items(), strict=True):
+        if target == "k":
+            maps = {name: low_passed(values, patch_deg) for name, values in maps.items()}
         truth, names = maps["truth"], list(maps)
         limit = float(np.percentile(np.abs(truth), 99.5))
-        shown = {
-            **{LABELS.get(name, name): values for name, values in maps.items()},
-            f"{names[-1]} - truth": maps[names[-1]] - truth,
-        }
+        left = {f"{SHORT.get(names[-1], names[-1])} - truth": maps[names[-1]] - truth}
+        shown = {SHORT.get(name, name): values for name, values in maps.items()} | left
         for axes, (label, values) in zip(axes_row, shown.items(), strict=False):
             picture = axes.imshow(values, vmin=-limit, vmax=limit, cmap="RdBu_r", extent=(0, patch_deg, 0, patch_deg))
             axes.set_title(label, fontsize=9)
@@ -52,6 +58,12 @@ def draw_maps(figure: Figure, rows: dict[str, dict[str, np.ndarray]], *, patch_d
             axes.set_axis_off()
         axes_row[0].set_ylabel(f"{target}{UNITS[target]}\n[deg]")
         figure.colorbar(picture, ax=list(axes_row), shrink=0.85, pad=0.01)
+
+
+def low_passed(values: np.ndarray, patch_deg: float, l_cut: float = 1000.0) -> np.ndarray:
+    """A square map without its waves above about `l_cut`, by a Gaussian in l."""
+    l = 360.0 / patch_deg * np.hypot(*np.meshgrid(*[np.fft.fftfreq(n, 1 / n) for n in values.shape], indexing="ij"))  # noqa: E741
+    return np.fft.ifft2(np.fft.fft2(values) * np.exp(-0.5 * (l / l_cut) ** 2)).real
 
 
 def draw_scores(
@@ -66,7 +78,10 @@ def draw_scores(
         for name in names:
             rho, samples = curves[f"{target}_{name}_rho"], curves[f"{target}_{name}_rho_samples"]
             spread = np.percentile(samples, [16, 84], axis=0)
-            upper.plot(l, rho, color=COLOURS.get(name, INK), label=LABELS.get(name, name), marker="o", markersize=3)
+            front = {"zorder": 5, "linewidth": 1.0} if name == "network" else {}
+            upper.plot(
+                l, rho, color=COLOURS.get(name, INK), label=LABELS.get(name, name), marker="o", markersize=3, **front
+            )
             upper.fill_between(l, *spread, color=COLOURS.get(name, INK), alpha=0.2, linewidth=0)
             if name != "network":
                 gain = curves[f"{target}_network_rho_samples"] - samples
@@ -79,11 +94,12 @@ def draw_scores(
                 l, limits["k_limit"], color=INK, linestyle="--", linewidth=1.2, label="analytic limit of iterating"
             )
             lower.plot(l, limits["k_limit"] - curves["k_network_rho"], color=INK, linestyle=":", linewidth=1.2)
-            note(lower, "dotted: limit - network", 0.97, 0.95)
+            note(lower, "dotted: limit - network", 0.97, 0.05)
         lower.axhline(0, color=PALE, linewidth=0.8)
+        lower.set_yscale("symlog", linthresh=1e-3)
         upper.set(ylabel=f"correlation with true {target}", title=f"{target}")
         lower.set(ylabel="network - baseline", xlabel="multipole L")
-        upper.legend(loc="lower left")
+        upper.legend(loc="lower left", fontsize=8)
         for axes in (upper, lower):
             light_grid(axes)
 
@@ -108,12 +124,12 @@ def draw_spectra(figure: Figure, curves: dict[str, np.ndarray], targets: list[st
             colour = COLOURS.get(name, INK)
             power.plot(l, curves[f"{target}_{name}_auto"], color=colour, label=LABELS.get(name, name))
             power.plot(l, curves[f"{target}_{name}_cross"], color=colour, linestyle=":", linewidth=1.2)
-            response.plot(l, curves[f"{target}_{name}_response"], color=colour)
+            response.plot(l, curves[f"{target}_{name}_response"], color=colour, label=LABELS.get(name, name))
             draw_noise(noise, l, curves, f"{target}_{name}", colour)
         power.set(yscale="log", ylabel=f"C_L of {target}", title="Power (dotted: cross with truth)")
         response.set(ylabel="response R_L", title="Response", ylim=(0, 1.3))
         noise.set(yscale="log", ylabel="N_L", title="Effective noise C (1 / rho^2 - 1)")
-        power.legend(loc="lower left", fontsize=8)
+        (response if target == "k" else power).legend(fontsize=7)
         for axes in row:
             light_grid(axes)
             axes.set_xlabel("multipole L")
@@ -160,9 +176,7 @@ def draw_simulations(figure: Figure, curves: dict[str, np.ndarray], estimators: 
     ratio_axes.set(title="Simulated skies over CAMB", xlabel="multipole l", ylabel="ratio of C_l", ylim=(0.97, 1.03))
     ratio_axes.legend()
     edges = estimators["edges"]
-    L = centres(edges)
-    high = int(edges[-1])
-    low = int(edges[0])
+    low, high = int(edges[0]), int(edges[-1])
     grid = np.arange(low, high)
     noise_axes.plot(grid, estimators["kk"][low:high], color=INK, label="C_L of kappa")
     noise_axes.plot(
@@ -172,9 +186,11 @@ def draw_simulations(figure: Figure, curves: dict[str, np.ndarray], estimators: 
         grid, estimators["k_limit_noise_curve"][low:high], color=VERMILION, linestyle="--", label="iterated, limit"
     )
     for name, colour in (("k_qe", ORANGE), ("k_iqe", VERMILION)):
-        noise_axes.plot(L, estimators[f"{name}_noise"], "o", color=colour, label=f"{LABELS[name]}, measured")
+        noise_axes.plot(
+            centres(edges), estimators[f"{name}_noise"], "o", color=colour, label=f"{LABELS[name]}, measured"
+        )
     noise_axes.set(yscale="log", title="Noise of the convergence", xlabel="multipole L", ylabel="N_L")
-    noise_axes.legend(fontsize=8)
+    noise_axes.legend(fontsize=7, loc="upper right")
     for axes in (ratio_axes, noise_axes):
         light_grid(axes)
 
@@ -195,7 +211,7 @@ def draw_observed(figure: Figure, maps: dict[str, np.ndarray], *, pixel_arcmin: 
         for axes, name in zip(axes_row, names, strict=False):
             limit = float(np.percentile(np.abs(maps[name]), 99.5))
             picture = axes.imshow(maps[name], vmin=-limit, vmax=limit, cmap="RdBu_r", extent=extent)
-            axes.set_title(LABELS.get(name.removeprefix("k_") if name == "k_network" else name, name), fontsize=8)
+            axes.set_title({"k_network": "network"}.get(name, SHORT.get(name, name)), fontsize=9)
             figure.colorbar(picture, ax=axes, shrink=0.7)
         for axes in axes_row[len(names) :]:
             axes.set_axis_off()

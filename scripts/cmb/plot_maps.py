@@ -34,7 +34,7 @@ def plot_maps(estimators: str, maps: str, estimates: str, predictions: str, figu
         for target in targets
     }
     side = setting.patch.n_x * setting.patch.pixel_arcmin / 60
-    with page(figure, 1800, 60 + 400 * len(rows)) as sheet:
+    with page(figure, 2000, 60 + 380 * len(rows)) as sheet:
         draw_maps(sheet, rows, patch_deg=side)
 
 

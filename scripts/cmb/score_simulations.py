@@ -2,15 +2,14 @@
 
 import numpy as np
 
-from armillary.cmb_spectra import Instrument, Spectra
+from armillary.cmb_spectra import Spectra
 from armillary.files import read_arrays, write_arrays, write_json
 from armillary.flatsky import square_patch
 from armillary.metrics import measurement
-from armillary.sky_checks import external_remap, mean_spectra, pure_b, remap_error
+from armillary.sky_checks import external_remap, mean_spectra, noise_over_oracle, pure_b, remap_error
 from armillary.step import announce, run
 
 PATCH = square_patch(5.0, 128)
-PERFECT = Instrument(1e-9, 1e-6)
 
 
 def score_simulations(
@@ -34,6 +33,10 @@ def score_simulations(
     for (low, high), rho, error in pure_b(theory, PATCH, taper_deg=1.0, n_patches=n_cut, seed=seed):
         key = f"simulations_pure_b_rho_l{low}_{high}"
         entries[key] = measurement(rho, rho - error, rho + error, n_cut, "", None, "noise-free, 1 deg taper")
+    entries |= {
+        f"simulations_qe_noise_over_pytempura_l{at}": measurement(ratio, note="N0 of kappa, curved sky in the oracle")
+        for at, ratio in noise_over_oracle(theory, PATCH).items()
+    }
     if fields:
         entries |= {
             f"simulations_external_{name}": measurement(value, n=1) for name, value in external_remap(fields).items()
