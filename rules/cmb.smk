@@ -215,12 +215,8 @@ rule cmb_score_maps:
         maps=cmb_of("maps", "test"),
         estimates=cmb_of("estimates", "test"),
         predictions="<results>/cmb/experiments/{experiment}/predictions_test.h5",
-        null_maps=lambda wildcards: [
-            file for group in CMB_NULLS for file in cmb_files("maps", cmb_sky(wildcards), group)
-        ],
-        null_predictions=collect(
-            "<results>/cmb/experiments/{{experiment}}/predictions_{group}.h5", group=CMB_NULLS
-        ),
+        null_maps=cmb_null_maps,
+        null_predictions=cmb_null_predictions,
         code=code_of("scripts/cmb/score_maps.py"),
     output:
         scores="<results>/cmb/experiments/{experiment}/scores.json",

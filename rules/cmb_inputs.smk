@@ -125,6 +125,19 @@ def cmb_chained(group):
     return files
 
 
+def cmb_null_maps(wildcards):
+    """Maps of the null sets, which tell something of the convergence only."""
+    has_kappa = "k" in cmb_training_settings(wildcards)["outputs"]
+    groups = CMB_NULLS if has_kappa else ()
+    return [path for group in groups for path in cmb_files("maps", cmb_sky(wildcards), group)]
+
+
+def cmb_null_predictions(wildcards):
+    """What the network makes of them."""
+    groups = CMB_NULLS if "k" in cmb_training_settings(wildcards)["outputs"] else ()
+    return [f"<results>/cmb/experiments/{wildcards.experiment}/predictions_{group}.h5" for group in groups]
+
+
 def cmb_training_settings(wildcards):
     """Settings of train_network for one experiment, channels and devices in their long form."""
     settings = {

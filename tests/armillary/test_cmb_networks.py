@@ -179,3 +179,26 @@ def test_spectrum_loss_sees_power_and_no_phases():
     assert float(spectrum_loss(maps, maps)) == 0
     assert float(spectrum_loss(maps.flip(2).roll(9, 3), maps)) < 1e-3
     assert float(spectrum_loss(2 * maps, maps)) == pytest.approx(math.log(4), rel=1e-3)
+
+
+def test_two_processes_train_one_network(tmp_path, rng, monkeypatch):
+    """Both leave the same state behind, from which this process takes the network; uses the preparation of raw maps."""
+    from armillary.cmb_spectra import Instrument
+    from armillary.cmb_training_run import TrainingRun, train_together
+    from armillary.estimators import Setting
+    from armillary.map_preparation import fit_preparation
+
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    patch = square_patch(2.5, 64)
+    setting = Setting(patch, None, Instrument(1.0, 1.0), None, 20, 2000)
+    maps = {name: rng.standard_normal((8, 64, 64)).astype(np.float32) for name in "quk"}
+    how = {"normalize_maps": True, "apodize_maps": True, "apodize_targets": False, "noise_fraction": 0.1}
+    names = {"inputs": ["q", "u"], "outputs": ["k"], "noise_channels": ["q", "u"]}
+    preparation = fit_preparation(maps, setting, start_from_estimates=False, **names, **how)
+    settings = SETTINGS._replace(epochs=1)
+    run = TrainingRun(maps, maps, setting, preparation, WHAT, False, settings, str(tmp_path), "a")
+    network, history = train_together(run, 2, "cpu")
+    assert len(history) == 1
+    assert all(torch.isfinite(p).all() for p in network.parameters())
+    with pytest.raises(ValueError, match="batch_size is 1"):
+        train_together(run._replace(settings=settings._replace(batch_size=1)), 2, "cpu")
