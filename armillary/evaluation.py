@@ -11,18 +11,20 @@ import pandas as pd
 from armillary.completeness import (
     area_under,
     between,
-    catalogue_above,
     completeness_purity_curve,
     fraction_in,
     judge,
     scores_in_bins,
 )  # fmt: skip
+from armillary.cosmology import pixels_per_mpc, richness_radius_mpc
+from armillary.footprint import disc_inside
 from armillary.metrics import estimate, measurement, sum_by_unit
 from armillary.residuals import matched_clusters, residual_metrics
 from armillary.scoring import precision_recall_curve, reliability
 
 DETECTION_COLUMNS = ("ra", "dec", "probability", "redshift", "redshift_error", "richness", "richness_error")
 TRUTH_COLUMNS = ("field", "cluster_id", "ra", "dec", "x", "y", "redshift", "richness", "weight")
+WHOLE_SHARE = 0.8  # redMaPPer leaves out clusters of which more than a fifth is masked (Rykoff et al. 2016)
 WEIGHT_NOTE = "weighted to the natural cluster rate; n is the effective number"
 
 
@@ -81,6 +83,12 @@ def field_truth(frame, fields: np.ndarray, image_size: int, name: str):
     return frame.assign(group=unit, unit=unit, inside=inside)
 
 
+def with_whole(frame, image_size: int, pixel_arcsec: float):
+    """The frame (x, y, redshift, richness) with `whole`: WHOLE_SHARE of the disc of R_lambda is in the image."""
+    radius = richness_radius_mpc(frame["richness"]) * pixels_per_mpc(frame["redshift"].clip(lower=0.01), pixel_arcsec)
+    return frame.assign(whole=disc_inside(frame["x"], frame["y"], radius, image_size) >= WHOLE_SHARE)
+
+
 def _numeric(frame, columns, name: str):
     missing = [column for column in columns if column not in frame]
     if missing:
@@ -105,19 +113,14 @@ def cluster_metrics(
     match_dz,
     outlier_dz,
 ) -> tuple[dict, dict]:
-    """Metrics of a catalogue cut at `operating` (threshold, richness_min), and frames for the figures.
+    """Metrics of a catalogue cut at the threshold of `operating`, and frames for the figures.
 
     Metrics: completeness and purity in bins, area under the completeness-purity curve, counts per square
     degree, redshift and richness residuals. Frames: bins, trade, matches.
     """
     cuts = {"richness_above": richness_above, "pure_richness": pure_richness}
     span, threshold = (redshift_edges[0], redshift_edges[-1]), operating["threshold"]
-    judged, found = judge(
-        catalogue_above(detections, operating["richness_min"]),
-        truth,
-        match_radius_mpc=match_radius_mpc,
-        match_dz=match_dz,
-    )
+    judged, found = judge(detections, truth, match_radius_mpc=match_radius_mpc, match_dz=match_dz)
     rows = scores_in_bins(
         judged, found, threshold, counts, richness_edges=richness_edges, redshift_edges=redshift_edges, **cuts
     )
@@ -127,6 +130,8 @@ def cluster_metrics(
     metrics |= catalogue_metrics(
         judged, found, threshold, counts, prefix, span, pure_richness, group_richness, richness_above
     )
+    if "whole" in judged:
+        metrics |= whole_metrics(judged, found, threshold, counts, prefix, span, pure_richness, richness_above)
     metrics |= surface_densities(judged, found, threshold, counts, prefix, span, pure_richness, area_deg2)
     metrics[f"{prefix}cluster_curve_area"] = curve_area(judged, found, counts, span, **cuts)
     metrics |= operating_metrics(operating, prefix)
@@ -186,6 +191,23 @@ def catalogue_metrics(
     }
 
 
+def whole_metrics(judged, truth, threshold, counts, prefix, span, pure_richness, richness_above) -> dict:
+    """Completeness and purity of clusters that the image's edge does not cut, at the same threshold."""
+    kept = judged[judged["counted"] & judged["whole"] & (judged["probability"] >= threshold)]
+    true, rich = truth[truth["inside"] & truth["whole"]], (richness_above, np.inf)
+    note = f"{WHOLE_SHARE:.0%} of the disc of R_lambda or more in the image; {{}}; {WEIGHT_NOTE}"
+    label = f"richness_gt{richness_above:g}_whole"
+    return {
+        f"{prefix}cluster_completeness_{label}": fraction_in(
+            true, true["found_probability"] >= threshold, rich, span, counts, note.format("true richness and redshift")
+        ),
+        f"{prefix}cluster_purity_{label}": fraction_in(
+            kept, kept["true_richness"] >= pure_richness, rich, span, counts,
+            note.format(f"estimated richness and redshift; pure: matched to a halo of richness >= {pure_richness:g}"),
+        ),
+    }  # fmt: skip
+
+
 def surface_densities(judged, truth, threshold, counts, prefix, span, pure_richness, area_deg2) -> dict:
     """Detections and true clusters per square degree at the natural rate."""
     kept = judged[judged["counted"] & (judged["probability"] >= threshold) & between(judged["redshift"], *span)]
@@ -207,7 +229,7 @@ def density(frame, counts, area_deg2: float, baseline, note: str) -> dict:
 
 
 def curve_area(judged, truth, counts, span, *, richness_above, pure_richness) -> dict:
-    """Area under completeness (richness > `richness_above`) against catalogue purity."""
+    """Area under completeness against purity, both for richness > `richness_above`."""
 
     def area(row):
         resampled = [f.assign(weight=f["weight"] * row[f["unit"].to_numpy(dtype=int)]) for f in (judged, truth)]
@@ -217,8 +239,8 @@ def curve_area(judged, truth, counts, span, *, richness_above, pure_richness) ->
         )
         return area_under(curve)
 
-    what = f"completeness (true richness > {richness_above:g}) against catalogue purity"
-    note = f"area under {what}; {WEIGHT_NOTE}"
+    what = "completeness (true richness) against purity (estimated richness)"
+    note = f"area under {what}, both for richness > {richness_above:g}; {WEIGHT_NOTE}"
     return estimate(area(np.ones(counts.shape[1])), [area(row) for row in counts], counts.shape[1], note=note)
 
 
@@ -227,10 +249,7 @@ def operating_metrics(operating: dict, prefix: str) -> dict:
     note = "chosen on validation fields"
     if not operating["reached"]:
         note += "; no cut there reached the purity asked for, this is the purest"
-    return {
-        f"{prefix}cluster_threshold": measurement(operating["threshold"], note=note),
-        f"{prefix}cluster_richness_min_detected": measurement(operating["richness_min"], note=note),
-    }
+    return {f"{prefix}cluster_threshold": measurement(operating["threshold"], note=note)}
 
 
 def bin_frame(rows: list[dict]):

@@ -92,8 +92,7 @@ def chance_metrics(
     match_dz,
 ) -> dict:
     """Completeness and purity that the same detections reach at random observed positions."""
-    kept = detections[detections["probability"] >= operating["threshold"]]
-    kept = kept[kept["richness"] >= operating["richness_min"]].reset_index(drop=True)
+    kept = detections[detections["probability"] >= operating["threshold"]].reset_index(drop=True)
     positions = np.concatenate(
         [np.column_stack([c.ravel() for c in cell_centres(m)])[np.isfinite(m["probability"]).ravel()] for m in maps]
     )

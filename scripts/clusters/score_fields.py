@@ -12,6 +12,7 @@ from armillary.evaluation import (
     prefixed,
     require_same_tiles,
     tile_curves,
+    with_whole,
 )  # fmt: skip
 from armillary.files import read_arrays, read_catalog, write_arrays, write_json
 from armillary.metrics import measurement, resample_counts, validate_metrics
@@ -46,7 +47,6 @@ def score_fields(
     purity_target: float,
     purity_min_richness: float,
     purity_group_richness: float,
-    richness_min_detected: list[float],
 ) -> None:
     halos = pd.concat([read_catalog(path) for path in truth], ignore_index=True)
     tuned = {"encoder": _tiles_of(predictions_validation), "finder": _tiles_of(finder_validation)}
@@ -79,13 +79,12 @@ def score_fields(
         operating = choose_operating_point(
             field_detections(read_catalog(validation), fields_tuned, validation),
             field_truth(halos, fields_tuned, image_size, "the truth tables"),
-            richness_grid=richness_min_detected, purity_target=purity_target,
-            redshift_range=(redshift_edges[0], redshift_edges[-1]), **shared,
+            purity_target=purity_target, redshift_range=(redshift_edges[0], redshift_edges[-1]), **shared,
         )  # fmt: skip
         announce(f"{method}: operating point on {len(fields_tuned)} validation fields: {operating}")
         part, drawn = cluster_metrics(
-            field_detections(read_catalog(test), fields, test),
-            field_truth(halos, fields, image_size, "the truth tables"),
+            with_whole(field_detections(read_catalog(test), fields, test), image_size, pixel_arcsec),
+            with_whole(field_truth(halos, fields, image_size, "the truth tables"), image_size, pixel_arcsec),
             operating,
             counts,
             prefix="" if method == "encoder" else "finder_",
