@@ -4,7 +4,7 @@ import os
 
 import torch
 
-from armillary.calibration import NaturalPrior, fit_natural_prior, logistic_calibration
+from armillary.calibration import NaturalPrior, error_scale, fit_natural_prior, logistic_calibration
 from armillary.detection_training import fit_detections
 from armillary.encoder_data import Fields
 from armillary.encoder_training import TrainingRun, train_together
@@ -69,8 +69,11 @@ def train_encoder(
     encoder = Encoder(
         network, **shape, pixel_arcsec=pixel_arcsec, device=device,
         calibration=_calibration(outputs["validation"], fields["validation"]),
-        natural_prior=tuple(_natural_prior(fields["train"])), detection={},
+        redshift_error_scale=1.0, natural_prior=tuple(_natural_prior(fields["train"])), detection={},
     )  # fmt: skip
+    encoder = encoder._replace(
+        redshift_error_scale=_redshift_error_scale(encoder, outputs["validation"], fields["validation"])
+    )
     encoder = encoder._replace(detection=_detection(encoder, outputs, fields))
     write_encoder(checkpoint, encoder, architecture=architecture, width=width, settings=settings._asdict())
 
@@ -83,6 +86,14 @@ def _calibration(outputs: torch.Tensor, validation: Fields) -> dict[str, tuple[f
         )
         for factor in ("membership", "centre")
     }
+
+
+def _redshift_error_scale(encoder: Encoder, outputs: torch.Tensor, validation: Fields) -> float:
+    """How much larger the errors of redshift are than the network says, where clusters are centred."""
+    maps = readable(encoder, outputs.numpy(), class_prior="training")
+    centred = validation.labels("centre")[..., 0].numpy().astype(bool)
+    true = validation.labels("cluster_redshift")[..., 0].numpy()
+    return error_scale((maps["redshift"] - true)[centred], maps["redshift_error"][centred])
 
 
 def _detection(encoder: Encoder, outputs: dict[str, torch.Tensor], fields: dict[str, Fields]) -> dict[str, list[float]]:
