@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 
 from armillary.completeness import between, fraction_in, judge
-from armillary.evaluation import DETECTION_COLUMNS
 from armillary.footprint import NOBODY, cell_centres, owners, restrict, truth_from_discs, truth_from_members
 from armillary.matching import match_radius_arcsec, match_two_way
 from armillary.metrics import estimate
 from armillary.sky import separation_arcsec
+from armillary.splits import DETECTION_COLUMNS
 
 N_BLOCKS = 4  # blocks a side of a tile that the tile-level bootstrap resamples
 

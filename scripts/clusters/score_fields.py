@@ -4,19 +4,11 @@ import numpy as np
 import pandas as pd
 
 from armillary.completeness import choose_operating_point
-from armillary.evaluation import (
-    cluster_metrics,
-    field_detections,
-    field_truth,
-    flat_tiles,
-    prefixed,
-    require_same_tiles,
-    tile_curves,
-    with_whole,
-)  # fmt: skip
+from armillary.evaluation import cluster_metrics, prefixed, tile_curves
 from armillary.files import read_arrays, read_catalog, write_arrays, write_json
 from armillary.metrics import measurement, resample_counts, validate_metrics
 from armillary.scoring import best_f1_threshold, score_tiles, tile_metrics
+from armillary.splits import field_detections, field_truth, flat_tiles, require_same_tiles, with_whole
 from armillary.step import announce, run
 
 

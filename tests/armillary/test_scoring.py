@@ -15,7 +15,6 @@ from armillary.completeness import (
     scores_in_bins,
 )
 from armillary.cosmology import HUBBLE_H, pixels_per_mpc
-from armillary.evaluation import field_detections, field_truth, flat_tiles, require_same_tiles, with_whole
 from armillary.footprint import disc_inside
 from armillary.matching import candidate_pairs, match_nearest, match_radius_arcsec, match_two_way
 from armillary.metrics import resample_counts
@@ -31,6 +30,7 @@ from armillary.scoring import (
     score_tiles,
     tile_metrics,
 )
+from armillary.splits import field_detections, field_truth, flat_tiles, require_same_tiles, with_whole
 
 RADIUS = {"match_radius_mpc": 1.0}
 CRITERIA = {"match_radius_mpc": 1.0, "match_dz": 0.05}
