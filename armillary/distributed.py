@@ -8,8 +8,8 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 
-def run_together(worker, n_processes: int, *arguments) -> None:
-    """Run `worker(*arguments)` in that many processes of this machine, as torchrun starts them.
+def run_together(worker, n_processes: int, *arguments) -> list:
+    """Run `worker(*arguments)` in that many processes of this machine, as torchrun starts them; what each returns.
 
     The worker is a function of a module; it calls `join` first. An error in one ends them all and is raised here.
     """
@@ -19,7 +19,8 @@ def run_together(worker, n_processes: int, *arguments) -> None:
         min_nodes=1, max_nodes=1, nproc_per_node=n_processes, rdzv_backend="c10d", rdzv_endpoint="localhost:0",
         run_id=str(os.getpid()), max_restarts=0, start_method="spawn",
     )  # fmt: skip
-    elastic_launch(config, worker)(*arguments)
+    returned = elastic_launch(config, worker)(*arguments)
+    return [returned[rank] for rank in range(n_processes)]
 
 
 def join() -> str:
@@ -30,7 +31,7 @@ def join() -> str:
     dist.init_process_group("nccl" if has_gpu else "gloo")
     if not has_gpu:
         return "cpu"
-    device = int(os.environ["LOCAL_RANK"]) % torch.cuda.device_count()
+    device = int(os.environ["LOCAL_RANK"])
     torch.cuda.set_device(device)
     return f"cuda:{device}"
 
@@ -58,3 +59,12 @@ def as_first_process_says(value: float) -> float:
     told = [value]
     dist.broadcast_object_list(told, src=0)
     return told[0]
+
+
+def any_process_says(flag: bool, device: str) -> bool:
+    """Whether the flag is true in one process at least, so that all of them stop after the same step."""
+    if not dist.is_initialized():
+        return flag
+    said = torch.tensor(float(flag), device=device)
+    dist.all_reduce(said, dist.ReduceOp.MAX)
+    return bool(said)

@@ -57,7 +57,7 @@ def run_shard(folder, tiles, monkeypatch, inferred, **changed):
     (folder / "encoder.ckpt").write_bytes(b"weights")
     step.infer_shard(
         [str(folder / "encoder.ckpt")], [], **outputs(folder), tiles=tiles, source=changed.get("source", "release"),
-        manifest={}, max_failed_tiles=1, survey="des", bands=BANDS, planes={}, settings={}, threads=1,
+        manifest={}, max_failed_tiles=1, survey="des", bands=BANDS, planes={}, settings={}, threads=1, runtime=60,
     )  # fmt: skip
 
 
@@ -86,7 +86,7 @@ def test_stand_ins_without_pixels_need_nothing(tmp_path):
     tiles = standin_tile_names(4)
     step.infer_shard(
         [], [], **outputs(tmp_path), tiles=tiles, source="empty", manifest={}, max_failed_tiles=0, survey="des",
-        bands=BANDS, planes={}, settings={}, threads=1,
+        bands=BANDS, planes={}, settings={}, threads=1, runtime=60,
     )  # fmt: skip
     found = read_catalog(str(tmp_path / "c.dat"))
     assert len(found) == 0 and found.ra.dtype == float

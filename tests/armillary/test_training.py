@@ -200,7 +200,7 @@ def test_two_processes_train_as_one_does(tmp_path, rng):
     found = {}
     for n_processes in (1, 2):
         run = TrainingRun(
-            paths[:1], paths[1:], NETWORK, SPOTS.numpy(), settings, str(tmp_path / f"of_{n_processes}"), "a", None
+            paths[:1], paths[1:], NETWORK, SPOTS.numpy(), settings, str(tmp_path / f"of_{n_processes}"), "a", None, 60
         )
         network, fields, history = train_together(run, n_processes)
         found[n_processes] = training.evaluate(network, fields["validation"], "cpu", torch.float32)[0]

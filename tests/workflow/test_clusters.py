@@ -113,6 +113,30 @@ def test_an_edit_reruns_exactly_what_imports_it(copy):
     assert planned(copy) == downstream
 
 
+def test_touch_says_that_an_edit_means_nothing(copy):
+    """After the edit above there is much to do; `--touch` does it by saying that it is done, and changes no byte."""
+    metrics = copy / "results/test/clusters/metrics.json"
+    before = metrics.read_bytes()
+    assert planned(copy)
+    done = snakemake("clusters", "--touch", "--configfile", "config/test.yaml", folder=copy)
+    assert done.returncode == 0, done.stderr
+    assert planned(copy) == set()
+    assert metrics.read_bytes() == before
+
+
+def test_a_locked_folder_is_unlocked(copy):
+    """A killed Snakemake leaves its lock; the command of profiles/README.md takes it away."""
+    (copy / ".snakemake/locks").mkdir(exist_ok=True)
+    (copy / ".snakemake/locks/0.output.lock").write_text("results/test/clusters/metrics.json\n")
+    ask = [sys.executable, "-m", "snakemake", "clusters", "--cores", "2", "--configfile", "config/test.yaml"]
+    refused = subprocess.run(ask, cwd=copy, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    assert "--unlock" in refused.stderr
+    unlock = [*ask[:3], "--unlock", "--profile", "profiles/slurm"]
+    done = subprocess.run(unlock, cwd=copy, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    assert done.returncode == 0, done.stderr
+    assert not list((copy / ".snakemake/locks").glob("*.lock"))
+
+
 def test_a_number_in_the_config_reruns_what_reads_it(copy):
     shutil.copy(ROOT / "armillary/skyscores.py", copy / "armillary/skyscores.py")
     config = copy / "config/clusters.yaml"
@@ -163,3 +187,36 @@ def test_the_report_is_one_file_that_needs_no_network(results, tmp_path):
     page = report.read_text()
     assert not re.search(r'(src|href)="https?://[^"]+\.(js|css)', page)
     assert "completeness.png" in page
+
+
+def test_a_survey_goes_on_shard_by_shard(results, tmp_path):
+    """A shard whose tile does not come fails alone; the others count at once; the next run makes what is missing."""
+    source, settings, found = tmp_path / "tiles", tmp_path / "survey.yaml", tmp_path / "results/clusters/survey"
+    here, there = "DES2333-5215", "DES2339-5215"
+    source.mkdir()
+    (source / here).symlink_to(results / "tile_images" / here)
+    (tmp_path / "tiles.txt").write_text(f"{here}\n{there}\n")
+    shard = {
+        "checkpoint": str(results / "checkpoints/best_encoder.ckpt"), "tile_list": str(tmp_path / "tiles.txt"),
+        "source": str(source), "n_tiles_per_shard": 1, "max_failed_tiles": 0,
+    }  # fmt: skip
+    settings.write_text(
+        json.dumps({"pathvars": {"results": str(tmp_path / "results")}, "clusters": {"infer_shard": shard}})
+    )
+    files = ["--configfile", "config/test.yaml", "config/survey.yaml", str(settings)]
+    done = snakemake("clusters_survey", "--keep-going", *files)
+    assert done.returncode != 0
+    assert f"1 tiles failed (clusters: infer_shard: max_failed_tiles), first {{'{there}': " in done.stdout + done.stderr
+    done = snakemake(f"{found}/so_far/clusters.dat", *files)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert read_catalog(str(found / "so_far/footprint.dat")).tile.tolist() == [here]
+    (source / there).mkdir()
+    for image in (source / here).glob("*.fz"):
+        (source / there / image.name.replace(here, there)).symlink_to(image)
+    done = snakemake("clusters_survey", *files)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stderr.count("rule clusters_infer_shard:") == 1
+    footprint = read_catalog(str(found / "all/footprint.dat"))
+    assert footprint.tile.tolist() == [here, there]
+    assert (footprint.seconds > 0).all()
+    assert snakemake("clusters_survey", "-n", *files).stdout.count("rule clusters_infer_shard:") == 0
