@@ -1,5 +1,8 @@
 """The steps of the survey without a network: shards that go on, tiles that fail, and what the merged survey says."""
 
+import os
+import signal
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,6 +10,7 @@ import pytest
 pytest.importorskip("torch")
 from armillary.des import standin_tile_names, tile_position
 from armillary.files import read_catalog, read_json, read_named_images, write_catalog, write_json, write_named_images
+from armillary.interruption import Interrupted
 from armillary.metrics import validate_metrics
 from armillary.sky import pixel_of_sky, tan_wcs, wcs_keywords
 from armillary.tile_inference import TileResult
@@ -40,6 +44,8 @@ def run_shard(folder, tiles, monkeypatch, inferred, **changed):
 
     def infer(encoder, place, tile, key, paths, **_):
         inferred.append(tile)
+        if tile == changed.get("ended_at"):
+            os.kill(os.getpid(), signal.SIGTERM)
         return finished(place.parent, tile, key)
 
     def stage(source, bands, manifest):
@@ -72,6 +78,14 @@ def test_a_shard_goes_on_where_it_stopped_and_packs_all_of_it(tmp_path, monkeypa
     assert names == [f"{tile}_{name}" for tile in tiles for name in MAPS]
     assert read_catalog(str(tmp_path / "c.dat")).tile.tolist() == tiles
     assert list((tmp_path / "finished").iterdir()) == []
+
+
+def test_a_shard_that_is_asked_to_end_finishes_its_tile_and_goes_on_with_the_next(tmp_path, monkeypatch):
+    tiles, inferred = standin_tile_names(3), []
+    with pytest.raises(Interrupted, match="asked to end by SIGTERM; 2 tiles are left for the next try"):
+        run_shard(tmp_path, tiles, monkeypatch, inferred, ended_at=tiles[0])
+    run_shard(tmp_path, tiles, monkeypatch, inferred)
+    assert inferred == tiles
 
 
 def test_a_few_tiles_may_fail_and_are_named(tmp_path, monkeypatch):
