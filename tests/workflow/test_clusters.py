@@ -15,6 +15,12 @@ from astropy.wcs import WCS
 
 from armillary.files import read_catalog
 from armillary.metrics import validate_metrics
+from armillary.surveys import survey_constants
+
+pytest.importorskip("torch")
+from armillary.encoder_data import Fields
+from armillary.tiles import read_file_data
+from armillary.training import build_network
 
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "results/test/clusters"
@@ -220,3 +226,25 @@ def test_a_survey_goes_on_shard_by_shard(results, tmp_path):
     assert footprint.tile.tolist() == [here, there]
     assert (footprint.seconds > 0).all()
     assert snakemake("clusters_survey", "-n", *files).stdout.count("rule clusters_infer_shard:") == 0
+
+
+@pytest.mark.parametrize("survey", ["hsc", "lsst"])
+def test_another_survey_is_one_word_of_the_config(survey, tmp_path):
+    """A field of it is sampled, rendered and tiled, and the encoder finds the sources of its catalogue at its depth."""
+    settings = {"survey": survey, "nfiles": 3, "n_catalogs_per_file": 1, "render_images": {"n_compared": 2}}
+    (tmp_path / "survey.yaml").write_text(json.dumps({"pathvars": {"results": str(tmp_path)}, "clusters": settings}))
+    path = tmp_path / "clusters/file_data/file_data_00000.pt"
+    done = snakemake(str(path), "--configfile", "config/test.yaml", str(tmp_path / "survey.yaml"))
+    assert done.returncode == 0, done.stderr[-3000:]
+    data, constants = read_file_data(str(path)), survey_constants(survey)
+    assert data["pixel_arcsec"] == constants.pixel_arcsec
+    depth = [constants.sky_sigma[band] / data["bin_factor"] for band in data["bands"]]
+    assert data["sky_sigma"][0].tolist() == pytest.approx(depth, rel=0.25)  # faint sources add to the noise
+    network = build_network("sources", n_bands=4, tile_pixels=32, width=16, pixel_arcsec=0.4, seed=0)
+    (sources, shape), labels = Fields([data], network).field(0)
+    assert shape == (384, 384) and labels["membership"].shape == (1, 12, 12, 1)
+    table = read_catalog(str(tmp_path / f"clusters/catalogs/galsim_{survey}_00000_000.dat"))
+    bright = table[table.FLUX_I > 10 ** (0.4 * (30 - 21))]
+    apart = np.hypot(*(sources[None, :, k].numpy() - bright[[name]].to_numpy() / 2 for k, name in enumerate("XY")))
+    assert len(bright) > 10
+    assert (apart.min(1) < 2).mean() > 0.95
