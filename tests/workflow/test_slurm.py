@@ -279,7 +279,7 @@ PARTITION = ["--set-resources", "clusters_plot_training:slurm_partition=debug"]
 WRONG = {  # rule that is run, environment and arguments that make its request wrong
     "narval": [("train_encoder", {"ARMILLARY_GPU": "h100"}, []), ("plot_training", {"SBATCH_ACCOUNT": ""}, [])],
     "bridges2": [
-        ("train_encoder", {"ARMILLARY_GPU": "l40s:1"}, []),
+        ("train_encoder", {"ARMILLARY_GPU": "l40s"}, []),
         ("plot_training", {"SBATCH_ACCOUNT": "def-someone"}, []),
     ],
     "slurm": [("plot_training", {}, PARTITION)],
