@@ -1,6 +1,8 @@
 """One training in several processes, one a GPU: how they are started, and how they agree."""
 
+import multiprocessing
 import os
+import signal
 
 import torch
 import torch.distributed as dist
@@ -12,15 +14,26 @@ def run_together(worker, n_processes: int, *arguments) -> list:
     """Run `worker(*arguments)` in that many processes of this machine, as torchrun starts them; what each returns.
 
     The worker is a function of a module; it calls `join` first. An error in one ends them all and is raised here.
+    SIGTERM is passed on to the workers, which stop when they are ready.
     """
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch  # slow to import
 
     config = LaunchConfig(
         min_nodes=1, max_nodes=1, nproc_per_node=n_processes, rdzv_backend="c10d", rdzv_endpoint="localhost:0",
         run_id=str(os.getpid()), max_restarts=0, start_method="spawn",
+        signals_to_handle="SIGINT",  # its answer to SIGTERM is to kill after half a minute
     )  # fmt: skip
-    returned = elastic_launch(config, worker)(*arguments)
+    before = signal.signal(signal.SIGTERM, _pass_on)
+    try:
+        returned = elastic_launch(config, worker)(*arguments)
+    finally:
+        signal.signal(signal.SIGTERM, before)
     return [returned[rank] for rank in range(n_processes)]
+
+
+def _pass_on(number: int, frame) -> None:
+    for process in multiprocessing.active_children():
+        process.terminate()
 
 
 def join() -> str:

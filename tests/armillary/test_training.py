@@ -1,6 +1,10 @@
 """Networks, augmentation, loss and the resumable loop."""
 
 import math
+import os
+import signal
+import time
+from threading import Thread
 
 import numpy as np
 import pytest
@@ -204,7 +208,7 @@ def test_early_stop(tmp_path):
     assert len(history) == 3
 
 
-def test_two_processes_train_as_one_does(tmp_path, rng, monkeypatch):
+def test_two_processes_train_as_one_does(tmp_path, rng):
     """The world is two, each step's gradient is the mean of both shares, and the result is that of one process."""
     paths = []
     for name, n_fields in (("train", 16), ("validation", 8)):
@@ -220,8 +224,16 @@ def test_two_processes_train_as_one_does(tmp_path, rng, monkeypatch):
         found[n_processes] = training.evaluate(network, fields["validation"], "cpu", torch.float32)[0]
         assert [row["epoch"] for row in history] == [1, 2]
         assert found[n_processes] == pytest.approx(min(row["validation_loss"] for row in history), rel=1e-4)
-    run = run._replace(folder=str(tmp_path / "cut"), minutes=0)
-    monkeypatch.setenv("SLURM_JOB_ID", "7")  # so that the minutes count
-    with pytest.raises(Interrupted, match="stopped in epoch 1 after step 1;"):
-        train_together(run, 2)
+    endless = run._replace(folder=str(tmp_path / "cut"), settings=settings._replace(n_epochs=999, patience=999))
+    Thread(target=end_this_process_once, args=[tmp_path / "cut/last.ckpt"]).start()
+    with pytest.raises(Interrupted, match="asked to end by SIGTERM; stopped in epoch"):
+        train_together(endless, 2)
     assert found[2] == pytest.approx(found[1], rel=0.05)  # the parts of the loss are means over each share's members
+
+
+def end_this_process_once(path) -> None:
+    """SIGTERM to this process as soon as there is a file; after a minute in any case."""
+    limit = time.monotonic() + 60
+    while not path.exists() and time.monotonic() < limit:
+        time.sleep(0.05)
+    os.kill(os.getpid(), signal.SIGTERM)
