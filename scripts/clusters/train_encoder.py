@@ -24,11 +24,11 @@ def train_encoder(
     work_folder: str, survey: str, bands: list[str], image_size: int, tile_size: int, bin_factor: int,
     architecture: str, width: int, n_epochs: int, batch_size: int, crop_size: int, n_processes: int,
     learning_rate: float, weight_decay: float, band_drop: float, patience: int, precision: str, tensorboard: bool,
-    seed: int, threads: int,
+    seed: int, threads: int, runtime: int,
 ) -> None:  # fmt: skip
     """`work_folder` holds the resumable state and the TensorBoard events; it is not an output of the rule. A state made
     from other data, settings or code is not resumed."""
-    torch.set_num_threads(threads)
+    torch.set_num_threads(min(threads, len(os.sched_getaffinity(0))))
     check_tiling(image_size, tile_size, bin_factor)
     check_crop(crop_size, tile_size, image_size)
     shape = {
@@ -59,6 +59,7 @@ def train_encoder(
             contents=[red_sequence, *code], stamped=train + validation,
         ),
         tensorboard=os.path.join(work_folder, "tensorboard") if tensorboard else None,
+        minutes=runtime,
     )  # fmt: skip
     announce(f"{architecture}: {sum(len(data['field']) for data in files[: len(train)])} training fields")
     network, fields, rows = train_together(training, n_processes)
