@@ -82,6 +82,11 @@ def logistic_calibration(logit: np.ndarray, truth: np.ndarray, n_iterations: int
     return float(beta[0]), float(beta[1])
 
 
+def error_scale(residual, error) -> float:
+    """What to multiply errors by so that 68.3 % of the residuals lie within one of them; 1 where there are none."""
+    return float(np.quantile(np.abs(residual) / error, 0.683)) if len(residual) else 1.0
+
+
 def fit_logistic(features, labels, weight=None, ridge: float = 1e-2, n_steps: int = 50) -> np.ndarray:
     """Coefficients of a ridge-regularised logistic regression, the constant last; `weight` (n,) multiplies the
     likelihood of each label, and features are scaled inside."""

@@ -45,11 +45,6 @@ def _looked_up(column, row, otherwise) -> np.ndarray:
     return values[row]
 
 
-def catalogue_above(detections, richness_min: float):
-    """The detections whose estimated richness reaches `richness_min`."""
-    return detections[detections["richness"] >= richness_min].reset_index(drop=True)
-
-
 def between(values, low: float, high: float) -> np.ndarray:
     """low <= values < high as a bool array."""
     values = np.asarray(values)
@@ -57,14 +52,15 @@ def between(values, low: float, high: float) -> np.ndarray:
 
 
 def completeness_purity_curve(judged, truth, *, richness_above, pure_richness, redshift_range) -> dict:
-    """Completeness of true richness > `richness_above` and purity of the whole catalogue, threshold
-    falling.
+    """Completeness and purity for richness > `richness_above`, threshold falling.
 
-    Completeness counts true haloes in `redshift_range`, purity detections whose estimated redshift is in it;
-    a detection is pure when its halo has richness >= `pure_richness`. Arrays over distinct probabilities.
+    Completeness counts true haloes of that true richness in `redshift_range`, found as whatever; purity counts
+    detections of that estimated richness whose estimated redshift is in it; a detection is pure when its halo has
+    richness >= `pure_richness`. Arrays over distinct probabilities.
     """
     wanted = truth[truth["inside"] & (truth["richness"] > richness_above) & between(truth["redshift"], *redshift_range)]
-    counted = judged[judged["counted"] & between(judged["redshift"], *redshift_range)]
+    rich = judged["richness"] > richness_above
+    counted = judged[judged["counted"] & rich & between(judged["redshift"], *redshift_range)]
     order = np.argsort(-counted["probability"].to_numpy(), kind="stable")
     probability, weight = (counted[name].to_numpy()[order] for name in ("probability", "weight"))
     pure = counted["true_richness"].to_numpy()[order] >= pure_richness
@@ -88,51 +84,30 @@ def area_under(curve: dict) -> float:
 
 
 def choose_operating_point(
-    detections, truth, *, richness_grid, purity_target, richness_above, pure_richness, redshift_range,
-    match_radius_mpc, match_dz,
-) -> dict:  # fmt: skip
-    """Probability threshold and least estimated richness, to be chosen on validation fields.
+    detections, truth, *, purity_target, richness_above, pure_richness, redshift_range, match_radius_mpc, match_dz
+) -> dict:
+    """Probability threshold, to be chosen on validation fields, with the completeness and purity it has there.
 
-    The point of largest completeness for true richness > `richness_above` whose purity reaches
-    `purity_target`; if none does, the purest point, with reached = False. Of equally complete richness cuts
-    the one with the widest range of thresholds wins, and of that range the middle: both margins help on
-    fields not seen.
+    The point of largest completeness for true richness > `richness_above` at which the purity of estimated richness >
+    `richness_above` reaches `purity_target`; if none does, the purest point, with reached = False. Of equally complete
+    thresholds the middle one is taken: a margin to both sides helps on fields not seen.
     """
-    best = {"threshold": 0.5, "richness_min": float(min(richness_grid)), "reached": False,
-            "completeness": float("nan"), "purity": float("nan"), "merit": (False, -1.0, -1.0)}  # fmt: skip
-    for richness_min in richness_grid:
-        catalogue = catalogue_above(detections, richness_min)
-        judged, found = judge(catalogue, truth, match_radius_mpc=match_radius_mpc, match_dz=match_dz)
-        curve = completeness_purity_curve(
-            judged,
-            found,
-            richness_above=richness_above,
-            pure_richness=pure_richness,
-            redshift_range=redshift_range,
-        )
-        point = best_on_curve(curve, purity_target)
-        if point is not None and point["merit"] > best["merit"]:
-            best = point | {"richness_min": float(richness_min)}
-    return {name: value for name, value in best.items() if name != "merit"}
-
-
-def best_on_curve(curve: dict, purity_target: float) -> dict | None:
-    """The point of a curve to work at, with its merit among curves; None for an empty curve."""
+    judged, found = judge(detections, truth, match_radius_mpc=match_radius_mpc, match_dz=match_dz)
+    curve = completeness_purity_curve(
+        judged, found, richness_above=richness_above, pure_richness=pure_richness, redshift_range=redshift_range
+    )
     threshold, completeness, purity = (curve[name] for name in ("threshold", "completeness", "purity"))
     if len(threshold) == 0 or not np.isfinite(completeness).all():
-        return None
+        return {"threshold": 0.5, "reached": False, "completeness": float("nan"), "purity": float("nan")}
     pure = purity >= purity_target
-    reached = bool(pure.any())
-    wanted = np.where(pure, completeness, -1.0) if reached else purity
+    wanted = np.where(pure, completeness, -1.0) if pure.any() else purity
     tied = np.flatnonzero(wanted >= wanted.max() - 1e-9)
-    low, high = threshold[tied].min(), threshold[tied].max()
-    chosen = tied[np.argmin(np.abs(threshold[tied] - 0.5 * (low + high)))]
+    chosen = tied[np.argmin(np.abs(threshold[tied] - 0.5 * (threshold[tied].min() + threshold[tied].max())))]
     return {
         "threshold": float(threshold[chosen]),
-        "reached": reached,
+        "reached": bool(pure.any()),
         "completeness": float(completeness[chosen]),
         "purity": float(purity[chosen]),
-        "merit": (reached, round(float(wanted.max()), 9), float(high - low)),
     }
 
 

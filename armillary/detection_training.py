@@ -6,8 +6,8 @@ import pandas as pd
 from armillary.calibration import fit_logistic
 from armillary.completeness import judge
 from armillary.detections import find_peaks, peak_features
-from armillary.evaluation import field_truth
 from armillary.sky import sky_of_pixel, wcs_of_header
+from armillary.splits import field_truth
 from armillary.tiles import CLUSTER_RICHNESS
 
 MATCH_RADIUS_MPC, MATCH_DZ = 1.0, 0.05  # a peak and a halo are the same within these

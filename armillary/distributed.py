@@ -1,6 +1,8 @@
 """One training in several processes, one a GPU: how they are started, and how they agree."""
 
+import multiprocessing
 import os
+import signal
 
 import torch
 import torch.distributed as dist
@@ -8,18 +10,30 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 
-def run_together(worker, n_processes: int, *arguments) -> None:
-    """Run `worker(*arguments)` in that many processes of this machine, as torchrun starts them.
+def run_together(worker, n_processes: int, *arguments) -> list:
+    """Run `worker(*arguments)` in that many processes of this machine, as torchrun starts them; what each returns.
 
     The worker is a function of a module; it calls `join` first. An error in one ends them all and is raised here.
+    SIGTERM is passed on to the workers, which stop when they are ready.
     """
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch  # slow to import
 
     config = LaunchConfig(
         min_nodes=1, max_nodes=1, nproc_per_node=n_processes, rdzv_backend="c10d", rdzv_endpoint="localhost:0",
         run_id=str(os.getpid()), max_restarts=0, start_method="spawn",
+        signals_to_handle="SIGINT",  # its answer to SIGTERM is to kill after half a minute
     )  # fmt: skip
-    elastic_launch(config, worker)(*arguments)
+    before = signal.signal(signal.SIGTERM, _pass_on)
+    try:
+        returned = elastic_launch(config, worker)(*arguments)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    return [returned[rank] for rank in range(n_processes)]
+
+
+def _pass_on(number: int, frame) -> None:
+    for process in multiprocessing.active_children():
+        process.terminate()
 
 
 def join() -> str:
@@ -30,7 +44,7 @@ def join() -> str:
     dist.init_process_group("nccl" if has_gpu else "gloo")
     if not has_gpu:
         return "cpu"
-    device = int(os.environ["LOCAL_RANK"]) % torch.cuda.device_count()
+    device = int(os.environ["LOCAL_RANK"])
     torch.cuda.set_device(device)
     return f"cuda:{device}"
 
@@ -58,3 +72,12 @@ def as_first_process_says(value: float) -> float:
     told = [value]
     dist.broadcast_object_list(told, src=0)
     return told[0]
+
+
+def any_process_says(flag: bool, device: str) -> bool:
+    """Whether the flag is true in one process at least, so that all of them stop after the same step."""
+    if not dist.is_initialized():
+        return flag
+    said = torch.tensor(float(flag), device=device)
+    dist.all_reduce(said, dist.ReduceOp.MAX)
+    return bool(said)

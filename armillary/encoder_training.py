@@ -6,15 +6,17 @@ import numpy as np
 import torch
 from torch import nn
 
-from armillary.distributed import join, leave, run_together
+from armillary.distributed import join, leave, rank_and_size, run_together
 from armillary.encoder_data import Fields
+from armillary.interruption import Interrupted, orderly_stop
+from armillary.step import announce
 from armillary.tiles import read_file_data
 from armillary.training import Settings, build_network, fit
 
 
 class TrainingRun(NamedTuple):
     """What one training is: files, network (arguments of `build_network`), where its red sequence starts
-    (N_REDSHIFTS, n_bands) if it has one, how it is trained, and where its state lives."""
+    (N_REDSHIFTS, n_bands) if it has one, how it is trained, where its state lives, and the minutes it may take."""
 
     train: list[str]
     validation: list[str]
@@ -24,6 +26,7 @@ class TrainingRun(NamedTuple):
     folder: str
     fingerprint: str
     tensorboard: str | None
+    minutes: float
 
 
 def train_together(run: TrainingRun, n_processes: int) -> tuple[nn.Module, dict[str, Fields], list[dict]]:
@@ -33,19 +36,32 @@ def train_together(run: TrainingRun, n_processes: int) -> tuple[nn.Module, dict[
         if run.settings.batch_size < n_processes:
             raise ValueError(
                 f"clusters: train_encoder: batch_size is {run.settings.batch_size}; "
-                f"it must be at least n_processes ({n_processes})"
+                f"it must be at least clusters: n_gpus ({n_processes})"
             )
-        run_together(train_share, n_processes, run)
+        n_devices = torch.cuda.device_count()
+        if 0 < n_devices < n_processes:
+            raise ValueError(
+                f"clusters: n_gpus is {n_processes}, but this job sees {n_devices}; the profile must ask for as many"
+            )
+        interruptions = run_together(train_share, n_processes, run, max(torch.get_num_threads() // n_processes, 1))
+        if any(interruptions):
+            raise Interrupted(interruptions[0])
     return train_here(run, "cuda" if torch.cuda.is_available() else "cpu")
 
 
-def train_share(run: TrainingRun) -> None:
-    """One process's part of a training that several share."""
+def train_share(run: TrainingRun, n_threads: int) -> str:
+    """One process's part of a training that several share; what interrupted it, "" if nothing did."""
+    torch.set_num_threads(n_threads)
     device = join()
+    rank, n_processes = rank_and_size()
+    announce(f"process {rank + 1} of {n_processes} on {device}, {n_threads} threads")
     try:
         train_here(run, device)
+    except Interrupted as interruption:
+        return str(interruption)
     finally:
         leave()
+    return ""
 
 
 def train_here(run: TrainingRun, device: str) -> tuple[nn.Module, dict[str, Fields], list[dict]]:
@@ -57,8 +73,9 @@ def train_here(run: TrainingRun, device: str) -> tuple[nn.Module, dict[str, Fiel
         name: Fields([read_file_data(path) for path in paths], network)
         for name, paths in (("train", run.train), ("validation", run.validation))
     }
-    history = fit(
-        network, *fields.values(), run.settings, folder=run.folder, device=device, fingerprint=run.fingerprint,
-        tensorboard=run.tensorboard,
-    )  # fmt: skip
+    with orderly_stop(run.minutes) as why_stop:
+        history = fit(
+            network, *fields.values(), run.settings, folder=run.folder, device=device, fingerprint=run.fingerprint,
+            tensorboard=run.tensorboard, why_stop=why_stop,
+        )  # fmt: skip
     return network, fields, history

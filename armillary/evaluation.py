@@ -1,9 +1,4 @@
-"""From prediction files, detection lists and truth tables to the frames that are scored, and their
-metrics.
-
-A split is a set of fields. `unit` is the index of a field in the sorted list of the split's fields; it is
-what the bootstrap resamples. The encoder and the baseline finder go through the same functions.
-"""
+"""From scored frames (`armillary.splits`, `armillary.skyscores`) to metrics and what their figures draw."""
 
 import numpy as np
 import pandas as pd
@@ -11,7 +6,6 @@ import pandas as pd
 from armillary.completeness import (
     area_under,
     between,
-    catalogue_above,
     completeness_purity_curve,
     fraction_in,
     judge,
@@ -20,72 +14,9 @@ from armillary.completeness import (
 from armillary.metrics import estimate, measurement, sum_by_unit
 from armillary.residuals import matched_clusters, residual_metrics
 from armillary.scoring import precision_recall_curve, reliability
+from armillary.splits import WHOLE_SHARE
 
-DETECTION_COLUMNS = ("ra", "dec", "probability", "redshift", "redshift_error", "richness", "richness_error")
-TRUTH_COLUMNS = ("field", "cluster_id", "ra", "dec", "x", "y", "redshift", "richness", "weight")
 WEIGHT_NOTE = "weighted to the natural cluster rate; n is the effective number"
-
-
-def flat_tiles(arrays: dict, name: str) -> dict:
-    """Flat probability and truth (n,), unit (n,) and sorted field (N,) of a prediction file, `name` for
-    errors.
-
-    `arrays` holds field (N,), probability and membership (N, T, T).
-    """
-    missing = [key for key in ("field", "probability", "membership") if key not in arrays]
-    if missing:
-        raise ValueError(f"{name} has no array {', '.join(missing)}; it holds {', '.join(arrays)}")
-    field, probability, truth = arrays["field"], arrays["probability"], arrays["membership"]
-    if probability.shape != truth.shape or len(field) != len(probability) or len(field) == 0:
-        raise ValueError(
-            f"{name} does not fit together: field {field.shape}, probability {probability.shape}, "
-            f"membership {truth.shape}"
-        )
-    order = np.argsort(field)
-    probability = np.asarray(probability[order], dtype=float)
-    if not np.all((probability >= 0) & (probability <= 1)):
-        raise ValueError(f"{name}: probability has values outside [0, 1] or NaN")
-    per_field = probability[0].size
-    return {
-        "field": np.asarray(field)[order],
-        "probability": probability.ravel(),
-        "truth": np.asarray(truth[order], dtype=bool).ravel(),
-        "unit": np.repeat(np.arange(len(field)), per_field),
-    }
-
-
-def require_same_tiles(one: dict, other: dict, names: tuple[str, str]) -> None:
-    """Raise ValueError unless two results of `flat_tiles` are of the same fields and the same truth."""
-    if not np.array_equal(one["field"], other["field"]):
-        raise ValueError(f"{names[0]} and {names[1]} are of different fields: predict both on the same split")
-    if not np.array_equal(one["truth"], other["truth"]):
-        raise ValueError(
-            f"{names[0]} and {names[1]} disagree on the true membership of tiles: same fields, other truth"
-        )
-
-
-def field_detections(frame, fields: np.ndarray, name: str):
-    """The detections of the split's fields with group and unit, numeric columns, `name` for errors."""
-    frame = _numeric(frame, ("field", *DETECTION_COLUMNS), name)
-    frame = frame[np.isin(frame["field"], fields)].reset_index(drop=True)
-    unit = np.searchsorted(fields, frame["field"])
-    return frame.assign(group=unit, unit=unit)
-
-
-def field_truth(frame, fields: np.ndarray, image_size: int, name: str):
-    """The haloes of the split's fields with group, unit and whether their centre is inside the image."""
-    frame = _numeric(frame, TRUTH_COLUMNS, name)
-    frame = frame[np.isin(frame["field"], fields)].reset_index(drop=True)
-    unit = np.searchsorted(fields, frame["field"])
-    inside = between(frame["x"], 0, image_size) & between(frame["y"], 0, image_size)
-    return frame.assign(group=unit, unit=unit, inside=inside)
-
-
-def _numeric(frame, columns, name: str):
-    missing = [column for column in columns if column not in frame]
-    if missing:
-        raise ValueError(f"{name} has no column {', '.join(missing)}; it has {', '.join(map(str, frame.columns))}")
-    return frame.astype({column: float for column in columns})
 
 
 def cluster_metrics(
@@ -105,19 +36,14 @@ def cluster_metrics(
     match_dz,
     outlier_dz,
 ) -> tuple[dict, dict]:
-    """Metrics of a catalogue cut at `operating` (threshold, richness_min), and frames for the figures.
+    """Metrics of a catalogue cut at the threshold of `operating`, and frames for the figures.
 
     Metrics: completeness and purity in bins, area under the completeness-purity curve, counts per square
     degree, redshift and richness residuals. Frames: bins, trade, matches.
     """
     cuts = {"richness_above": richness_above, "pure_richness": pure_richness}
     span, threshold = (redshift_edges[0], redshift_edges[-1]), operating["threshold"]
-    judged, found = judge(
-        catalogue_above(detections, operating["richness_min"]),
-        truth,
-        match_radius_mpc=match_radius_mpc,
-        match_dz=match_dz,
-    )
+    judged, found = judge(detections, truth, match_radius_mpc=match_radius_mpc, match_dz=match_dz)
     rows = scores_in_bins(
         judged, found, threshold, counts, richness_edges=richness_edges, redshift_edges=redshift_edges, **cuts
     )
@@ -127,6 +53,8 @@ def cluster_metrics(
     metrics |= catalogue_metrics(
         judged, found, threshold, counts, prefix, span, pure_richness, group_richness, richness_above
     )
+    if "whole" in judged:
+        metrics |= whole_metrics(judged, found, threshold, counts, prefix, span, pure_richness, richness_above)
     metrics |= surface_densities(judged, found, threshold, counts, prefix, span, pure_richness, area_deg2)
     metrics[f"{prefix}cluster_curve_area"] = curve_area(judged, found, counts, span, **cuts)
     metrics |= operating_metrics(operating, prefix)
@@ -186,6 +114,23 @@ def catalogue_metrics(
     }
 
 
+def whole_metrics(judged, truth, threshold, counts, prefix, span, pure_richness, richness_above) -> dict:
+    """Completeness and purity of clusters that the image's edge does not cut, at the same threshold."""
+    kept = judged[judged["counted"] & judged["whole"] & (judged["probability"] >= threshold)]
+    true, rich = truth[truth["inside"] & truth["whole"]], (richness_above, np.inf)
+    note = f"{WHOLE_SHARE:.0%} of the disc of R_lambda or more in the image; {{}}; {WEIGHT_NOTE}"
+    label = f"richness_gt{richness_above:g}_whole"
+    return {
+        f"{prefix}cluster_completeness_{label}": fraction_in(
+            true, true["found_probability"] >= threshold, rich, span, counts, note.format("true richness and redshift")
+        ),
+        f"{prefix}cluster_purity_{label}": fraction_in(
+            kept, kept["true_richness"] >= pure_richness, rich, span, counts,
+            note.format(f"estimated richness and redshift; pure: matched to a halo of richness >= {pure_richness:g}"),
+        ),
+    }  # fmt: skip
+
+
 def surface_densities(judged, truth, threshold, counts, prefix, span, pure_richness, area_deg2) -> dict:
     """Detections and true clusters per square degree at the natural rate."""
     kept = judged[judged["counted"] & (judged["probability"] >= threshold) & between(judged["redshift"], *span)]
@@ -207,7 +152,7 @@ def density(frame, counts, area_deg2: float, baseline, note: str) -> dict:
 
 
 def curve_area(judged, truth, counts, span, *, richness_above, pure_richness) -> dict:
-    """Area under completeness (richness > `richness_above`) against catalogue purity."""
+    """Area under completeness against purity, both for richness > `richness_above`."""
 
     def area(row):
         resampled = [f.assign(weight=f["weight"] * row[f["unit"].to_numpy(dtype=int)]) for f in (judged, truth)]
@@ -217,8 +162,8 @@ def curve_area(judged, truth, counts, span, *, richness_above, pure_richness) ->
         )
         return area_under(curve)
 
-    what = f"completeness (true richness > {richness_above:g}) against catalogue purity"
-    note = f"area under {what}; {WEIGHT_NOTE}"
+    what = "completeness (true richness) against purity (estimated richness)"
+    note = f"area under {what}, both for richness > {richness_above:g}; {WEIGHT_NOTE}"
     return estimate(area(np.ones(counts.shape[1])), [area(row) for row in counts], counts.shape[1], note=note)
 
 
@@ -227,10 +172,7 @@ def operating_metrics(operating: dict, prefix: str) -> dict:
     note = "chosen on validation fields"
     if not operating["reached"]:
         note += "; no cut there reached the purity asked for, this is the purest"
-    return {
-        f"{prefix}cluster_threshold": measurement(operating["threshold"], note=note),
-        f"{prefix}cluster_richness_min_detected": measurement(operating["richness_min"], note=note),
-    }
+    return {f"{prefix}cluster_threshold": measurement(operating["threshold"], note=note)}
 
 
 def bin_frame(rows: list[dict]):

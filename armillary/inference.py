@@ -16,13 +16,14 @@ from armillary.training import build_network
 
 CHECKPOINT_KEYS = {
     "architecture", "width", "survey", "bands", "image_size", "tile_size", "bin_factor", "pixel_arcsec", "state",
-    "calibration", "natural_prior", "detection",
+    "calibration", "redshift_error_scale", "natural_prior", "detection",
 }  # fmt: skip
 
 
 class Encoder(NamedTuple):
     """A network with what it was trained for; `calibration` (slope and intercept of the logit) is keyed by factor,
-    `detection` (coefficients of `armillary.detections`) by class prior."""
+    `detection` (coefficients of `armillary.detections`) by class prior; errors of redshift are `redshift_error_scale`
+    times what the network says."""
 
     network: nn.Module
     survey: str
@@ -32,6 +33,7 @@ class Encoder(NamedTuple):
     bin_factor: int
     pixel_arcsec: float
     calibration: dict[str, tuple[float, float]]
+    redshift_error_scale: float
     natural_prior: tuple[float, ...]
     detection: dict[str, list[float]]
     device: str
@@ -145,7 +147,7 @@ def readable(encoder: Encoder, raw: np.ndarray, *, class_prior: str) -> dict[str
         "offset_x": expit(o["offset_x"]),
         "offset_y": expit(o["offset_y"]),
         "redshift": redshift,
-        "redshift_error": z_spread * np.exp(np.clip(o["redshift_ln_error"], -5, 3)),
+        "redshift_error": encoder.redshift_error_scale * z_spread * np.exp(np.clip(o["redshift_ln_error"], -5, 3)),
         "ln_richness": ln_richness,
         "ln_richness_error": ln_richness_error,
     }

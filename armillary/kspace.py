@@ -35,6 +35,21 @@ class Sources(NamedTuple):
     g2: np.ndarray
 
 
+class Scene(NamedTuple):
+    """What is drawn and where: the sources of a field, the PSF cell (N,) each lies in, and the field's geometry."""
+
+    sources: Sources
+    cell: np.ndarray
+    pixel_arcsec: float
+    image_size: int
+    n_psf_cells: int  # along a side
+
+    def part(self, rows) -> "Scene":
+        """The same field with only some sources, an array of indices or a slice."""
+        sources = Sources(*(np.ascontiguousarray(value[..., rows]) for value in self.sources))
+        return self._replace(sources=sources, cell=self.cell[rows])
+
+
 class Plan(NamedTuple):
     """Stamp size (pixels) and k band (grid steps either side of zero) of every source."""
 
@@ -76,22 +91,15 @@ def plan_stamps(
 
 
 def add_sources(
-    images: np.ndarray,
-    sources: Sources,
-    plan: Plan,
-    psfs: list[SeeingPsf | PsfexPsf],
-    cell: np.ndarray,
-    pixel_arcsec: float,
-    image_size: int,
-    n_psf_cells: int,
-    corner: tuple[int, int] = (0, 0),
+    images: np.ndarray, scene: Scene, plan: Plan, psfs: list[SeeingPsf | PsfexPsf], corner: tuple[int, int] = (0, 0)
 ) -> None:
     """Add every source to `images` (n_bands, height, width), whose first pixel is the field's `corner`."""
+    sources = scene.sources
     jacobian = jacobians(sources)
-    transfers = _Transfers(psfs, plan, cell, pixel_arcsec, image_size, n_psf_cells)
+    transfers = _Transfers(psfs, plan, scene)
     work = _Workspace()
     for rows, size, band in _groups(plan, sources):
-        batch = _Batch(work, rows.size, size, band, sources.hlr_arcsec[rows[0]] > 0, pixel_arcsec)
+        batch = _Batch(work, rows.size, size, band, sources.hlr_arcsec[rows[0]] > 0, scene.pixel_arcsec)
         transfer, cell_index = transfers.of_group(rows, size)
         for start in range(0, rows.size, batch.n):
             part = rows[start : start + batch.n]
@@ -116,11 +124,8 @@ class _Workspace:
 class _Transfers:
     """k-images of PSF (times pixel), drawn by GalSim once a band, stamp size and cell in use."""
 
-    def __init__(
-        self, psfs, plan: Plan, cell: np.ndarray, pixel_arcsec: float, image_size: int, n_psf_cells: int
-    ) -> None:
-        self.psfs, self.plan, self.cell, self.pixel_arcsec = psfs, plan, cell, pixel_arcsec
-        self.image_size, self.n_psf_cells = image_size, n_psf_cells
+    def __init__(self, psfs, plan: Plan, scene: Scene) -> None:
+        self.psfs, self.plan, self.scene = psfs, plan, scene
         self.profiles: dict[tuple[int, int], galsim.GSObject] = {}
         self.drawn: dict[int, tuple[np.ndarray, list[np.ndarray]]] = {}
 
@@ -128,19 +133,19 @@ class _Transfers:
         """One (n_cells, 2 K + 1, K + 1) array a band (K the size's widest k band); each row's place in it."""
         if size not in self.drawn:
             members = np.flatnonzero(self.plan.size == size)
-            cells, place = np.unique(self.cell[members], return_inverse=True)
+            cells, place = np.unique(self.scene.cell[members], return_inverse=True)
             bands = np.zeros(cells.size, int)
             np.maximum.at(bands, place, self.plan.band[members])
             self.drawn = {size: (cells, [self._draw(number, cells, size, bands) for number in range(len(self.psfs))])}
         cells, transfers = self.drawn[size]
-        return transfers, np.searchsorted(cells, self.cell[rows])
+        return transfers, np.searchsorted(cells, self.scene.cell[rows])
 
     def _draw(self, number: int, cells: np.ndarray, size: int, bands: np.ndarray) -> np.ndarray:
         """k-images out to each cell's own band, in the middle of arrays wide enough for the widest."""
-        psf, step, widest = self.psfs[number], 2 * np.pi / (size * self.pixel_arcsec), int(bands.max())
+        psf, step, widest = self.psfs[number], 2 * np.pi / (size * self.scene.pixel_arcsec), int(bands.max())
         symmetric = isinstance(psf, SeeingPsf)
         pixel = galsim.ImageCF(galsim.BoundsI(0, widest, -widest, widest), scale=step)
-        galsim.Pixel(self.pixel_arcsec)._drawKImage(pixel)
+        galsim.Pixel(self.scene.pixel_arcsec)._drawKImage(pixel)
         transfer = np.zeros((cells.size, *pixel.array.shape), np.float32 if symmetric else np.complex64)
         for place, (cell, band) in enumerate(zip(cells.tolist(), bands.tolist(), strict=True)):
             image = galsim.ImageCF(galsim.BoundsI(0, band, -band, band), scale=step)
@@ -152,7 +157,8 @@ class _Transfers:
 
     def _profile(self, number: int, cell: int) -> galsim.GSObject:
         if (number, cell) not in self.profiles:
-            self.profiles[number, cell] = psf_of_cell(self.psfs[number], cell, self.image_size, self.n_psf_cells)
+            psf, field = self.psfs[number], self.scene
+            self.profiles[number, cell] = psf_of_cell(psf, cell, field.image_size, field.n_psf_cells)
         return self.profiles[number, cell]
 
 

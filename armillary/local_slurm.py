@@ -202,7 +202,7 @@ def _configuration_lines(folder: Path, site: Site) -> list[str]:
         f"SlurmctldPort={controller}",
         "SlurmUser=root",
         "AuthType=auth/munge",
-        f"AuthInfo=socket={folder}/munge.socket",
+        f"AuthInfo=socket={folder}/munge.socket,cred_expire=5",  # for so long a requeued job waits before it starts
         f"StateSaveLocation={folder}/state",
         f"SlurmdSpoolDir={folder}/spool/%n",
         f"SlurmctldPidFile={folder}/slurmctld.pid",

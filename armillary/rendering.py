@@ -7,7 +7,7 @@ import galsim
 import numpy as np
 import pandas as pd
 
-from armillary.kspace import Plan, Sources, add_sources, plan_stamps
+from armillary.kspace import Plan, Scene, Sources, add_sources, plan_stamps
 from armillary.noise import fill_noise
 from armillary.psf import PsfexPsf, SeeingPsf, psf_cell, psf_of_cell, read_psf, sample_psf, stream
 from armillary.sky import wcs_keywords
@@ -63,14 +63,12 @@ def render_field(
     if noise:
         for image, band in zip(images, bands, strict=True):
             fill_noise(image, constants.sky_sigma[band], stream(seed, field, band, "noise"), noise_correlation_pixels)
-    n_psf_cells = -(-image_size // psf_cell_px)
-    cell = psf_cell(sources.x, sources.y, image_size, n_psf_cells)
+    scene = field_scene(sources, constants, image_size, psf_cell_px)
     if engine == "kspace":
-        plan = plan_field(sources, constants, bands, psfs, edge_sigma, strict)
-        add_sources(images, sources, plan, psfs, cell, constants.pixel_arcsec, image_size, n_psf_cells)
+        add_sources(images, scene, plan_field(sources, constants, bands, psfs, edge_sigma, strict), psfs)
     else:
-        for image, flux, psf in zip(images, sources.flux, psfs, strict=True):
-            add_sources_one_by_one(image, sources, flux, psf, cell, constants.pixel_arcsec, image_size, n_psf_cells)
+        for band, (image, psf) in enumerate(zip(images, psfs, strict=True)):
+            add_sources_one_by_one(image, scene, band, psf)
     return images, psfs
 
 
@@ -166,6 +164,13 @@ def field_psfs(
     return [read_psf(path, image_size) for path in psfex_models]
 
 
+def field_scene(sources: Sources, constants: Survey, image_size: int, psf_cell_px: int) -> Scene:
+    """A field's sources in cells of constant PSF, about `psf_cell_px` pixels a side."""
+    n_psf_cells = -(-image_size // psf_cell_px)
+    cell = psf_cell(sources.x, sources.y, image_size, n_psf_cells)
+    return Scene(sources, cell, constants.pixel_arcsec, image_size, n_psf_cells)
+
+
 def plan_field(
     sources: Sources,
     constants: Survey,
@@ -195,24 +200,24 @@ def galsim_source(sources: Sources, row: int, gsparams: galsim.GSParams | None =
 
 def add_sources_one_by_one(
     image: np.ndarray,
-    sources: Sources,
-    flux: np.ndarray,
+    scene: Scene,
+    band: int,
     psf: SeeingPsf | PsfexPsf,
-    cell: np.ndarray,
-    pixel_arcsec: float,
-    image_size: int,
-    n_psf_cells: int,
+    *,
     rows: np.ndarray | None = None,
     corner: tuple[int, int] = (0, 0),
     stamp_size: int | None = None,
     gsparams: galsim.GSParams | None = None,
 ) -> None:
-    """Add sources to one band's image with one Convolve().drawImage() each: the reference engine.
+    """Add sources to the image of the band-th band with one Convolve().drawImage() each: the reference engine.
 
     `stamp_size` None leaves the stamp to GalSim. `image` begins at pixel `corner` of the field.
     """
+    sources, cell = scene.sources, scene.cell
     canvas = galsim.Image(image, xmin=corner[0] + 1, ymin=corner[1] + 1)
-    psf_profiles = {number: psf_of_cell(psf, number, image_size, n_psf_cells) for number in np.unique(cell).tolist()}
+    psf_profiles = {
+        number: psf_of_cell(psf, number, scene.image_size, scene.n_psf_cells) for number in np.unique(cell).tolist()
+    }
     for row in range(sources.x.size) if rows is None else rows:
         profile = psf_profiles[int(cell[row])]
         if sources.hlr_arcsec[row] > 0:
@@ -224,10 +229,10 @@ def add_sources_one_by_one(
             profile = profile.withGSParams(gsparams)
         # FITS coordinates (first pixel's centre at 1) are ours + 0.5.
         centre = galsim.PositionD(sources.x[row] + 0.5, sources.y[row] + 0.5)
-        stamp = (profile * flux[row]).drawImage(
+        stamp = (profile * sources.flux[band, row]).drawImage(
             nx=stamp_size,
             ny=stamp_size,
-            scale=pixel_arcsec,
+            scale=scene.pixel_arcsec,
             center=centre,
             method="no_pixel" if psf.includes_pixel else "auto",
         )

@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 
 from armillary.completeness import between, fraction_in, judge
-from armillary.evaluation import DETECTION_COLUMNS
 from armillary.footprint import NOBODY, cell_centres, owners, restrict, truth_from_discs, truth_from_members
 from armillary.matching import match_radius_arcsec, match_two_way
 from armillary.metrics import estimate
 from armillary.sky import separation_arcsec
+from armillary.splits import DETECTION_COLUMNS
 
 N_BLOCKS = 4  # blocks a side of a tile that the tile-level bootstrap resamples
 
@@ -92,8 +92,7 @@ def chance_metrics(
     match_dz,
 ) -> dict:
     """Completeness and purity that the same detections reach at random observed positions."""
-    kept = detections[detections["probability"] >= operating["threshold"]]
-    kept = kept[kept["richness"] >= operating["richness_min"]].reset_index(drop=True)
+    kept = detections[detections["probability"] >= operating["threshold"]].reset_index(drop=True)
     positions = np.concatenate(
         [np.column_stack([c.ravel() for c in cell_centres(m)])[np.isfinite(m["probability"]).ravel()] for m in maps]
     )

@@ -17,6 +17,8 @@ from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+from armillary.interruption import Interrupted
+
 UNFINISHED = ".unfinished-"
 RECORDED_PACKAGES = (
     "armillary snakemake numpy scipy pandas astropy fitsio h5py galsim colossus surveycodex ducc0 numba sep torch jax"
@@ -29,7 +31,8 @@ def run(function: Callable, snakemake) -> None:
 
     Outputs are written under a hidden name and renamed once the function has returned, so a killed
     job leaves no half file that looks whole. Everything printed goes to the rule's `log:`; an error
-    ends the job with its traceback in the log and one line on the terminal.
+    ends the job with its traceback in the log and one line on the terminal. So does work that was interrupted and
+    kept, without a traceback: to the scheduler the job has failed, and Snakemake's `retries` goes on with it.
     """
     log = Path(str(snakemake.log[0])) if snakemake.log else None
     _send_prints_to(log)
@@ -43,7 +46,8 @@ def run(function: Callable, snakemake) -> None:
             record = _provenance(snakemake, time.monotonic() - started)
             _write_provenance(log, record)
     except BaseException as error:
-        traceback.print_exc()
+        if not isinstance(error, Interrupted):
+            traceback.print_exc()
         line = " ".join(str(error).split()) or type(error).__name__
         for stream in (sys.stderr, _terminal):
             print(f"Error in {snakemake.rule}: {type(error).__name__}: {line}", file=stream, flush=True)
@@ -71,13 +75,20 @@ def announce(line: str) -> None:
 
 
 def _send_prints_to(log: Path | None) -> None:
-    """Send file descriptors 1 and 2 to the log; the terminal stays reachable for one-line messages."""
+    """Send file descriptors 1 and 2 to the log; the terminal stays reachable for one-line messages.
+
+    Snakemake removes a rule's log before every try. So the log is a link to a file that Snakemake does not know, in
+    `all_tries/` beside it, and what earlier tries printed stays.
+    """
     global _terminal
     if log is None:
         return
-    log.parent.mkdir(parents=True, exist_ok=True)
+    kept = log.parent / "all_tries" / log.name
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    log.unlink(missing_ok=True)
+    log.symlink_to(kept.relative_to(log.parent))
     _terminal = os.fdopen(os.dup(2), "w")
-    with open(log, "a") as stream:
+    with open(kept, "a") as stream:
         sys.stdout.flush()
         sys.stderr.flush()
         os.dup2(stream.fileno(), 1)

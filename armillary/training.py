@@ -1,13 +1,14 @@
 """The training loop of the encoder: loss, schedule, checkpoints, resume.
 
 A run is a function of its settings and seed: the order of the data and every flip come from generators
-seeded by (seed, epoch, step), so a run that was killed and resumed ends where an uninterrupted one ends.
+seeded by (seed, epoch, step), so a run that was killed at any step and resumed ends where an uninterrupted one ends.
 """
 
 import csv
 import math
 import os
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,8 +17,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from armillary.distributed import as_first_process_says, averaging_gradients, rank_and_size
+from armillary.distributed import any_process_says, as_first_process_says, averaging_gradients, rank_and_size
 from armillary.encoder_data import LABELS, Fields, augmented
+from armillary.interruption import Interrupted
 from armillary.networks.bliss import BlissEncoder
 from armillary.networks.sources import LN_RICHNESS_SCALE, OUTPUTS, REDSHIFT_SCALE, SourceEncoder
 from armillary.precision import autocast, pick_precision, rate_at
@@ -26,6 +28,7 @@ from armillary.step import announce
 
 ARCHITECTURES = {"sources": SourceEncoder, "bliss": BlissEncoder}
 HISTORY = ["epoch", "step", "seconds", "learning_rate", "train_loss", "validation_loss", "validation_pr_auc"]
+SAVE_EVERY_SECONDS = 300.0  # within an epoch: what a job that is killed without warning loses at most
 LOSS_WEIGHTS = {"membership": 1.0, "centre": 4.0, "offset": 0.2, "redshift": 0.25, "richness": 0.15}
 
 
@@ -119,12 +122,13 @@ class Settings(NamedTuple):
 
 def fit(
     network: nn.Module, train: Fields, validation: Fields, settings: Settings, *, folder: str, device: str,
-    fingerprint: str, tensorboard: str | None = None,
+    fingerprint: str, tensorboard: str | None = None, why_stop: Callable[[], str] = lambda: "",
 ) -> list[dict]:  # fmt: skip
     """Train `network` in place to its best epoch by validation loss; return the history, one row an epoch.
 
     A step sees `batch_size` squares of `n_tiles` tiles, each of another field; validation sees whole fields.
-    After every epoch the whole state goes to `folder`/last.ckpt; a run with the same `fingerprint` goes on from there.
+    After every epoch, every SAVE_EVERY_SECONDS, and when `why_stop` (see `armillary.interruption`) gives a reason, the
+    whole state goes to `folder`/last.ckpt; a run with the same `fingerprint` goes on from there, at the next step.
     Stops early after `patience` epochs without a better validation loss. In a group of processes (see
     `armillary.distributed`) each takes its share of every step, and the first one writes.
     """
@@ -135,19 +139,41 @@ def fit(
     )
     n_steps = math.ceil(len(train) * n_crops(train, settings.n_tiles) / settings.batch_size) * settings.n_epochs
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: rate_at(step, n_steps))
-    state = {"epoch": 0, "history": [], "best_loss": math.inf, "best": None, "fingerprint": fingerprint}
+    state = {"epoch": 0, "losses": [], "seconds": 0.0, "history": [], "best_loss": math.inf, "best": None}
+    state["fingerprint"] = fingerprint
     last = Path(folder) / "last.ckpt"
     if last.exists():
         state = _resume(last, state, network, optimiser, schedule)
     is_first = rank_and_size()[0] == 0
     writer = _tensorboard(tensorboard if is_first else None, state["epoch"])
     model = averaging_gradients(network)
-    started = time.monotonic() - (state["history"][-1]["seconds"] if state["history"] else 0)
+    saved = time.monotonic()
+    started = saved - state["seconds"]
+
+    def save() -> None:
+        nonlocal saved
+        saved = time.monotonic()
+        parts = {"network": network, "optimiser": optimiser, "schedule": schedule}
+        if is_first:
+            state["seconds"] = saved - started
+            _save(last, state | {name: part.state_dict() for name, part in parts.items()})
+
     for epoch in range(state["epoch"], settings.n_epochs):
         if _stalled(state["history"], settings.patience):
             announce(f"early stop: no better validation loss in {settings.patience} epochs")
             break
-        train_loss = _train_epoch(network, model, train, settings, optimiser, schedule, epoch, device, dtype)
+        steps = _train_epoch(
+            network, model, train, settings, optimiser, schedule, epoch, device, dtype, len(state["losses"])
+        )
+        for loss in steps:
+            state["losses"].append(loss)
+            why = why_stop()
+            if any_process_says(bool(why), device):
+                save()
+                where = f"stopped in epoch {epoch + 1} after step {len(state['losses'])}"
+                raise Interrupted(f"{why or 'another process was stopped'}; {where}; {last} goes on from there")
+            if time.monotonic() > saved + SAVE_EVERY_SECONDS:
+                save()
         validation_loss, outputs = evaluate(network, validation, device, dtype)
         validation_loss = as_first_process_says(validation_loss)
         score = average_precision(outputs[:, 0].numpy().ravel(), validation.labels("membership").numpy().ravel())
@@ -156,7 +182,7 @@ def fit(
             "step": (epoch + 1) * n_steps // settings.n_epochs,
             "seconds": round(time.monotonic() - started, 1),
             "learning_rate": schedule.get_last_lr()[0],
-            "train_loss": train_loss,
+            "train_loss": float(np.mean(state["losses"])),
             "validation_loss": validation_loss,
             "validation_pr_auc": score,
         }
@@ -164,23 +190,22 @@ def fit(
         if validation_loss < state["best_loss"]:
             best = {name: value.clone() for name, value in network.state_dict().items()}
             state |= {"best_loss": validation_loss, "best": best}
-        state["epoch"] = epoch + 1
+        state |= {"epoch": epoch + 1, "losses": []}
+        save()
         if is_first:
-            parts = {"network": network, "optimiser": optimiser, "schedule": schedule}
-            _save(last, state | {name: part.state_dict() for name, part in parts.items()})
             _log_epoch(writer, row, settings.n_epochs)
     network.load_state_dict(state["best"])
     return state["history"]
 
 
-def _train_epoch(network, model, train, settings, optimiser, schedule, epoch, device, dtype) -> float:
-    """One pass over the training fields by `model`, the network as its processes share it; the mean loss."""
+def _train_epoch(network, model, train, settings, optimiser, schedule, epoch, device, dtype, n_done) -> Iterator[float]:
+    """One pass over the training fields by `model`, the network as its processes share it, but for the first `n_done`
+    steps; the loss of every step."""
     network.train()
     order = np.repeat(np.arange(len(train)), n_crops(train, settings.n_tiles))
     order = np.random.default_rng([settings.seed, epoch]).permutation(order)
     rank, n_processes = rank_and_size()
-    losses = []
-    for start in range(0, len(order) - n_processes + 1, settings.batch_size):
+    for start in range(0, len(order) - n_processes + 1, settings.batch_size)[n_done:]:
         drawn = [
             augmented(
                 network, *train.field(order[place]), n_tiles=settings.n_tiles, band_drop=settings.band_drop,
@@ -197,8 +222,7 @@ def _train_epoch(network, model, train, settings, optimiser, schedule, epoch, de
         nn.utils.clip_grad_norm_(network.parameters(), 1.0)
         optimiser.step()
         schedule.step()
-        losses.append(float(loss.detach()))
-    return float(np.mean(losses))
+        yield float(loss.detach())
 
 
 def n_crops(train: Fields, n_tiles: int) -> int:
@@ -219,7 +243,7 @@ def _resume(last: Path, state: dict, network, optimiser, schedule) -> dict:
     network.load_state_dict(saved.pop("network"))
     optimiser.load_state_dict(saved.pop("optimiser"))
     schedule.load_state_dict(saved.pop("schedule"))
-    announce(f"resumed after epoch {saved['epoch']} from {last}")
+    announce(f"resumed after epoch {saved['epoch']} and {len(saved['losses'])} steps more from {last}")
     return saved
 
 

@@ -124,14 +124,15 @@ rule clusters_train_encoder:
         "<results>/clusters/benchmarks/train_encoder.tsv"
     conda:
         "../envs/torch.yaml"
-    threads: 12
+    threads: 12 * max(CLUSTERS["n_gpus"], 1)
     resources:
-        mem_mb=12000,
+        mem_mb=12000 * max(CLUSTERS["n_gpus"], 1),
         runtime=720,
         gpu=CLUSTERS["n_gpus"],
     params:
         **CLUSTERS["train_encoder"],
         **clusters_shared("survey", "bands", "image_size", "tile_size", "bin_factor", "seed"),
+        n_processes=max(CLUSTERS["n_gpus"], 1),
         work_folder=lambda wildcards, output: str(Path(output.checkpoint).parent / "work"),
     script:
         "../scripts/clusters/train_encoder.py"

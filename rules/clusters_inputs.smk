@@ -14,6 +14,8 @@ try:
     check_tiling(CLUSTERS["image_size"], CLUSTERS["tile_size"], CLUSTERS["bin_factor"])
 except ValueError as error:
     raise WorkflowError(str(error)) from None
+# Profiles see no config: they read how many GPUs training asks for from the environment.
+os.environ.update(ARMILLARY_N_GPUS=str(max(CLUSTERS["n_gpus"], 1)))
 FIELDS_OF_BATCH = [
     f"galsim_{CLUSTERS['survey']}_{{batch}}_{k:03d}" for k in range(CLUSTERS["n_catalogs_per_file"])
 ]

@@ -5,7 +5,7 @@ From   a trained encoder, a list of tiles, and the DR2 release or a folder of ti
 Steps  infer_shard (one job a shard) -> summarise_survey, for all shards or, at any time, for those done so far.
 
 Tiles are no files of the workflow: a shard brings its own to the node one by one and drops them, so that the whole
-survey is some fifty jobs and needs the disk of two tiles a job.
+survey is some thirty jobs and needs the disk of two tiles a job.
 """
 
 

@@ -8,4 +8,7 @@ if [ -n "$SLURM_TMPDIR" ] && [ -f "$packed" ]; then
     tar -xf "$packed" -C "$SLURM_TMPDIR"
     export PYTHONPATH="$SLURM_TMPDIR/site-packages${{PYTHONPATH:+:$PYTHONPATH}}"
 fi
+# Slurm ends a job with SIGTERM to all its processes. Bash would die of it and take the job along; with a trap it waits
+# for Snakemake, which waits for the step, which saves what it has.
+trap : TERM
 {exec_job}

@@ -9,7 +9,8 @@ fi
 rule=$1 threads=$2 mem_mb=$3 minutes=$4 gpus=$5 model=$6 script=$7
 logs=.snakemake/slurm_logs/$rule
 mkdir -p "$logs"
-request=(--job-name="$rule" --comment="$rule" --output="$logs/%j.log" --ntasks=1 --cpus-per-task="$threads" --mem="${mem_mb}M"
+# Slurm puts a job back whose node failed or that was preempted; training and shards go on where they were.
+request=(--requeue --job-name="$rule" --comment="$rule" --output="$logs/%j.log" --ntasks=1 --cpus-per-task="$threads" --mem="${mem_mb}M"
     --time="$((minutes < 60 ? 60 : minutes))")
 [ "$gpus" -eq 0 ] || request+=(--gpus-per-node="$model:$gpus")
 [ -z "${ARMILLARY_MAIL:-}" ] || request+=(--mail-user="$ARMILLARY_MAIL" --mail-type=FAIL)

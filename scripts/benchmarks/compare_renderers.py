@@ -8,9 +8,9 @@ from armillary.dense_sky import sample_dense_sky
 from armillary.files import write_json
 from armillary.kspace import add_sources
 from armillary.metrics import measurement
-from armillary.psf import psf_cell, sample_psf
+from armillary.psf import sample_psf
 from armillary.render_checks import compare_engines, corner_residual
-from armillary.rendering import add_sources_one_by_one, catalog_sources, plan_field
+from armillary.rendering import add_sources_one_by_one, catalog_sources, field_scene, plan_field
 from armillary.step import announce, run
 from armillary.surveys import survey_constants
 
@@ -30,6 +30,7 @@ def compare_renderers(
     """Each pair times the whole image by the engine and 1 / n_pairs of its sources by the loop."""
     des, generator = survey_constants("des"), np.random.default_rng(seed)
     sources = catalog_sources(sample_dense_sky(n_sources, image_size, generator), [band], image_size, "the test sky")
+    scene = field_scene(sources, des, image_size, image_size)
     inside = np.flatnonzero((sources.x < corner_px) & (sources.y < corner_px))
     some, results = generator.choice(n_sources, n_compared, replace=False), {}
     for profile in ("kolmogorov", "moffat"):
@@ -43,31 +44,24 @@ def compare_renderers(
             seeing_scatter=0.0,
             psf_variation=0.0,
         )
-        place = (psf_cell(sources.x, sources.y, image_size, 1), des.pixel_arcsec, image_size, 1)
 
-        def draw(strict: bool, rows=slice(None), psf=psf, place=place):
-            part = sources._replace(
-                **{name: np.ascontiguousarray(value[..., rows]) for name, value in sources._asdict().items()}
-            )
+        def draw(strict: bool, rows=slice(None), psf=psf):
+            part = scene.part(rows)
             image = np.zeros((1, image_size, image_size), np.float32)
-            plan = plan_field(part, des, [band], [psf], edge_sigma, strict)
-            add_sources(image, part, plan, [psf], place[0][rows], *place[1:])
+            plan = plan_field(part.sources, des, [band], [psf], edge_sigma, strict)
+            add_sources(image, part, plan, [psf])
             return image[0], plan
 
-        def compare(strict: bool, psf=psf, place=place, draw=draw):
-            return compare_engines(
-                sources, des, band, psf, sources.flux[0], draw(strict)[1], place[0], image_size, 1, some
-            )
+        def compare(strict: bool, psf=psf, draw=draw):
+            return compare_engines(scene, 0, psf, draw(strict)[1], some, sky_sigma=des.sky_sigma[band])
 
-        loop, ratio, strict_ratio = _time_pairs(sources, psf, place, draw, n_pairs, generator)
+        loop, ratio, strict_ratio = _time_pairs(scene, psf, draw, n_pairs, generator)
         base = f"render_loop_sources_per_s_{profile}"
         results[base] = _summary(loop, "1/s", None, f"one drawImage a source, {profile} PSF, one core")
         note = f"edge {edge_sigma} sky sigma; {n_sources} sources in {image_size} px, one band, one core"
         results[f"render_speedup_{profile}"] = _summary(ratio, "ratio", base, note)
         results[f"render_strict_speedup_{profile}"] = _summary(strict_ratio, "ratio", base, "strict mode")
-        residual, n = corner_residual(
-            draw(False, inside)[0], sources, sources.flux[0], psf, *place, draw(False)[1].size, corner_px
-        )
+        residual, n = corner_residual(draw(False, inside)[0], scene, 0, psf, draw(False)[1].size, corner_px)
         results[f"render_max_residual_sigma_{profile}"] = measurement(
             residual / des.sky_sigma[band],
             n=n,
@@ -88,14 +82,14 @@ def compare_renderers(
     write_json(benchmark, results)
 
 
-def _time_pairs(sources, psf, place, draw, n_pairs: int, generator) -> np.ndarray:
+def _time_pairs(scene, psf, draw, n_pairs: int, generator) -> np.ndarray:
     """Sources a CPU second by the loop, engine over loop, strict engine over loop: (3, n_pairs)."""
     draw(False), draw(True)  # compiles and fills tables
-    lines, image = [], np.zeros((place[2], place[2]), np.float32)
-    for rows in np.array_split(generator.permutation(sources.x.size), n_pairs):
+    lines, image = [], np.zeros((scene.image_size, scene.image_size), np.float32)
+    for rows in np.array_split(generator.permutation(scene.cell.size), n_pairs):
         marks = [time.process_time()]
         for work in (
-            lambda rows=rows: add_sources_one_by_one(image, sources, sources.flux[0], psf, *place, rows=rows),
+            lambda rows=rows: add_sources_one_by_one(image, scene, 0, psf, rows=rows),
             lambda: draw(False),
             lambda: draw(True),
         ):
@@ -103,7 +97,7 @@ def _time_pairs(sources, psf, place, draw, n_pairs: int, generator) -> np.ndarra
             marks.append(time.process_time())
         loop, engine, strict = np.diff(marks)
         rate = rows.size / loop
-        lines.append((rate, sources.x.size / engine / rate, sources.x.size / strict / rate))
+        lines.append((rate, scene.cell.size / engine / rate, scene.cell.size / strict / rate))
         announce(f"{psf.profile}: loop {rate:.0f}/s, engine {lines[-1][1]:.1f} x, strict {lines[-1][2]:.1f} x")
     return np.array(lines).T
 

@@ -13,6 +13,7 @@ from armillary.des import PIXEL_ARCSEC, TileImages, map_header, tile_position
 from armillary.files import read_catalog, read_image, read_json, write_catalog, write_json, write_named_images
 from armillary.fingerprints import fingerprint
 from armillary.inference import check_fits, read_encoder
+from armillary.interruption import Interrupted, orderly_stop
 from armillary.staging import copy_tile, fetch_tile, scratch_folder, staged_tiles
 from armillary.step import announce, run
 from armillary.tile_inference import infer_tile_images
@@ -38,9 +39,11 @@ def infer_shard(
     planes: dict,
     settings: dict,
     threads: int,
+    runtime: int,
 ) -> None:
-    """Every tile's results lie in `finished/<tile>/` beside the outputs as soon as there are any; a job that is run
-    again takes them from there. With `source` "empty" the tiles have no pixels, and nothing is staged or inferred.
+    """Every tile's results lie in `finished/<tile>/` beside the outputs as soon as there are any; a job that was
+    stopped and is run again takes them from there. With `source` "empty" the tiles have no pixels, and nothing is
+    staged or inferred.
     """
     work = Path(catalog).parent / "finished"
     failed = {}
@@ -55,7 +58,7 @@ def infer_shard(
         announce(f"{len(tiles)} tiles, {len(tiles) - len(todo)} of them finished before")
         stage = _stage(source, bands, manifest)
         infer = partial(_infer, encoder, bands=bands, planes=planes, settings=settings, threads=threads)
-        failed = _infer_tiles(todo, stage, lambda tile, paths: infer(work / tile, tile, keys[tile], paths))
+        failed = _infer_tiles(todo, stage, lambda tile, paths: infer(work / tile, tile, keys[tile], paths), runtime)
     if len(failed) > max_failed_tiles:
         raise RuntimeError(
             f"{len(failed)} tiles failed (clusters: infer_shard: max_failed_tiles), first {failed}"[:2000]
@@ -72,17 +75,20 @@ def _stage(source: str, bands: list[str], manifest: dict):
     return lambda tile, folder: copy_tile(tile, bands, folder, source)
 
 
-def _infer_tiles(tiles: list[str], stage, infer) -> dict[str, str]:
+def _infer_tiles(tiles: list[str], stage, infer, minutes: float) -> dict[str, str]:
     """Infer tile after tile; what kept a tile from being inferred is returned, and the others go on."""
     failed, folder = {}, scratch_folder()
     try:
-        for tile, images in staged_tiles(tiles, stage, folder):
-            try:
-                record = infer(tile, images())
-                announce(f"tile {tile}: {json.dumps(record)}")
-            except (OSError, ValueError) as error:
-                failed[tile] = f"{type(error).__name__}: {error}"
-                announce(f"tile {tile} failed: {failed[tile]}")
+        with orderly_stop(minutes) as why_stop:
+            for number, (tile, images) in enumerate(staged_tiles(tiles, stage, folder)):
+                if why := why_stop():
+                    raise Interrupted(f"{why}; {len(tiles) - number} tiles are left for the next try")
+                try:
+                    record = infer(tile, images())
+                    announce(f"tile {tile}: {json.dumps(record)}")
+                except (OSError, ValueError) as error:
+                    failed[tile] = f"{type(error).__name__}: {error}"
+                    announce(f"tile {tile} failed: {failed[tile]}")
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     return failed

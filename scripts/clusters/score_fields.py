@@ -4,18 +4,11 @@ import numpy as np
 import pandas as pd
 
 from armillary.completeness import choose_operating_point
-from armillary.evaluation import (
-    cluster_metrics,
-    field_detections,
-    field_truth,
-    flat_tiles,
-    prefixed,
-    require_same_tiles,
-    tile_curves,
-)  # fmt: skip
+from armillary.evaluation import cluster_metrics, prefixed, tile_curves
 from armillary.files import read_arrays, read_catalog, write_arrays, write_json
 from armillary.metrics import measurement, resample_counts, validate_metrics
 from armillary.scoring import best_f1_threshold, score_tiles, tile_metrics
+from armillary.splits import field_detections, field_truth, flat_tiles, require_same_tiles, with_whole
 from armillary.step import announce, run
 
 
@@ -46,7 +39,6 @@ def score_fields(
     purity_target: float,
     purity_min_richness: float,
     purity_group_richness: float,
-    richness_min_detected: list[float],
 ) -> None:
     halos = pd.concat([read_catalog(path) for path in truth], ignore_index=True)
     tuned = {"encoder": _tiles_of(predictions_validation), "finder": _tiles_of(finder_validation)}
@@ -79,13 +71,12 @@ def score_fields(
         operating = choose_operating_point(
             field_detections(read_catalog(validation), fields_tuned, validation),
             field_truth(halos, fields_tuned, image_size, "the truth tables"),
-            richness_grid=richness_min_detected, purity_target=purity_target,
-            redshift_range=(redshift_edges[0], redshift_edges[-1]), **shared,
+            purity_target=purity_target, redshift_range=(redshift_edges[0], redshift_edges[-1]), **shared,
         )  # fmt: skip
         announce(f"{method}: operating point on {len(fields_tuned)} validation fields: {operating}")
         part, drawn = cluster_metrics(
-            field_detections(read_catalog(test), fields, test),
-            field_truth(halos, fields, image_size, "the truth tables"),
+            with_whole(field_detections(read_catalog(test), fields, test), image_size, pixel_arcsec),
+            with_whole(field_truth(halos, fields, image_size, "the truth tables"), image_size, pixel_arcsec),
             operating,
             counts,
             prefix="" if method == "encoder" else "finder_",

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from armillary.completeness import catalogue_above, judge
+from armillary.completeness import judge
 from armillary.evaluation import cluster_metrics, prefixed, tile_curves
 from armillary.files import read_catalog, read_json, write_arrays, write_catalog, write_json
 from armillary.footprint import cell_area_deg2, read_map
@@ -53,15 +53,11 @@ def score_redmapper(
     prefix, rng = "redmapper_", np.random.default_rng(seed)
     maps = [read_map(path) | {"name": Path(path).stem} for path in probability_maps]
     tuned = {key: entry["value"] for key, entry in read_json(fields_metrics).items()}
-    operating = {
-        "threshold": tuned["cluster_threshold"],
-        "richness_min": tuned["cluster_richness_min_detected"],
-        "reached": True,
-    }
+    operating = {"threshold": tuned["cluster_threshold"], "reached": True}
     criteria = {"match_radius_mpc": match_radius_mpc, "match_dz": match_dz}
     truth = sky_truth(read_cluster_lists(catalog), maps, catalog[0], match_radius_mpc)
     found = sky_detections([read_catalog(path) for path in detections], maps, detections)
-    found, truth, n_units = with_units(catalogue_above(found, operating["richness_min"]), truth, **criteria)
+    found, truth, n_units = with_units(found, truth, **criteria)
     cells = sky_tiles(maps, truth, read_members(members[0]) if members else None, min_membership_probability)
     area_deg2 = len(cells["probability"]) * np.mean([cell_area_deg2(each) for each in maps])
     announce(f"{len(maps)} tiles, {area_deg2:.3f} deg2, {truth['inside'].sum()} clusters, {len(found)} detections")

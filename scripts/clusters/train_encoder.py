@@ -4,7 +4,7 @@ import os
 
 import torch
 
-from armillary.calibration import NaturalPrior, fit_natural_prior, logistic_calibration
+from armillary.calibration import NaturalPrior, error_scale, fit_natural_prior, logistic_calibration
 from armillary.detection_training import fit_detections
 from armillary.encoder_data import Fields
 from armillary.encoder_training import TrainingRun, train_together
@@ -25,11 +25,11 @@ def train_encoder(
     work_folder: str, survey: str, bands: list[str], image_size: int, tile_size: int, bin_factor: int,
     architecture: str, width: int, n_epochs: int, batch_size: int, crop_size: int, n_processes: int,
     learning_rate: float, weight_decay: float, band_drop: float, patience: int, precision: str, tensorboard: bool,
-    seed: int, threads: int,
+    seed: int, threads: int, runtime: int,
 ) -> None:  # fmt: skip
     """`work_folder` holds the resumable state and the TensorBoard events; it is not an output of the rule. A state made
     from other data, settings or code is not resumed."""
-    torch.set_num_threads(threads)
+    torch.set_num_threads(min(threads, len(os.sched_getaffinity(0))))
     check_tiling(image_size, tile_size, bin_factor)
     check_crop(crop_size, tile_size, image_size)
     shape = {
@@ -60,6 +60,7 @@ def train_encoder(
             contents=[red_sequence, *code], stamped=train + validation,
         ),
         tensorboard=os.path.join(work_folder, "tensorboard") if tensorboard else None,
+        minutes=runtime,
     )  # fmt: skip
     announce(f"{architecture}: {sum(len(data['field']) for data in files[: len(train)])} training fields")
     network, fields, rows = train_together(training, n_processes)
@@ -70,8 +71,11 @@ def train_encoder(
     encoder = Encoder(
         network, **shape, pixel_arcsec=pixel_arcsec, device=device,
         calibration=_calibration(outputs["validation"], fields["validation"]),
-        natural_prior=tuple(_natural_prior(fields["train"])), detection={},
+        redshift_error_scale=1.0, natural_prior=tuple(_natural_prior(fields["train"])), detection={},
     )  # fmt: skip
+    encoder = encoder._replace(
+        redshift_error_scale=_redshift_error_scale(encoder, outputs["validation"], fields["validation"])
+    )
     encoder = encoder._replace(detection=_detection(encoder, outputs, fields))
     write_encoder(checkpoint, encoder, architecture=architecture, width=width, settings=settings._asdict())
 
@@ -84,6 +88,14 @@ def _calibration(outputs: torch.Tensor, validation: Fields) -> dict[str, tuple[f
         )
         for factor in ("membership", "centre")
     }
+
+
+def _redshift_error_scale(encoder: Encoder, outputs: torch.Tensor, validation: Fields) -> float:
+    """How much larger the errors of redshift are than the network says, where clusters are centred."""
+    maps = readable(encoder, outputs.numpy(), class_prior="training")
+    centred = validation.labels("centre")[..., 0].numpy().astype(bool)
+    true = validation.labels("cluster_redshift")[..., 0].numpy()
+    return error_scale((maps["redshift"] - true)[centred], maps["redshift_error"][centred])
 
 
 def _detection(encoder: Encoder, outputs: dict[str, torch.Tensor], fields: dict[str, Fields]) -> dict[str, list[float]]:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from armillary.calibration import NaturalPrior, expit, fit_natural_prior, logistic_calibration
+from armillary.calibration import NaturalPrior, error_scale, expit, fit_natural_prior, logistic_calibration
 
 PRIOR = NaturalPrior(constant=-2.2, slope=-0.8, curvature=-1.2, redshift_slope=0.5, negative=-0.1)
 
@@ -61,3 +61,9 @@ def test_logistic_calibration_recovers_a_known_distortion(rng):
     slope, intercept = logistic_calibration(logit, truth)
     assert (slope, intercept) == pytest.approx((0.5, -1.0), abs=0.03)
     assert np.isfinite(logistic_calibration(logit[:10], np.zeros(10))).all()
+
+
+def test_error_scale_makes_errors_hold_two_thirds_of_the_residuals(rng):
+    residual = rng.normal(0, 0.02, 20_000)
+    assert error_scale(residual, np.full(20_000, 0.05)) == pytest.approx(0.4, rel=0.02)
+    assert error_scale(residual[:0], residual[:0]) == 1.0

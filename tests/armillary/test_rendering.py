@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from armillary.kspace import Plan, Sources, add_sources, plan_stamps
+from armillary.kspace import Plan, Scene, Sources, add_sources, plan_stamps
 from armillary.psf import psf_cell, read_psf, sample_psf
 from armillary.render_checks import compare_field
 from armillary.rendering import (
@@ -145,10 +145,10 @@ def test_a_window_shows_the_same_light_as_the_field():
     )
     psf = sample_psf(DES, "i", image_size=256, seed=1, field=1)
     plan = plan_stamps(sources, [psf], [DES.sky_sigma["i"]], DES.pixel_arcsec, 0.02)
-    cell = psf_cell(sources.x, sources.y, 256, 2)
+    scene = Scene(sources, psf_cell(sources.x, sources.y, 256, 2), DES.pixel_arcsec, 256, 2)
     whole, window = np.zeros((1, 256, 256), np.float32), np.zeros((1, 60, 80), np.float32)
-    add_sources(whole, sources, plan, [psf], cell, DES.pixel_arcsec, 256, 2)
-    add_sources(window, sources, plan, [psf], cell, DES.pixel_arcsec, 256, 2, corner=(100, 50))
+    add_sources(whole, scene, plan, [psf])
+    add_sources(window, scene, plan, [psf], corner=(100, 50))
     np.testing.assert_array_equal(window[0], whole[0, 50:110, 100:180])
 
 
@@ -163,11 +163,11 @@ def test_measured_asymmetric_psf_is_drawn_as_galsim_draws_it(mirror):
         np.array([0.0, 0.3]),
         np.zeros(2),
     )
-    cell = psf_cell(sources.x, sources.y, 256, 2)
+    scene = Scene(sources, psf_cell(sources.x, sources.y, 256, 2), DES.pixel_arcsec, 256, 2)
     drawn, truth = np.zeros((1, 256, 256), np.float32), np.zeros((256, 256))
     plan = Plan(np.array([96, 96]), np.array([48, 48]))
-    add_sources(drawn, sources, plan, [psf], cell, DES.pixel_arcsec, 256, 2)
-    add_sources_one_by_one(truth, sources, sources.flux[0], psf, cell, DES.pixel_arcsec, 256, 2, stamp_size=160)
+    add_sources(drawn, scene, plan, [psf])
+    add_sources_one_by_one(truth, scene, 0, psf, stamp_size=160)
     assert np.abs(drawn[0] - truth).max() < 1e-4 * truth.max()
     model = psf.at(64, 64).drawImage(nx=33, ny=33, scale=0.263, method="no_pixel").array
     assert np.abs(model - model[::-1, ::-1]).max() > 1e-3 * model.max(), "the model must not be symmetric for this test"
@@ -263,7 +263,7 @@ def test_truth_is_galsim_and_not_ourselves():
         np.array([0.2]),
     )
     ours = np.zeros((65, 65))
-    add_sources_one_by_one(ours, sources, sources.flux[0], psf, np.zeros(1, int), 0.263, 65, 1, stamp_size=65)
+    add_sources_one_by_one(ours, Scene(sources, np.zeros(1, int), 0.263, 65, 1), 0, psf, stamp_size=65)
     profile = galsim.Exponential(half_light_radius=0.7, flux=1e3).shear(g1=0.1, g2=0.2)
     expected = galsim.Convolve(profile, psf.at(32.5, 32.5)).drawImage(nx=65, ny=65, scale=0.263).array
     np.testing.assert_allclose(ours, expected, atol=1e-3)

@@ -113,7 +113,7 @@ def fields_scored(folder, paths, name="fields"):
     metrics, curves = str(folder / f"{name}.json"), str(folder / f"{name}.npz")
     score_fields(
         **paths, metrics=metrics, curves=curves, image_size=SIZE, pixel_arcsec=PIXEL, purity_target=0.9,
-        richness_min_detected=[0.0, 15.0, 20.0, 25.0], **SHARED,
+        **SHARED,
     )  # fmt: skip
     return metrics, curves
 
@@ -131,6 +131,8 @@ def test_score_fields(made_up):
     assert value["redshift_scatter"] == pytest.approx(0.01 / 1.4, rel=0.4)
     assert value["richness_scatter"] == pytest.approx(0.15, rel=0.4)
     assert value["area_deg2"] == pytest.approx(60 * (1280 * 0.263 / 3600) ** 2)
+    whole = report["cluster_completeness_richness_gt30_whole"]  # no cluster lies whole in so small a field
+    assert whole["n"] == 0 and whole["baseline"] == "finder_cluster_completeness_richness_gt30_whole"
     assert report["cluster_purity_richness_gt30"]["baseline"] == "finder_cluster_purity_richness_gt30"
     assert set(arrays["bins_method"]) == {"encoder", "finder"} and {
         "encoder_recall",
@@ -189,7 +191,7 @@ def emulated_tile(tmp_path_factory):
     probability[np.floor(y).astype(int), np.floor(x).astype(int)] = 0.9
     probability[0, :] = np.nan
     write_image(str(folder / "a_probability.fits"), probability, header)
-    tuned = {"cluster_threshold": 0.5, "cluster_richness_min_detected": 15.0, "tile_threshold": 0.4}
+    tuned = {"cluster_threshold": 0.5, "tile_threshold": 0.4}
     write_json(str(folder / "fields.json"), {key: {"value": value} for key, value in tuned.items()})
     inputs = {
         "detections": [str(folder / "a_clusters.dat")],

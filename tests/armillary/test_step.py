@@ -46,6 +46,29 @@ def test_arguments_output_log_and_provenance(tmp_path):
     assert record["seconds"] >= 0
 
 
+def test_the_log_of_an_earlier_try_stays(tmp_path):
+    """Snakemake removes a log before each try."""
+    for _ in range(2):
+        (tmp_path / "set/logs/step.log").unlink(missing_ok=True)
+        run_step(tmp_path, WRITES)
+    assert (tmp_path / "set/logs/step.log").read_text().count("hello") == 2
+
+
+def test_interrupted_work_fails_without_a_traceback(tmp_path):
+    done = run_step(
+        tmp_path,
+        """
+from armillary.interruption import Interrupted
+def step(made):
+    raise Interrupted("out of time; kept")
+run(step, rule(output=Names(made="FOLDER/out/made.txt")))
+""",
+    )
+    assert done.returncode == 1
+    assert done.stderr.strip() == "Error in demo_step: Interrupted: out of time; kept"
+    assert "Traceback" not in (tmp_path / "set/logs/step.log").read_text()
+
+
 def test_failed_step_leaves_what_was_there(tmp_path):
     run_step(tmp_path, WRITES)
     failing = WRITES.replace(

@@ -1,5 +1,8 @@
 """The steps of the survey without a network: shards that go on, tiles that fail, and what the merged survey says."""
 
+import os
+import signal
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,6 +10,7 @@ import pytest
 pytest.importorskip("torch")
 from armillary.des import standin_tile_names, tile_position
 from armillary.files import read_catalog, read_json, read_named_images, write_catalog, write_json, write_named_images
+from armillary.interruption import Interrupted
 from armillary.metrics import validate_metrics
 from armillary.sky import pixel_of_sky, tan_wcs, wcs_keywords
 from armillary.tile_inference import TileResult
@@ -40,6 +44,8 @@ def run_shard(folder, tiles, monkeypatch, inferred, **changed):
 
     def infer(encoder, place, tile, key, paths, **_):
         inferred.append(tile)
+        if tile == changed.get("ended_at"):
+            os.kill(os.getpid(), signal.SIGTERM)
         return finished(place.parent, tile, key)
 
     def stage(source, bands, manifest):
@@ -57,7 +63,7 @@ def run_shard(folder, tiles, monkeypatch, inferred, **changed):
     (folder / "encoder.ckpt").write_bytes(b"weights")
     step.infer_shard(
         [str(folder / "encoder.ckpt")], [], **outputs(folder), tiles=tiles, source=changed.get("source", "release"),
-        manifest={}, max_failed_tiles=1, survey="des", bands=BANDS, planes={}, settings={}, threads=1,
+        manifest={}, max_failed_tiles=1, survey="des", bands=BANDS, planes={}, settings={}, threads=1, runtime=60,
     )  # fmt: skip
 
 
@@ -74,6 +80,14 @@ def test_a_shard_goes_on_where_it_stopped_and_packs_all_of_it(tmp_path, monkeypa
     assert list((tmp_path / "finished").iterdir()) == []
 
 
+def test_a_shard_that_is_asked_to_end_finishes_its_tile_and_goes_on_with_the_next(tmp_path, monkeypatch):
+    tiles, inferred = standin_tile_names(3), []
+    with pytest.raises(Interrupted, match="asked to end by SIGTERM; 2 tiles are left for the next try"):
+        run_shard(tmp_path, tiles, monkeypatch, inferred, ended_at=tiles[0])
+    run_shard(tmp_path, tiles, monkeypatch, inferred)
+    assert inferred == tiles
+
+
 def test_a_few_tiles_may_fail_and_are_named(tmp_path, monkeypatch):
     tiles = standin_tile_names(2)
     run_shard(tmp_path, tiles, monkeypatch, [], missing=tiles[:1])
@@ -86,7 +100,7 @@ def test_stand_ins_without_pixels_need_nothing(tmp_path):
     tiles = standin_tile_names(4)
     step.infer_shard(
         [], [], **outputs(tmp_path), tiles=tiles, source="empty", manifest={}, max_failed_tiles=0, survey="des",
-        bands=BANDS, planes={}, settings={}, threads=1,
+        bands=BANDS, planes={}, settings={}, threads=1, runtime=60,
     )  # fmt: skip
     found = read_catalog(str(tmp_path / "c.dat"))
     assert len(found) == 0 and found.ra.dtype == float

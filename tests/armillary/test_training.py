@@ -1,6 +1,10 @@
 """Networks, augmentation, loss and the resumable loop."""
 
 import math
+import os
+import signal
+import time
+from threading import Thread
 
 import numpy as np
 import pytest
@@ -9,6 +13,7 @@ import torch
 from armillary import training
 from armillary.encoder_data import LABELS, Fields, augmented, dropped_bands, turn_labels
 from armillary.encoder_training import TrainingRun, train_together
+from armillary.interruption import Interrupted
 from armillary.networks.sources import N_REDSHIFTS, OUTPUTS
 from armillary.tiles import encode_pixels
 
@@ -34,13 +39,13 @@ NETWORK = {"architecture": "sources", "n_bands": 2, "tile_pixels": 16, "width": 
 SPOTS = torch.full((N_REDSHIFTS, 2), 6.0)  # the bright sources are galaxies of about L* at every redshift
 
 
-def toy_run(folder, rng, fingerprint="a", **changes):
+def toy_run(folder, rng, fingerprint="a", why_stop=lambda: "", **changes):
     network = training.build_network(**NETWORK)
     network.start_from(SPOTS)
     train, validation = (Fields([toy_file(rng, n)], network) for n in (24, 12))
     return network, training.fit(
         network, train, validation, SETTINGS._replace(**changes), folder=str(folder), device="cpu",
-        fingerprint=fingerprint,
+        fingerprint=fingerprint, why_stop=why_stop,
     )  # fmt: skip
 
 
@@ -151,32 +156,45 @@ def test_band_drop_never_takes_every_band(rng):
     assert np.mean([len(bands) for bands in dropped]) > 2
 
 
-def test_training_learns_and_the_killed_run_ends_the_same(tmp_path):
+def test_training_learns_and_the_interrupted_run_ends_the_same(tmp_path):
+    """Stopped within the third epoch, stopped again, and killed without warning within the fourth."""
     whole, history = toy_run(tmp_path / "whole", np.random.default_rng(0))
     assert history[-1]["validation_pr_auc"] > 0.9
     assert history[-1]["train_loss"] < history[0]["train_loss"]
+    with pytest.raises(Interrupted, match="out of time; stopped in epoch 3 after step 2;"):
+        toy_run(tmp_path / "cut", np.random.default_rng(0), why_stop=after_steps(2 * 6 + 2, "out of time"))
+    with pytest.raises(Interrupted, match="stopped in epoch 3 after step 3;"):
+        toy_run(tmp_path / "cut", np.random.default_rng(0), why_stop=after_steps(1, "out of time"))
     with pytest.raises(KeyboardInterrupt):
-        _killed_after(2, tmp_path / "killed")
-    resumed, again = toy_run(tmp_path / "killed", np.random.default_rng(0))
-    assert [row["validation_loss"] for row in again] == [row["validation_loss"] for row in history]
+        toy_run(tmp_path / "cut", np.random.default_rng(0), why_stop=after_steps(3 + 4, KeyboardInterrupt()))
+    resumed, again = toy_run(tmp_path / "cut", np.random.default_rng(0))
+    for row, same in zip(history, again, strict=True):
+        assert row | {"seconds": 0} == same | {"seconds": 0}
     for name, value in whole.state_dict().items():
         assert torch.equal(value, resumed.state_dict()[name]), name
 
 
-def _killed_after(n_epochs: int, folder) -> None:
-    """A run whose third epoch is interrupted."""
-    original = training._train_epoch
+def after_steps(n_steps: int, what):
+    """A `why_stop` that gives a reason, or raises it, at the n-th step of a run."""
+    asked = []
 
-    def interrupted(*arguments):
-        if arguments[6] == n_epochs:
-            raise KeyboardInterrupt
-        return original(*arguments)
+    def why_stop() -> str:
+        asked.append(1)
+        if len(asked) < n_steps:
+            return ""
+        if isinstance(what, BaseException):
+            raise what
+        return what
 
-    training._train_epoch = interrupted
-    try:
-        toy_run(folder, np.random.default_rng(0))
-    finally:
-        training._train_epoch = original
+    return why_stop
+
+
+def test_a_long_epoch_is_saved_in_between(tmp_path, monkeypatch):
+    monkeypatch.setattr(training, "SAVE_EVERY_SECONDS", 0.0)
+    with pytest.raises(KeyboardInterrupt):
+        toy_run(tmp_path, np.random.default_rng(0), why_stop=after_steps(4, KeyboardInterrupt()))
+    saved = torch.load(tmp_path / "last.ckpt", weights_only=True)
+    assert (saved["epoch"], len(saved["losses"])) == (0, 3)
 
 
 def test_other_settings_start_afresh(tmp_path):
@@ -200,10 +218,23 @@ def test_two_processes_train_as_one_does(tmp_path, rng):
     found = {}
     for n_processes in (1, 2):
         run = TrainingRun(
-            paths[:1], paths[1:], NETWORK, SPOTS.numpy(), settings, str(tmp_path / f"of_{n_processes}"), "a", None
+            paths[:1], paths[1:], NETWORK, SPOTS.numpy(), settings, str(tmp_path / f"of_{n_processes}"), "a", None, 60
         )
         network, fields, history = train_together(run, n_processes)
         found[n_processes] = training.evaluate(network, fields["validation"], "cpu", torch.float32)[0]
         assert [row["epoch"] for row in history] == [1, 2]
         assert found[n_processes] == pytest.approx(min(row["validation_loss"] for row in history), rel=1e-4)
+    endless = run._replace(folder=str(tmp_path / "cut"), settings=settings._replace(n_epochs=999, patience=999))
+    Thread(target=end_this_process_once, args=[tmp_path / "cut/last.ckpt"]).start()
+    with pytest.raises(Interrupted, match="asked to end by SIGTERM; stopped in epoch"):
+        train_together(endless, 2)
     assert found[2] == pytest.approx(found[1], rel=0.05)  # the parts of the loss are means over each share's members
+
+
+def end_this_process_once(path) -> None:
+    """SIGTERM to this process as soon as there is a file, if that is within a minute."""
+    limit = time.monotonic() + 60
+    while not path.exists() and time.monotonic() < limit:
+        time.sleep(0.05)
+    if path.exists():
+        os.kill(os.getpid(), signal.SIGTERM)

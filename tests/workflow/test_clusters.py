@@ -15,6 +15,12 @@ from astropy.wcs import WCS
 
 from armillary.files import read_catalog
 from armillary.metrics import validate_metrics
+from armillary.surveys import survey_constants
+
+pytest.importorskip("torch")
+from armillary.encoder_data import Fields
+from armillary.tiles import read_file_data
+from armillary.training import build_network
 
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "results/test/clusters"
@@ -113,6 +119,30 @@ def test_an_edit_reruns_exactly_what_imports_it(copy):
     assert planned(copy) == downstream
 
 
+def test_touch_says_that_an_edit_means_nothing(copy):
+    """After the edit above there is much to do; `--touch` does it by saying that it is done, and changes no byte."""
+    metrics = copy / "results/test/clusters/metrics.json"
+    before = metrics.read_bytes()
+    assert planned(copy)
+    done = snakemake("clusters", "--touch", "--configfile", "config/test.yaml", folder=copy)
+    assert done.returncode == 0, done.stderr
+    assert planned(copy) == set()
+    assert metrics.read_bytes() == before
+
+
+def test_a_locked_folder_is_unlocked(copy):
+    """A killed Snakemake leaves its lock; the command of profiles/README.md takes it away."""
+    (copy / ".snakemake/locks").mkdir(exist_ok=True)
+    (copy / ".snakemake/locks/0.output.lock").write_text("results/test/clusters/metrics.json\n")
+    ask = [sys.executable, "-m", "snakemake", "clusters", "--cores", "2", "--configfile", "config/test.yaml"]
+    refused = subprocess.run(ask, cwd=copy, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    assert "--unlock" in refused.stderr
+    unlock = [*ask[:3], "--unlock", "--profile", "profiles/slurm"]
+    done = subprocess.run(unlock, cwd=copy, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    assert done.returncode == 0, done.stderr
+    assert not list((copy / ".snakemake/locks").glob("*.lock"))
+
+
 def test_a_number_in_the_config_reruns_what_reads_it(copy):
     shutil.copy(ROOT / "armillary/skyscores.py", copy / "armillary/skyscores.py")
     config = copy / "config/clusters.yaml"
@@ -163,3 +193,58 @@ def test_the_report_is_one_file_that_needs_no_network(results, tmp_path):
     page = report.read_text()
     assert not re.search(r'(src|href)="https?://[^"]+\.(js|css)', page)
     assert "completeness.png" in page
+
+
+def test_a_survey_goes_on_shard_by_shard(results, tmp_path):
+    """A shard whose tile does not come fails alone; the others count at once; the next run makes what is missing."""
+    source, settings, found = tmp_path / "tiles", tmp_path / "survey.yaml", tmp_path / "results/clusters/survey"
+    here, there = "DES2333-5215", "DES2339-5215"
+    source.mkdir()
+    (source / here).symlink_to(results / "tile_images" / here)
+    (tmp_path / "tiles.txt").write_text(f"{here}\n{there}\n")
+    shard = {
+        "checkpoint": str(results / "checkpoints/best_encoder.ckpt"), "tile_list": str(tmp_path / "tiles.txt"),
+        "source": str(source), "n_tiles_per_shard": 1, "max_failed_tiles": 0,
+    }  # fmt: skip
+    settings.write_text(
+        json.dumps({"pathvars": {"results": str(tmp_path / "results")}, "clusters": {"infer_shard": shard}})
+    )
+    files = ["--configfile", "config/test.yaml", "config/survey.yaml", str(settings)]
+    done = snakemake("clusters_survey", "--keep-going", *files)
+    assert done.returncode != 0
+    assert f"1 tiles failed (clusters: infer_shard: max_failed_tiles), first {{'{there}': " in done.stdout + done.stderr
+    done = snakemake(f"{found}/so_far/clusters.dat", *files)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert read_catalog(str(found / "so_far/footprint.dat")).tile.tolist() == [here]
+    (source / there).mkdir()
+    for image in (source / here).glob("*.fz"):
+        (source / there / image.name.replace(here, there)).symlink_to(image)
+    done = snakemake("clusters_survey", *files)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stderr.count("rule clusters_infer_shard:") == 1
+    footprint = read_catalog(str(found / "all/footprint.dat"))
+    assert footprint.tile.tolist() == [here, there]
+    assert (footprint.seconds > 0).all()
+    assert snakemake("clusters_survey", "-n", *files).stdout.count("rule clusters_infer_shard:") == 0
+
+
+@pytest.mark.parametrize("survey", ["hsc", "lsst"])
+def test_another_survey_is_one_word_of_the_config(survey, tmp_path):
+    """A field of it is sampled, rendered and tiled, and the encoder finds the sources of its catalogue at its depth."""
+    settings = {"survey": survey, "nfiles": 3, "n_catalogs_per_file": 1, "render_images": {"n_compared": 2}}
+    (tmp_path / "survey.yaml").write_text(json.dumps({"pathvars": {"results": str(tmp_path)}, "clusters": settings}))
+    path = tmp_path / "clusters/file_data/file_data_00000.pt"
+    done = snakemake(str(path), "--configfile", "config/test.yaml", str(tmp_path / "survey.yaml"))
+    assert done.returncode == 0, done.stderr[-3000:]
+    data, constants = read_file_data(str(path)), survey_constants(survey)
+    assert data["pixel_arcsec"] == constants.pixel_arcsec
+    depth = [constants.sky_sigma[band] / data["bin_factor"] for band in data["bands"]]
+    assert data["sky_sigma"][0].tolist() == pytest.approx(depth, rel=0.25)  # faint sources add to the noise
+    network = build_network("sources", n_bands=4, tile_pixels=32, width=16, pixel_arcsec=0.4, seed=0)
+    (sources, shape), labels = Fields([data], network).field(0)
+    assert shape == (384, 384) and labels["membership"].shape == (1, 12, 12, 1)
+    table = read_catalog(str(tmp_path / f"clusters/catalogs/galsim_{survey}_00000_000.dat"))
+    bright = table[table.FLUX_I > 10 ** (0.4 * (30 - 21))]
+    apart = np.hypot(*(sources[None, :, k].numpy() - bright[[name]].to_numpy() / 2 for k, name in enumerate("XY")))
+    assert len(bright) > 10
+    assert (apart.min(1) < 2).mean() > 0.95

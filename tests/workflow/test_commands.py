@@ -9,9 +9,15 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-COMMANDS = re.findall(
-    r"^snakemake (clusters --.*|results/.*) --configfile config/demo.yaml$", (ROOT / "README.md").read_text(), re.M
-)
+PAGES = (ROOT / "README.md").read_text() + (ROOT / "profiles/README.md").read_text()
+SHOWN = {re.sub(r" (-n|--cores \d+)\b", "", words).strip() for words in re.findall(r"\bsnakemake ([^`\"#\n]+)", PAGES)}
+COMMANDS = sorted(words for words in SHOWN if "demo.yaml" in words)
+ELSEWHERE = {  # what a command says -> the test that runs it
+    "--report": "test_clusters.py::test_the_report_is_one_file_that_needs_no_network",
+    "--touch": "test_clusters.py::test_touch_says_that_an_edit_means_nothing",
+    "--unlock": "test_clusters.py::test_a_locked_folder_is_unlocked",
+    "clusters_survey": "test_clusters.py::test_a_survey_goes_on_shard_by_shard",
+}
 PLANNED = {  # the command's first words -> rules that it plans, rules that it must not plan
     "results/demo/clusters/scores/score_fields.json": ("score_fields train_encoder", "infer_tile plot_field"),
     "clusters --forcerun": ("train_encoder score_fields", ""),
@@ -49,6 +55,28 @@ def test_a_part_of_the_run_is_planned(command, settings):
     planned = set(re.findall(r"^(?:local)?rule clusters_(\w+):", told, flags=re.M))
     assert set(wanted.split()) <= planned
     assert not set(unwanted.split()) & planned
+
+
+def is_planned_here(words: str) -> bool:
+    """Whether no other test runs a command."""
+    special = {*ELSEWHERE, "--rulegraph", "--dag", "--summary"}
+    in_parts = words in COMMANDS and words.startswith(tuple(PLANNED))
+    return not in_parts and not any(key in words for key in special)
+
+
+@pytest.mark.parametrize("words", sorted(filter(is_planned_here, SHOWN)))
+def test_what_the_pages_show_can_be_planned(words):
+    """As it stands at survey size; other commands that name no settings are planned at test size, which is quick."""
+    small = [] if words == "clusters" or "--configfile" in words else ["--configfile", "config/test.yaml"]
+    command = words.replace("--profile ", "--profile profiles/").split()
+    snakemake(*command, "--cores", "2", "--dry-run", "--quiet", "all", *small)
+
+
+@pytest.mark.parametrize("option", ELSEWHERE)
+def test_what_is_not_planned_here_is_run_elsewhere(option):
+    assert any(option in words for words in SHOWN)
+    path, _, name = ELSEWHERE[option].partition("::")
+    assert f"def {name}(" in (Path(__file__).parent / path).read_text()
 
 
 @pytest.mark.parametrize("how", ["--rulegraph", "--dag"])

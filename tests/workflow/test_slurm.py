@@ -6,11 +6,14 @@ results. ARMILLARY_SLURM=full makes every site run all of it, figures too. A new
 """
 
 import contextlib
+import csv
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -25,13 +28,11 @@ ACCOUNTS = {"narval": "def-someone", "bridges2": "abc123456p", "slurm": "anyone"
 SMALLEST = """
 clusters:
   nfiles: 12
-  n_gpus: 1
   infer_shard: {source: empty, tile_list: tiles.txt, n_tiles_per_shard: 2}
 """
 HURRY = (
     "--jobs 4 --retries 0 --latency-wait 20 --max-jobs-per-timespan 100/1s --seconds-between-status-checks 1".split()
 )
-HURRY += ["--set-threads", "clusters_train_encoder=2"]  # twelve of them on two cores would wait for each other
 PLUGIN = "--slurm-status-command squeue --slurm-init-seconds-before-status-checks 2".split()
 FULL = os.environ.get("ARMILLARY_SLURM") == "full"
 
@@ -41,19 +42,28 @@ pytestmark = pytest.mark.skipif(bool(what_is_missing()), reason=what_is_missing(
 class Rehearsal(SimpleNamespace):
     """A site that runs: `name` of its profile, `environment` of its commands, `checkout` that jobs run in."""
 
-    def snakemake(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess:
+    def start(self, *arguments: str, settings: str = "", n_gpus: int = 1, **variables: str) -> subprocess.Popen:
         """Snakemake with the site's profile at test size; what follows the targets may override settings."""
+        (self.checkout / "more.yaml").write_text(SMALLEST + f"  n_gpus: {n_gpus}\n{settings}")
         command = [sys.executable, "-m", "snakemake", *arguments, "--profile", f"profiles/{self.name}"]
-        command += ["--nolock", "--configfile", "config/test.yaml", "smallest.yaml"]
+        command += ["--nolock", "--configfile", "config/test.yaml", "more.yaml"]
         environment = {name: value for name, value in (self.environment | variables).items() if value}
-        return subprocess.run(
-            command, cwd=self.checkout, env=environment, capture_output=True, text=True, stdin=subprocess.DEVNULL
-        )
+        pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+        return subprocess.Popen(command, cwd=self.checkout, env=environment, **pipes)
 
-    def run(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess:
+    def snakemake(self, *arguments: str, **more) -> subprocess.CompletedProcess:
+        """What Snakemake says, and its exit status."""
+        process = self.start(*arguments, **more)
+        said, _ = process.communicate()
+        return subprocess.CompletedProcess(process.args, process.returncode, said, "")
+
+    def run(self, *arguments: str, **more) -> subprocess.CompletedProcess:
         """A real run: every job but the local ones goes through this Slurm."""
-        plugin = [] if self.name == "narval" else PLUGIN
-        return self.snakemake(*arguments, *HURRY, *plugin, **variables)
+        return self.snakemake(*arguments, *HURRY, *self.plugin, **more)
+
+    @property
+    def plugin(self) -> list[str]:
+        return [] if self.name == "narval" else PLUGIN
 
     def jobs_of(self, rule: str) -> list[dict[str, str]]:
         """The jobs that this Slurm was given for a rule."""
@@ -69,7 +79,6 @@ def checkout(tmp_path_factory) -> Path:
         ".venv", ".git", "results", "downloads", "__pycache__", ".snakemake", ".ruff_cache"
     )
     shutil.copytree(ROOT, folder, ignore=left_out)
-    (folder / "smallest.yaml").write_text(SMALLEST)
     (folder / "tiles.txt").write_text("\n".join(standin_tile_names(5)) + "\n")
     return folder
 
@@ -83,6 +92,7 @@ def site(request, checkout):
         except (OSError, TimeoutError) as error:  # a container may refuse device nodes, or munge its socket
             pytest.skip(f"no Slurm can run here: {str(error).splitlines()[0]}")
         environment |= {"SBATCH_ACCOUNT": ACCOUNTS[request.param], "OMP_NUM_THREADS": "1", "ARMILLARY_MIRROR": ""}
+        environment |= {"GOMP_SPINCOUNT": "0"}  # jobs share few cores
         yield Rehearsal(name=request.param, environment=environment, checkout=checkout)
 
 
@@ -106,6 +116,113 @@ def test_the_chain_runs_with_its_gpu(site):
     others = [job for job in submitted_jobs(site.environment) if job["JobId"] != training["JobId"]]
     assert others and {job["Devices"] for job in others} == {"none"}
     assert all(job["Account"] == ACCOUNTS[site.name] for job in [training, *others])
+
+
+# --- jobs that are killed, and jobs with two GPUs
+
+
+CHECKPOINT = "results/test/clusters/checkpoints/best_encoder.ckpt"
+LONGER = "  train_encoder: {n_epochs: 10, patience: 99, batch_size: 2}\n"  # of four training fields
+
+
+def training_process(checkout: Path) -> int:
+    """The process that trains, on whatever node."""
+    pattern = rf"{checkout}/.snakemake/scripts/\w+.train_encoder.py"
+    return int(subprocess.run(["pgrep", "--newest", "--full", pattern], capture_output=True, text=True).stdout)
+
+
+def wait_until(condition, seconds: float = 120) -> None:
+    limit = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < limit, "waited too long"
+        time.sleep(0.1)
+
+
+def kill(site: Rehearsal, job: dict[str, str]) -> None:
+    """No warning at all, as when memory runs out."""
+    os.kill(training_process(site.checkout), signal.SIGKILL)
+
+
+def scancel(site: Rehearsal, job: dict[str, str]) -> None:
+    slurm(site.environment, "scancel", job["JobId"])
+
+
+def reach_time_limit(site: Rehearsal, job: dict[str, str]) -> None:
+    slurm(site.environment, "scontrol", "update", f"JobId={job['JobId']}", "EndTime=now+1seconds")
+
+
+def fail_node(site: Rehearsal, job: dict[str, str]) -> None:
+    slurm(site.environment, "scontrol", "update", f"NodeName={job['NodeList']}", "State=DOWN", "Reason=test")
+
+
+INTERRUPTIONS = {"narval": [kill, scancel], "slurm": [reach_time_limit, fail_node]}
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(checkout) -> tuple[bytes, list[dict]]:
+    """Checkpoint and history of a training that nothing disturbs, in this process's own Snakemake."""
+    (checkout / "long.yaml").write_text(SMALLEST + LONGER)
+    command = [sys.executable, "-m", "snakemake", CHECKPOINT, "--cores", "2", "--nolock", "--configfile"]
+    done = subprocess.run(
+        [*command, "config/test.yaml", "long.yaml"], cwd=checkout, capture_output=True, text=True,
+        stdin=subprocess.DEVNULL, env=os.environ | {"GOMP_SPINCOUNT": "0", "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    return trained(checkout)
+
+
+def trained(checkout: Path) -> tuple[bytes, list[dict]]:
+    """A finished training: the bytes of its checkpoint, and its history but for the seconds that it took."""
+    with open(checkout / "results/test/clusters/checkpoints/history.csv") as stream:
+        history = [{name: value for name, value in row.items() if name != "seconds"} for row in csv.DictReader(stream)]
+    return (checkout / CHECKPOINT).read_bytes(), history
+
+
+def test_an_interrupted_training_ends_the_same(site, uninterrupted):
+    """Killed by each way that there is, training goes on where it was, and ends with the very same bytes."""
+    if site.name not in INTERRUPTIONS:
+        pytest.skip("tried on one site an executor")
+    shutil.rmtree(site.checkout / "results/test/clusters/checkpoints")
+    log = site.checkout / "results/test/clusters/logs/all_tries/train_encoder.log"
+    log.unlink(missing_ok=True)
+    run = site.start(CHECKPOINT, *HURRY, "--retries", "2", *site.plugin, settings=LONGER)
+    for number, interrupt in enumerate(INTERRUPTIONS[site.name], start=1):
+        wait_until(lambda epoch=2 * number: log.exists() and f"epoch {epoch}/" in log.read_text())
+        process = training_process(site.checkout)
+        os.kill(process, signal.SIGSTOP)  # so that it does not end before Slurm acts
+        (job,) = [job for job in site.jobs_of("clusters_train_encoder") if job["JobState"] == "RUNNING"]
+        interrupt(site, job)
+        state = ["squeue", "--noheader", "--states=all", "--format=%T", f"--jobs={job['JobId']}"]
+        wait_until(lambda state=state: slurm(site.environment, *state).strip() != "RUNNING")
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process, signal.SIGCONT)
+    said, _ = run.communicate()
+    assert run.returncode == 0, said[-4000:]
+    told = log.read_text()
+    assert told.count("training fields") == 1 + len(INTERRUPTIONS[site.name]), told  # nothing of an earlier try is lost
+    n_stopped = len(re.findall(r"Interrupted: asked to end by SIGTERM; stopped in epoch \d+ after step [12];", told))
+    assert n_stopped == sum(interrupt is not kill for interrupt in INTERRUPTIONS[site.name]), told
+    assert len(re.findall(r"resumed after epoch \d+ and [12] steps more", told)) == n_stopped
+    checkpoint, history = trained(site.checkout)
+    assert history == uninterrupted[1]
+    assert checkpoint == uninterrupted[0]
+
+
+def test_two_gpus_train_together(site, uninterrupted):
+    """The profile asks for as many GPUs as the config says; two processes train as one does."""
+    if site.name != "bridges2":
+        pytest.skip("tried where the request for GPUs is no resource of the job")
+    shutil.rmtree(site.checkout / "results/test/clusters/checkpoints")
+    done = site.run(CHECKPOINT, settings=LONGER, n_gpus=2)
+    assert done.returncode == 0, done.stdout[-4000:]
+    job = site.jobs_of("clusters_train_encoder")[-1]
+    assert "gres:gpu:l40s-48:2" in (job.get("TresPerNode"), job.get("TresPerJob"))
+    assert job["Devices"].count(",") == 1 and job["NumCPUs"] == "16"
+    told = (site.checkout / "results/test/clusters/logs/train_encoder.log").read_text()
+    assert "process 1 of 2 on cpu" in told and "process 2 of 2 on cpu" in told
+    two, one = trained(site.checkout)[1][-1], uninterrupted[1][-1]
+    assert float(two["validation_loss"]) == pytest.approx(float(one["validation_loss"]), rel=0.05)
+    assert float(two["validation_pr_auc"]) == pytest.approx(float(one["validation_pr_auc"]), abs=0.02)
 
 
 def test_a_survey_is_one_array(site):
@@ -162,7 +279,7 @@ PARTITION = ["--set-resources", "clusters_plot_training:slurm_partition=debug"]
 WRONG = {  # rule that is run, environment and arguments that make its request wrong
     "narval": [("train_encoder", {"ARMILLARY_GPU": "h100"}, []), ("plot_training", {"SBATCH_ACCOUNT": ""}, [])],
     "bridges2": [
-        ("train_encoder", {"ARMILLARY_GPU": "l40s:1"}, []),
+        ("train_encoder", {"ARMILLARY_GPU": "l40s"}, []),
         ("plot_training", {"SBATCH_ACCOUNT": "def-someone"}, []),
     ],
     "slurm": [("plot_training", {}, PARTITION)],
@@ -197,7 +314,7 @@ class Resources(dict):
 def planned_jobs(site: Rehearsal) -> dict[str, tuple[int, Resources]]:
     """Rule -> threads and resources of one of its jobs, from a dry run of all targets with the site's profile."""
     done = site.snakemake(*TARGETS, "--dry-run", "--forceall", "--cores", "64")
-    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.returncode == 0, done.stdout[-3000:]
     jobs = {}
     for block in re.split(r"^(?=(?:rule|localrule) \w+:$)", done.stdout + done.stderr, flags=re.M)[1:]:
         rule = re.match(r"(rule|localrule) (\w+):", block)
