@@ -8,6 +8,7 @@ import csv
 import math
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,7 +18,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from armillary.channels import CHANNELS
-from armillary.distributed import as_first_process_says, averaging_gradients, rank_and_size
+from armillary.distributed import any_process_says, as_first_process_says, averaging_gradients, rank_and_size
+from armillary.interruption import Interrupted
 from armillary.precision import autocast, pick_precision, rate_at
 from armillary.step import announce
 
@@ -176,11 +178,12 @@ def make_players(generator: nn.Module, discriminator: nn.Module | None, settings
 
 def fit(
     generator: nn.Module, discriminator: nn.Module | None, train: MapSet, validation: MapSet, settings: Settings, *,
-    folder: str, device: str, fingerprint: str,
+    folder: str, device: str, fingerprint: str, why_stop: Callable[[], str] = lambda: "",
 ) -> list[dict]:  # fmt: skip
     """Train `generator` in place to its best epoch by validation loss; return the history, one row an epoch.
 
-    After every epoch the whole state goes to `folder`/last.ckpt; a run with the same `fingerprint` goes on from there.
+    After every epoch the whole state goes to `folder`/last.ckpt; a run with the same `fingerprint` goes on from there,
+    also one that ended with Interrupted because `why_stop` (see `armillary.interruption`) gave a reason.
     In a group of processes (see `armillary.distributed`) each takes its share of every batch, and the first one writes.
     """
     dtype = pick_precision(settings.precision, device)
@@ -197,7 +200,7 @@ def fit(
         if _stalled(state["history"], settings.patience):
             announce(f"early stop: no better validation loss in {settings.patience} epochs")
             break
-        means = _train_epoch(models, players, train, settings, epoch, device, dtype)
+        means = _train_epoch(models, players, train, settings, epoch, device, dtype, why_stop)
         validation_loss, spectra = evaluate(generator, validation, settings, device, dtype)
         validation_loss = as_first_process_says(validation_loss)
         state["history"].append({
@@ -216,7 +219,9 @@ def fit(
     return state["history"]
 
 
-def _train_epoch(models, players: Players, train: MapSet, settings: Settings, epoch: int, device: str, dtype) -> dict:
+def _train_epoch(
+    models, players: Players, train: MapSet, settings: Settings, epoch: int, device: str, dtype, why_stop
+) -> dict:
     """One pass over the training maps; mean losses by their names in the history."""
     players.generator.train()
     adversarial = players.discriminator is not None and epoch >= settings.pretraining_epochs
@@ -248,6 +253,11 @@ def _train_epoch(models, players: Players, train: MapSet, settings: Settings, ep
             _step(players.optimisers["generator"], pixel + extra / settings.lambda_, clipped)
             players.schedule.step()
             sums["train_loss"].append(pixel.item())
+            why = why_stop()
+            if any_process_says(bool(why), device):
+                raise Interrupted(
+                    f"{why or 'another process was stopped'} in epoch {epoch + 1}; the same command goes on"
+                )
     return {name: float(np.mean(values)) if values else math.nan for name, values in sums.items()}
 
 

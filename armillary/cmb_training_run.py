@@ -9,6 +9,7 @@ from armillary.cmb_networks import Architecture, build_discriminator, build_gene
 from armillary.cmb_training import MapSet, Settings, fit
 from armillary.distributed import join, leave, run_together
 from armillary.estimators import Setting
+from armillary.interruption import Interrupted, orderly_stop
 from armillary.map_preparation import Preparation, prepare_inputs, prepare_targets
 
 
@@ -24,6 +25,7 @@ class TrainingRun(NamedTuple):
     settings: Settings
     folder: str
     fingerprint: str
+    minutes: float  # that it may take
 
 
 def train_together(run: TrainingRun, n_processes: int, device: str) -> tuple[torch.nn.Module, list[dict]]:
@@ -34,17 +36,23 @@ def train_together(run: TrainingRun, n_processes: int, device: str) -> tuple[tor
             raise ValueError(
                 f"cmb: batch_size is {run.settings.batch_size}; it must be at least n_devices ({n_processes})"
             )
-        run_together(train_share, n_processes, run)
+        interruptions = run_together(train_share, n_processes, run, max(torch.get_num_threads() // n_processes, 1))
+        if any(interruptions):
+            raise Interrupted(interruptions[0])
     return train_here(run, device)
 
 
-def train_share(run: TrainingRun) -> None:
-    """One process's part of a training that several share."""
+def train_share(run: TrainingRun, n_threads: int) -> str:
+    """One process's part of a training that several share; what interrupted it, "" if nothing did."""
+    torch.set_num_threads(n_threads)
     device = join()
     try:
         train_here(run, device)
+    except Interrupted as interruption:
+        return str(interruption)
     finally:
         leave()
+    return ""
 
 
 def train_here(run: TrainingRun, device: str) -> tuple[torch.nn.Module, list[dict]]:
@@ -52,10 +60,11 @@ def train_here(run: TrainingRun, device: str) -> tuple[torch.nn.Module, list[dic
     train, validation = (map_set(run, maps, number) for number, maps in enumerate((run.train, run.validation)))
     generator = build_generator(run.what, seed=run.settings.seed)
     discriminator = build_discriminator(run.what, seed=run.settings.seed + 1) if run.adversarial else None
-    history = fit(
-        generator, discriminator, train, validation, run.settings, folder=run.folder, device=device,
-        fingerprint=run.fingerprint,
-    )  # fmt: skip
+    with orderly_stop(run.minutes) as why_stop:
+        history = fit(
+            generator, discriminator, train, validation, run.settings, folder=run.folder, device=device,
+            fingerprint=run.fingerprint, why_stop=why_stop,
+        )  # fmt: skip
     return generator, history
 
 

@@ -213,7 +213,7 @@ def cmb_products():
     return ["<results>/cmb/metrics.json", "<results>/cmb/figures/simulations.png", *of_experiments]
 
 
-def cmb_observed_products():
+def cmb_observed_products(_):
     """What the target `cmb_observed` asks for; an error that says how if no file is named."""
     if CMB["observed"]["file"] is None:
         raise WorkflowError(

@@ -27,7 +27,7 @@ def train_network(
     estimators: str, train_maps: list[str], validation_maps: list[str], train_estimates: list[str],
     validation_estimates: list[str], train_chained: str | list, validation_chained: str | list, code: list[str],
     network: str, history: str, command: str, config: str, *, experiment: str, settings: dict, sky_settings: dict,
-    seed: int, reproduction: str, work_folder: str, threads: int,
+    seed: int, reproduction: str, work_folder: str, threads: int, runtime: int,
 ) -> None:  # fmt: skip
     """`work_folder` holds the resumable state; a state made from other data, settings or code is not resumed."""
     torch.set_num_threads(threads)
@@ -61,6 +61,7 @@ def train_network(
             {"settings": settings, "sky": sky_settings, "seed": seed}, contents=[estimators, *code],
             stamped=[*train_maps, *validation_maps],
         ),
+        minutes=runtime,
     )  # fmt: skip
     announce(f"{experiment}: {what.architecture}, {len(next(iter(maps['train'].values())))} maps, on {device}")
     trained, rows = train_together(training, len(devices) if isinstance(devices, list) else 1, device)

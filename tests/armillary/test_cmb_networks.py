@@ -10,6 +10,7 @@ from armillary.channels import CHANNELS
 from armillary.cmb_networks import Architecture, build_discriminator, build_generator, n_parameters
 from armillary.cmb_training import MapSet, Settings, fit, spectrum_loss, turned
 from armillary.flatsky import eb_from_qu, fourier, pixels, square_patch
+from armillary.interruption import Interrupted
 from armillary.networks.pix2pix import Pix2Pix
 
 WHAT = Architecture(
@@ -196,9 +197,20 @@ def test_two_processes_train_one_network(tmp_path, rng, monkeypatch):
     names = {"inputs": ["q", "u"], "outputs": ["k"], "noise_channels": ["q", "u"]}
     preparation = fit_preparation(maps, setting, start_from_estimates=False, **names, **how)
     settings = SETTINGS._replace(epochs=1)
-    run = TrainingRun(maps, maps, setting, preparation, WHAT, False, settings, str(tmp_path), "a")
+    run = TrainingRun(maps, maps, setting, preparation, WHAT, False, settings, str(tmp_path), "a", 60)
     network, history = train_together(run, 2, "cpu")
     assert len(history) == 1
     assert all(torch.isfinite(p).all() for p in network.parameters())
     with pytest.raises(ValueError, match="batch_size is 1"):
         train_together(run._replace(settings=settings._replace(batch_size=1)), 2, "cpu")
+
+
+def test_a_stop_in_the_middle_is_orderly_and_goes_on(tmp_path, rng):
+    train, validation = toy(rng, 16), toy(rng, 4)
+    more = {"folder": str(tmp_path), "device": "cpu", "fingerprint": "a"}
+    reasons = iter([""] * 5 + ["asked to end"])
+    with pytest.raises(Interrupted, match="asked to end in epoch 2; the same command goes on"):
+        fit(
+            build_generator(WHAT, seed=1), None, train, validation, SETTINGS, why_stop=lambda: next(reasons, ""), **more
+        )
+    assert len(fit(build_generator(WHAT, seed=1), None, train, validation, SETTINGS, **more)) == 3
