@@ -17,9 +17,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from armillary.channels import CHANNELS
+from armillary.cmb_losses import pixel_loss, spectrum_loss
 from armillary.distributed import any_process_says, as_first_process_says, averaging_gradients, rank_and_size
 from armillary.interruption import Interrupted
+from armillary.map_sets import MapSet, augmented
 from armillary.precision import autocast, pick_precision, rate_at
 from armillary.step import announce
 
@@ -27,7 +28,6 @@ HISTORY = [
     "epoch", "step", "seconds", "learning_rate", "train_loss", "validation_loss", "spectrum_loss", "adversarial_loss",
     "discriminator_loss",
 ]  # fmt: skip
-N_SPECTRUM_BINS = 24
 
 
 class Settings(NamedTuple):
@@ -47,70 +47,6 @@ class Settings(NamedTuple):
     patience: int
     precision: str
     seed: int
-
-
-class MapSet(NamedTuple):
-    """Prepared maps of a split, float32 tensors (n, C, H, W), and the names of their channels."""
-
-    inputs: Tensor
-    targets: Tensor
-    input_names: list[str]
-    target_names: list[str]
-
-
-def turned(maps: Tensor, names: list[str], *, n_quarter_turns: int, mirrored: bool) -> Tensor:
-    """Maps (B, C, H, W) of the sky turned by quarter turns (`torch.rot90`) and then mirrored in x, as they transform.
-
-    A quarter turn changes the sign of Q and U; a mirror that of U and of the odd channels.
-    """
-    signs = torch.ones(len(names), dtype=maps.dtype, device=maps.device)
-    for number, name in enumerate(names):
-        symmetry = CHANNELS[name].symmetry
-        if symmetry == "spin2" and n_quarter_turns % 2:
-            signs[number] *= -1
-        if mirrored and (symmetry == "odd" or name in ("u", "U")):
-            signs[number] *= -1
-    maps = torch.rot90(maps, n_quarter_turns, (2, 3)) * signs[:, None, None]
-    return maps.flip(3) if mirrored else maps
-
-
-def augmented(inputs: Tensor, targets: Tensor, data: MapSet, *, periodic: bool, rng: np.random.Generator):
-    """Inputs and targets of one map (1, C, H, W), turned and mirrored together; a periodic patch is shifted, too."""
-    turn = {"n_quarter_turns": int(rng.integers(4)), "mirrored": bool(rng.integers(2))}
-    if inputs.shape[2] != inputs.shape[3]:
-        turn["n_quarter_turns"] = 2 * (turn["n_quarter_turns"] // 2)
-    pair = turned(inputs, data.input_names, **turn), turned(targets, data.target_names, **turn)
-    if not periodic:
-        return pair
-    shift = tuple(int(rng.integers(n)) for n in inputs.shape[2:])
-    return tuple(maps.roll(shift, (2, 3)) for maps in pair)
-
-
-def pixel_loss(outputs: Tensor, targets: Tensor, loss: str) -> Tensor:
-    """Mean square or mean absolute error."""
-    return F.mse_loss(outputs, targets) if loss == "mse" else F.l1_loss(outputs, targets)
-
-
-def spectrum_loss(outputs: Tensor, targets: Tensor) -> Tensor:
-    """Mean over rings of multipoles and channels of |ln(C_out / C_true)|, with the spectra of the batch's mean.
-
-    It asks for the power of the truth, not for its phases: it raises the power of a Wiener-like map without making it
-    more correlated.
-    """
-    powers = []
-    for maps in (outputs, targets):
-        transform = torch.fft.rfft2(maps.float())
-        powers.append((transform.real**2 + transform.imag**2).mean(0).flatten(1))  # (C, modes)
-    ring = _rings(outputs.shape[2], outputs.shape[3]).to(outputs.device)
-    sums = [torch.zeros(len(p), N_SPECTRUM_BINS, device=p.device).index_add(1, ring, p) for p in powers]
-    floor = 1e-6 * sums[1].sum(1, keepdim=True)
-    return (torch.log(sums[0] + floor) - torch.log(sums[1] + floor)).abs().mean()
-
-
-def _rings(n_y: int, n_x: int) -> Tensor:
-    """Ring number of each half-plane mode, (n_y * (n_x // 2 + 1),); modes in the corners belong to the last."""
-    l = torch.hypot(torch.fft.fftfreq(n_y)[:, None], torch.fft.rfftfreq(n_x)[None, :])  # noqa: E741
-    return (2 * l * N_SPECTRUM_BINS).long().clamp(max=N_SPECTRUM_BINS - 1).flatten()
 
 
 def evaluate(

@@ -6,11 +6,12 @@ import numpy as np
 import torch
 
 from armillary.cmb_networks import Architecture, build_discriminator, build_generator
-from armillary.cmb_training import MapSet, Settings, fit
+from armillary.cmb_training import Settings, fit
 from armillary.distributed import join, leave, run_together
 from armillary.estimators import Setting
 from armillary.interruption import Interrupted, orderly_stop
 from armillary.map_preparation import Preparation, prepare_inputs, prepare_targets
+from armillary.map_sets import MapSet
 
 
 class TrainingRun(NamedTuple):

@@ -7,10 +7,12 @@ import pytest
 import torch
 
 from armillary.channels import CHANNELS
+from armillary.cmb_losses import spectrum_loss
 from armillary.cmb_networks import Architecture, build_discriminator, build_generator, n_parameters
-from armillary.cmb_training import MapSet, Settings, fit, spectrum_loss, turned
+from armillary.cmb_training import Settings, fit
 from armillary.flatsky import eb_from_qu, fourier, pixels, square_patch
 from armillary.interruption import Interrupted
+from armillary.map_sets import MapSet, turned
 from armillary.networks.pix2pix import Pix2Pix
 
 WHAT = Architecture(
