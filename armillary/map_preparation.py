@@ -133,7 +133,7 @@ def restore(
             factor = np.divide(truth_window(setting, name), seen, out=np.zeros(setting.patch.shape), where=seen > 0)
             found[name] = (values * factor).astype(np.float32)
         else:
-            added = unwhitened(values, preparation.output_filters[number], setting.patch)
+            added = unwhitened(values, preparation.output_filters[number], setting)
             kept = radial(preparation.mix[number, 0], setting.patch) * fourier(maps[start])
             more = radial(preparation.mix[number, 1], setting.patch) * fourier(added)
             found[name] = pixels(kept + more, setting.patch).astype(np.float32)
@@ -152,7 +152,7 @@ def fit_mix(
         if start is None:
             continue
         values = outputs[:, number] * preparation.output_std[number] + preparation.output_mean[number]
-        added = fourier(unwhitened(values, preparation.output_filters[number], setting.patch))
+        added = fourier(unwhitened(values, preparation.output_filters[number], setting))
         kept, truth = fourier(maps[start]), fourier(truth_window(setting, name) * maps[name])
         aa, bb, ab = (rings.products(*pair) for pair in ((kept, kept), (added, added), (kept, added)))
         at, bt = rings.products(kept, truth), rings.products(added, truth)
@@ -188,10 +188,11 @@ def filtered(values: np.ndarray, table: np.ndarray, patch: Patch) -> np.ndarray:
     return pixels(fourier(values) * radial(table, patch), patch)
 
 
-def unwhitened(values: np.ndarray, table: np.ndarray, patch: Patch) -> np.ndarray:
-    """The inverse of `filtered`, zero outside the band."""
-    inverse = np.divide(1.0, table, out=np.zeros_like(table), where=table > 0)
-    return filtered(values.astype(np.float32), inverse, patch)
+def unwhitened(values: np.ndarray, table: np.ndarray, setting: Setting) -> np.ndarray:
+    """What was whitened by `table`, with its band left in: the other way round noise would grow at the band's edge."""
+    inside = band(np.arange(len(table)), setting)
+    inverse = np.divide(inside, table, out=np.zeros_like(table), where=table > 0)
+    return filtered(values.astype(np.float32), inverse, setting.patch)
 
 
 def _rest(maps: dict[str, np.ndarray], name: str, start: str, setting: Setting) -> np.ndarray:
