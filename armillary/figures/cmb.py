@@ -44,7 +44,7 @@ def draw_maps(figure: Figure, rows: dict[str, dict[str, np.ndarray]], *, patch_d
     grid = figure.subplots(len(rows), n_columns, squeeze=False)
     for axes_row, (target, maps) in zip(grid, rows.items(), strict=True):
         if target == "k":
-            maps = {name: low_passed(values, patch_deg) for name, values in maps.items()}
+            maps = {name: low_passed(values, patch_deg / len(values)) for name, values in maps.items()}
         truth, names = maps["truth"], list(maps)
         limit = float(np.percentile(np.abs(truth), 99.5))
         left = {f"{SHORT.get(names[-1], names[-1])} - truth": maps[names[-1]] - truth}
@@ -60,10 +60,10 @@ def draw_maps(figure: Figure, rows: dict[str, dict[str, np.ndarray]], *, patch_d
         figure.colorbar(picture, ax=list(axes_row), shrink=0.85, pad=0.01)
 
 
-def low_passed(values: np.ndarray, patch_deg: float, l_cut: float = 1000.0) -> np.ndarray:
-    """A square map without its waves above about `l_cut`, by a Gaussian in l."""
-    l = 360.0 / patch_deg * np.hypot(*np.meshgrid(*[np.fft.fftfreq(n, 1 / n) for n in values.shape], indexing="ij"))  # noqa: E741
-    return np.fft.ifft2(np.fft.fft2(values) * np.exp(-0.5 * (l / l_cut) ** 2)).real
+def low_passed(values: np.ndarray, pixel_deg: float, l_cut: float = 1000.0) -> np.ndarray:
+    """A map without its waves above about `l_cut`, by a Gaussian in l."""
+    l_y, l_x = np.meshgrid(*[360.0 * np.fft.fftfreq(n, pixel_deg) for n in values.shape], indexing="ij")
+    return np.fft.ifft2(np.fft.fft2(values) * np.exp(-0.5 * (l_x**2 + l_y**2) / l_cut**2)).real
 
 
 def draw_scores(
@@ -146,22 +146,26 @@ def draw_cmb_training(figure: Figure, history) -> None:
     """Loss, spectrum loss and, in adversarial training, the two players, against the epoch."""
     adversarial = history["discriminator_loss"].notna().any()
     grid = figure.subplots(1, 3 if adversarial else 2)
-    grid[0].plot(history["epoch"], history["train_loss"], color=PALE, label="training")
-    grid[0].plot(history["epoch"], history["validation_loss"], color=BLUE, label="validation")
+    mark = "o" if len(history) < 30 else None
+    grid[0].plot(history["epoch"], history["train_loss"], color=PALE, label="training", marker=mark)
+    grid[0].plot(history["epoch"], history["validation_loss"], color=BLUE, label="validation", marker=mark)
     best = history.loc[history["validation_loss"].idxmin()]
     grid[0].plot(best["epoch"], best["validation_loss"], "*", color=INK, markersize=10, label="kept")
     grid[0].set(title="Loss of the maps", ylabel="standardised")
-    grid[1].plot(history["epoch"], history["spectrum_loss"], color=GREEN)
+    grid[1].plot(history["epoch"], history["spectrum_loss"], color=GREEN, marker=mark)
     grid[1].set(title="Spectra, validation", ylabel="mean |ln ratio|")
     if adversarial:
-        grid[2].plot(history["epoch"], history["adversarial_loss"], color=BLUE, label="generator")
-        grid[2].plot(history["epoch"], history["discriminator_loss"], color=VERMILION, label="discriminator")
+        grid[2].plot(history["epoch"], history["adversarial_loss"], color=BLUE, label="generator", marker=mark)
+        grid[2].plot(
+            history["epoch"], history["discriminator_loss"], color=VERMILION, label="discriminator", marker=mark
+        )
         grid[2].set(title="The two players", ylabel="cross-entropy")
         grid[2].legend()
     grid[0].legend()
     for axes in grid:
         light_grid(axes)
         axes.set_xlabel("epoch")
+        axes.locator_params(axis="x", integer=True)
 
 
 def draw_simulations(figure: Figure, curves: dict[str, np.ndarray], estimators: dict[str, np.ndarray]) -> None:
@@ -196,7 +200,8 @@ def draw_simulations(figure: Figure, curves: dict[str, np.ndarray], estimators: 
 
 
 def draw_observed(figure: Figure, maps: dict[str, np.ndarray], *, pixel_arcmin: float) -> None:
-    """A row of convergence maps, then one of E and B; all through the window, each on its own scale."""
+    """A row of convergence maps, without waves above about L = 1000, then one of E and B; all through the window, each
+    on its own scale."""
     rows = [
         [name for name in ("k_qe", "k_iqe", "k_map", "k_network") if name in maps],
         [name for name in ("E", "e_delensed", "B_pure", "b_template") if name in maps],
@@ -209,10 +214,11 @@ def draw_observed(figure: Figure, maps: dict[str, np.ndarray], *, pixel_arcmin: 
     extent = (0, n_x * pixel_arcmin / 60, 0, n_y * pixel_arcmin / 60)
     for axes_row, names in zip(figure.subplots(2, n_columns, squeeze=False), rows, strict=True):
         for axes, name in zip(axes_row, names, strict=False):
-            limit = float(np.percentile(np.abs(maps[name]), 99.5))
-            picture = axes.imshow(maps[name], vmin=-limit, vmax=limit, cmap="RdBu_r", extent=extent)
+            shown = low_passed(maps[name], pixel_arcmin / 60) if names is rows[0] else maps[name]
+            limit = float(np.percentile(np.abs(shown), 99.5))
+            picture = axes.imshow(shown, vmin=-limit, vmax=limit, cmap="RdBu_r", extent=extent)
             axes.set_title({"k_network": "network"}.get(name, SHORT.get(name, name)), fontsize=9)
-            figure.colorbar(picture, ax=axes, shrink=0.7)
+            figure.colorbar(picture, ax=axes, orientation="horizontal", shrink=0.9, pad=0.02)
         for axes in axes_row[len(names) :]:
             axes.set_axis_off()
         axes_row[0].set_ylabel("[deg]")
