@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from armillary.figures.style import BLUE, GREEN, INK, ORANGE, PALE, PURPLE, SKY, VERMILION, light_grid, note
+from armillary.figures.style import BLUE, GREEN, INK, ORANGE, PALE, PURPLE, SKY, VERMILION, light_grid
 
 COLOURS = {
     "network": BLUE, "k_iqe": VERMILION, "k_qe": ORANGE, "k_map": GREEN, "e_observed": ORANGE, "e_delensed": VERMILION,
@@ -89,12 +89,9 @@ def draw_scores(
                 low, high = np.percentile(gain, [16, 84], axis=0)
                 error = np.maximum([middle - low, high - middle], 0)
                 lower.errorbar(l, middle, error, color=COLOURS.get(name, INK), marker="o", markersize=3)
-        if target == "k" and "k_limit" in limits:
-            upper.plot(
-                l, limits["k_limit"], color=INK, linestyle="--", linewidth=1.2, label="analytic limit of iterating"
-            )
-            lower.plot(l, limits["k_limit"] - curves["k_network_rho"], color=INK, linestyle=":", linewidth=1.2)
-            note(lower, "dotted: limit - network", 0.97, 0.05)
+        if target == "k":
+            label = "analytic limit of iterating, E and B"
+            upper.plot(l, limits["k_limit"], color=INK, linestyle="--", linewidth=1.2, label=label)
         lower.axhline(0, color=PALE, linewidth=0.8)
         lower.set_yscale("symlog", linthresh=1e-3)
         upper.set(ylabel=f"correlation with true {target}", title=f"{target}")
@@ -187,7 +184,11 @@ def draw_simulations(figure: Figure, curves: dict[str, np.ndarray], estimators: 
         grid, estimators["k_qe_analytic_noise_curve"][low:high], color=ORANGE, linestyle="--", label="QE, analytic"
     )
     noise_axes.plot(
-        grid, estimators["k_limit_noise_curve"][low:high], color=VERMILION, linestyle="--", label="iterated, limit"
+        grid,
+        estimators["k_limit_noise_curve"][low:high],
+        color=VERMILION,
+        linestyle="--",
+        label="iterated, limit",
     )
     for name, colour in (("k_qe", ORANGE), ("k_iqe", VERMILION)):
         noise_axes.plot(

@@ -31,7 +31,7 @@ class ProductPair(nn.Module):
 
 
 class Hybrid(nn.Module):
-    """Maps (B, n_in, H, W) -> (B, n_out, H, W), 0.25 million parameters at width 24; H and W multiples of 8.
+    """Maps (B, n_in, H, W) -> (B, n_out, H, W), 0.27 million parameters at width 24; H and W multiples of 8.
 
     `high_res_len` product pairs follow the last upsampling.
     """

@@ -9,7 +9,7 @@ from armillary.step import run
 def plot_scores(curves: str, limits: str, figure: str, *, targets: list[str]) -> None:
     """`limits` are the curves of the estimators on the same sky."""
     analytic = {"k_limit": read_arrays(limits)["k_limit_rho"]}
-    with page(figure, 900 * len(targets), 1000) as sheet:
+    with page(figure, 800 * len(targets), 900) as sheet:
         draw_scores(sheet, read_arrays(curves), targets, analytic)
 
 

@@ -49,7 +49,7 @@ def score_estimators(
     limits, noises = _limits(fitted, bin_edges)
     for name, values in limits.items():
         for label, value in zip(bin_labels(bin_edges), values, strict=True):
-            note = "analytic, for Gaussian fields on a periodic sky"
+            note = "analytic, from E x B alone, for Gaussian fields on a periodic sky"
             entries[f"{sky}_{name}_rho_{label}"] = measurement(value, unit="", note=note)
         arrays[f"{name}_rho"] = values
     write_arrays(curves, **arrays, **noises, kk=fitted.setting.spectra.kk)
