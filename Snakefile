@@ -6,6 +6,7 @@ min_version("9.27")
 
 
 configfile: "config/clusters.yaml"
+configfile: "config/cmb.yaml"
 configfile: "config/resources.yaml"
 configfile: "config/benchmarks.yaml"
 
@@ -14,7 +15,7 @@ include: "rules/common.smk"
 
 
 check_settings(config, "workflow")
-for rule_set in ("clusters", "resources", "benchmarks"):
+for rule_set in ("clusters", "cmb", "resources", "benchmarks"):
     check_settings(config[rule_set], rule_set)
 
 
@@ -24,6 +25,10 @@ wildcard_constraints:
     tile=r"DES\d{4}[+-]\d{4}",
     shard=r"\d{4}",
     part="all|so_far",
+    group="train|validation|test|unlensed|scaled|other",
+    sky=r"[a-z][a-z0-9_]*",
+    experiment=r"[a-z][a-z0-9_]*",
+    cosmology="fiducial|other",
 
 
 include: "rules/resources.smk"
@@ -33,6 +38,10 @@ include: "rules/clusters_tiles.smk"
 include: "rules/clusters_survey_inputs.smk"
 include: "rules/clusters_survey.smk"
 include: "rules/clusters_figures.smk"
+include: "rules/cmb_inputs.smk"
+include: "rules/cmb.smk"
+include: "rules/cmb_figures.smk"
+include: "rules/cmb_observed.smk"
 include: "rules/benchmarks.smk"
 
 
@@ -40,6 +49,9 @@ localrules:
     clusters,
     clusters_tiles,
     clusters_survey,
+    cmb,
+    cmb_experiments,
+    cmb_observed,
     benchmarks,
 
 
@@ -60,6 +72,35 @@ rule clusters_survey:
     """One cluster catalogue and one footprint of all tiles of a list (config/survey.yaml)."""
     input:
         "<results>/clusters/survey/all/clusters.dat",
+
+
+rule cmb:
+    """CMB maps: simulated patches, estimators, the networks of two experiments, scores and figures."""
+    input:
+        cmb_products(),
+
+
+rule cmb_experiments:
+    """Every experiment of config/cmb.yaml; `cmb_experiment_<name>` is one of them."""
+    input:
+        [path for name in CMB["experiments"] for path in cmb_experiment_products(name)],
+
+
+for experiment_name in CMB["experiments"]:
+
+    rule:
+        """One named experiment: network, scores, figures, and the command that reproduces it."""
+        name:
+            f"cmb_experiment_{experiment_name}"
+        input:
+            cmb_experiment_products(experiment_name),
+        localrule: True
+
+
+rule cmb_observed:
+    """Convergence, E and B of the maps that `cmb: observed:` names."""
+    input:
+        cmb_observed_products,
 
 
 rule benchmarks:

@@ -10,8 +10,9 @@ from torch import nn
 from armillary.calibration import NaturalPrior, expit
 from armillary.detections import detect_clusters
 from armillary.networks.sources import LN_RICHNESS_SCALE, OUTPUTS, REDSHIFT_SCALE
+from armillary.precision import autocast, pick_precision
 from armillary.tiles import bin_image, decode_pixels, encode_pixels
-from armillary.training import autocast, build_network, pick_precision
+from armillary.training import build_network
 
 CHECKPOINT_KEYS = {
     "architecture", "width", "survey", "bands", "image_size", "tile_size", "bin_factor", "pixel_arcsec", "state",

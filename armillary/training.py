@@ -9,7 +9,6 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,6 +22,7 @@ from armillary.encoder_data import LABELS, Fields, augmented
 from armillary.interruption import Interrupted
 from armillary.networks.bliss import BlissEncoder
 from armillary.networks.sources import LN_RICHNESS_SCALE, OUTPUTS, REDSHIFT_SCALE, SourceEncoder
+from armillary.precision import autocast, pick_precision, rate_at
 from armillary.scoring import average_precision
 from armillary.step import announce
 
@@ -88,20 +88,6 @@ def laplace_nll(mean: Tensor, ln_sigma: Tensor, target: Tensor) -> Tensor:
 def total_loss(parts: dict[str, Tensor]) -> Tensor:
     """The parts of the loss, summed with LOSS_WEIGHTS."""
     return sum(LOSS_WEIGHTS[name] * value for name, value in parts.items())
-
-
-def pick_precision(precision: str, device: str) -> torch.dtype:
-    """bfloat16 where the hardware multiplies in it, float32 elsewhere, for precision "auto"."""
-    if precision != "auto":
-        return {"bfloat16": torch.bfloat16, "float32": torch.float32}[precision]
-    if device.startswith("cuda"):
-        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
-    return torch.bfloat16 if torch.cpu._is_avx512_bf16_supported() else torch.float32
-
-
-def autocast(device: str, dtype: torch.dtype):
-    """The context in which a network computes in `dtype`; float32 needs none."""
-    return nullcontext() if dtype == torch.float32 else torch.autocast(device.split(":")[0], dtype)
 
 
 def to_device(prepared, device: str):
@@ -210,12 +196,6 @@ def fit(
             _log_epoch(writer, row, settings.n_epochs)
     network.load_state_dict(state["best"])
     return state["history"]
-
-
-def rate_at(step: int, n_steps: int) -> float:
-    """Learning rate over its highest: a short linear rise, then half a cosine down to a thousandth."""
-    n_warmup = max(min(n_steps // 20, 200), 1)
-    return min((step + 1) / n_warmup, 0.5 * (1 + math.cos(math.pi * min(step / n_steps, 1)))) + 1e-3
 
 
 def _train_epoch(network, model, train, settings, optimiser, schedule, epoch, device, dtype, n_done) -> Iterator[float]:

@@ -2,7 +2,7 @@
 
 Makes  <results>/benchmarks/*.json in the form of metrics.json.
 Steps  compare_renderers, compare_render_processes, compare_windows, compare_imports, compare_survey_plans,
-       compare_executors (where a throw-away Slurm can run); independent of each other.
+       compare_remaps, compare_executors (where a throw-away Slurm can run); independent of each other.
 
 Run them on a quiet machine with `--cores 1`, so that no two timings share it.
 """
@@ -180,3 +180,27 @@ rule benchmarks_compare_executors:
         **config["benchmarks"]["compare_executors"],
     script:
         "../scripts/benchmarks/compare_executors.py"
+
+
+rule benchmarks_compare_remaps:
+    """Time {params.n_maps} lensed CMB patches by NUFFT, by scipy's spline and by pixell, and as many quadratic estimates,
+    {params.n_pairs} times in turn, and measure the error of each."""
+    input:
+        spectra="<results>/cmb/spectra/fiducial.npz",
+        code=code_of("scripts/benchmarks/compare_remaps.py"),
+    output:
+        benchmark="<results>/benchmarks/remaps.json",
+    log:
+        "<results>/benchmarks/logs/compare_remaps.log",
+    benchmark:
+        "<results>/benchmarks/benchmarks/compare_remaps.tsv"
+    conda:
+        "../envs/maps.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=20,
+    params:
+        **config["benchmarks"]["compare_remaps"],
+    script:
+        "../scripts/benchmarks/compare_remaps.py"

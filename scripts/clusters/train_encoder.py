@@ -13,9 +13,10 @@ from armillary.fingerprints import fingerprint
 from armillary.galaxies import prepare_red_sequence, red_ln_flux
 from armillary.inference import Encoder, readable, write_encoder
 from armillary.networks.sources import OUTPUTS, redshift_grid
+from armillary.precision import pick_precision
 from armillary.step import announce, run
 from armillary.tiles import check_same_settings, read_file_data
-from armillary.training import Settings, evaluate, pick_precision, write_history
+from armillary.training import Settings, evaluate, write_history
 from armillary.windows import check_tiling
 
 

@@ -1,0 +1,141 @@
+"""The CMB chain end to end at test size: products, bad settings, observed maps. The first test pays for the run."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from armillary.metrics import validate_metrics
+
+ROOT = Path(__file__).parents[2]
+RESULTS = ROOT / "results/test/cmb"
+
+
+def snakemake(*arguments: str) -> subprocess.CompletedProcess:
+    """Run Snakemake at test size; settings files may follow the targets in `arguments`."""
+    command = [sys.executable, "-m", "snakemake", "--nolock", "--cores", "2", *arguments]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+
+
+@pytest.fixture(scope="module")
+def results() -> Path:
+    """The finished run; only what is missing or outdated is made."""
+    done = snakemake("cmb", "--configfile", "config/test.yaml")
+    assert done.returncode == 0, done.stderr[-4000:]
+    return RESULTS
+
+
+def test_every_product_is_there(results):
+    metrics = json.loads((results / "metrics.json").read_text())
+    validate_metrics(metrics, "metrics.json")
+    assert 0 < metrics["patches_k_qe_rho_l400"]["value"] < 1
+    assert metrics["patches_k_iqe_rho_l400"]["baseline"] == "patches_k_qe_rho_l400"
+    assert metrics["hybrid_k_vs_k_iqe_least"]["n"] == 12
+    assert "hybrid_k_unlensed_power_l400" in metrics
+    assert metrics["test2_b_vs_remap_of_truth_l400"]["value"] < 0
+    assert metrics["simulations_remap_error"]["value"] < 1e-3
+    for experiment in ("hybrid", "test2", "decomposition"):
+        for noun in ("maps", "scores", "spectra", "training"):
+            assert (results / f"experiments/{experiment}/figures/{noun}.png").stat().st_size > 10_000
+
+
+def test_a_run_folder_says_how_to_repeat_it(results):
+    command = (results / "experiments/test2/command").read_text()
+    assert "snakemake results/test/cmb/experiments/test2/network.ckpt" in command
+    assert command.strip().endswith("--configfile results/test/cmb/experiments/test2/config.json")
+    settings = json.loads((results / "experiments/test2/config.json").read_text())["cmb"]
+    assert settings["experiments"]["test2"]["lambda"] == 10.0
+    done = snakemake(
+        "results/test/cmb/experiments/test2/network.ckpt", "-n", "--configfile", "config/test.yaml",
+        "results/test/cmb/experiments/test2/config.json",
+    )  # fmt: skip
+    assert "Nothing to be done" in done.stdout + done.stderr
+
+
+def test_maps_say_their_units_and_conventions(results):
+    with h5py.File(results / "maps/patches/test_00000.h5") as stream:
+        assert stream["q"].attrs["unit"] == "uK"
+        assert stream["k"].attrs["unit"] == ""
+        assert "COSMO" in stream.attrs["convention"]
+        assert stream.attrs["noise_of"] == "P"
+        assert stream["q"].shape == (12, 64, 64)
+
+
+def test_no_sky_is_in_two_splits(results):
+    seen = []
+    for path in sorted((results / "maps/patches").glob("*.h5")):
+        with h5py.File(path) as stream:
+            seen.append(set(stream["box"][()]))
+    assert sum(len(one) for one in seen) == len(set().union(*seen))
+
+
+def test_second_run_does_nothing(results):
+    done = snakemake("cmb", "-n", "--configfile", "config/test.yaml")
+    assert "Nothing to be done" in done.stdout + done.stderr
+
+
+def test_all_experiments_of_the_source_are_planned(results):
+    done = snakemake("cmb_experiments", "cmb_experiment_test10", "-n", "--configfile", "config/test.yaml")
+    assert done.returncode == 0, done.stderr[-2000:]
+    for name in [f"test{number}" for number in range(11)] + ["delensing", "decomposition"]:
+        assert f"results/test/cmb/experiments/{name}/scores.json" in done.stdout + done.stderr
+
+
+BAD_SETTINGS = {
+    "{experiments: {mine: {inputs: quz, outputs: k}}}": "'z' is no channel",
+    "{experiments: {mine: {inputs: qu, outputs: k, noise_channels: quk}}}": "noise_channels has the target k",
+    "{experiments: {mine: {sky: mars}}}": "sky is 'mars'; known: patches",
+    "{simulate_spectra: {l_max: 3000}}": "l_max is 3000, below the Nyquist multipole 4608",
+    "{skies: {noise_free: {n_pixels: 96}}}": "n_pixels is 96; pix2pix needs a power of two",
+    "{experiment: nothing}": "there is no experiment 'nothing'",
+    "{skies: {patches: {n_maps: 50}}}": "n_maps is 50; it must be a multiple of",
+    "{train_network: {lambda: 0}}": "lambda: 0 is less than or equal to the minimum",
+    "{experiments: {mine: {gpus: 3}}}": "'gpus' was unexpected",
+}
+
+
+@pytest.mark.parametrize("setting", BAD_SETTINGS)
+def test_a_bad_setting_gives_one_clear_line(setting, tmp_path):
+    (tmp_path / "bad.yaml").write_text(f"cmb: {setting}\n")
+    done = snakemake("cmb", "-n", "--configfile", "config/test.yaml", str(tmp_path / "bad.yaml"))
+    assert done.returncode != 0
+    said = done.stdout + done.stderr
+    assert sum(BAD_SETTINGS[setting] in line for line in said.splitlines()) == 1, said
+    assert "Traceback" not in said
+
+
+@pytest.fixture
+def observation(results, tmp_path):
+    """A file of q, u and the true kappa, cut out of a simulated test sky, and the settings that name it."""
+    path = tmp_path / "mine.npz"
+    with h5py.File(results / "maps/patches/test_00000.h5") as stream:
+        maps = {name: stream[name][0] for name in ("q", "u", "k")}
+        pixel = float(stream.attrs["pixel_arcmin"])
+
+    def write(**changes):
+        np.savez(path, **(maps | {name: change(maps[name]) for name, change in changes.items()}))
+        observed = {
+            "file": str(path), "maps": {"q": "q", "u": "u", "k": "k"}, "pixel_arcmin": pixel, "apodization_deg": 0.5,
+        }  # fmt: skip
+        (tmp_path / "mine.json").write_text(json.dumps({"cmb": {"observed": observed}}))
+        return snakemake("cmb_observed", "--configfile", "config/test.yaml", str(tmp_path / "mine.json"))
+
+    return write
+
+
+def test_observed_maps_are_recovered_and_a_wrong_sign_is_said(observation):
+    wrong = observation(u=lambda u: -u)
+    assert wrong.returncode != 0
+    assert "the maps are in the other convention" in wrong.stdout + wrong.stderr
+    broken = observation(q=lambda q: np.where(np.arange(q.size).reshape(q.shape) == 5, np.nan, q))
+    assert "q has 1 pixels that are not finite" in broken.stdout + broken.stderr
+    done = observation()
+    assert done.returncode == 0, done.stderr[-3000:]
+    metrics = json.loads((RESULTS / "observed/metrics.json").read_text())
+    assert metrics["observed_k_map_rho_l400"]["value"] > 0.4
+    with h5py.File(RESULTS / "observed/maps.h5") as stream:
+        assert {"k_qe", "k_iqe", "k_map", "k_network", "E", "B_pure", "window"} <= set(stream)
