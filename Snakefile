@@ -6,6 +6,7 @@ min_version("9.27")
 
 
 configfile: "config/clusters.yaml"
+configfile: "config/massmap.yaml"
 configfile: "config/resources.yaml"
 configfile: "config/benchmarks.yaml"
 
@@ -14,7 +15,7 @@ include: "rules/common.smk"
 
 
 check_settings(config, "workflow")
-for rule_set in ("clusters", "resources", "benchmarks"):
+for rule_set in ("clusters", "massmap", "resources", "benchmarks"):
     check_settings(config[rule_set], rule_set)
 
 
@@ -24,6 +25,8 @@ wildcard_constraints:
     tile=r"DES\d{4}[+-]\d{4}",
     shard=r"\d{4}",
     part="all|so_far",
+    field="[a-z0-9]+",
+    method="[a-z_]+",
 
 
 include: "rules/resources.smk"
@@ -33,6 +36,9 @@ include: "rules/clusters_tiles.smk"
 include: "rules/clusters_survey_inputs.smk"
 include: "rules/clusters_survey.smk"
 include: "rules/clusters_figures.smk"
+include: "rules/massmap_inputs.smk"
+include: "rules/massmap.smk"
+include: "rules/massmap_figures.smk"
 include: "rules/benchmarks.smk"
 
 
@@ -40,6 +46,7 @@ localrules:
     clusters,
     clusters_tiles,
     clusters_survey,
+    massmap,
     benchmarks,
 
 
@@ -60,6 +67,12 @@ rule clusters_survey:
     """One cluster catalogue and one footprint of all tiles of a list (config/survey.yaml)."""
     input:
         "<results>/clusters/survey/all/clusters.dat",
+
+
+rule massmap:
+    """Convergence maps of the fields of the config by every method, scored, with figures and metrics."""
+    input:
+        massmap_products(),
 
 
 rule benchmarks:

@@ -1,0 +1,132 @@
+"""Every method of mass mapping behind one call: a shear map in, a convergence map out, with samples where there are
+any.
+
+    reconstruct(method, shear, field, key, n_samples) -> (n_y, n_x), (n_samples, n_y, n_x)
+
+`field` holds what all methods know of a field before they see its shear: spectrum, noise, tuned settings, trained
+networks.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from armillary.convergence import kaiser_squires, mean_free, smooth
+from armillary.files import read_arrays, read_json
+from armillary.inverse.annealing import Schedule, annealed_samples
+from armillary.inverse.residual import with_residual
+from armillary.inverse.score import PriorGrid, prior_grid
+from armillary.inverse.starlets import noise_of_bands, sparse_map, starlet_bands
+from armillary.inverse.wiener import WienerProblem, wiener_map, wiener_problem, wiener_samples
+from armillary.shear_catalogs import ShearMap
+
+METHODS = ("kaiser_squires", "wiener", "sparse", "learned", "score")
+SAMPLED_METHODS = ("wiener", "score")
+
+
+class FieldSetUp(NamedTuple):
+    """What the methods know of a field."""
+
+    problem: WienerProblem
+    grid: PriorGrid
+    reduced_shear: bool  # whether the data are reduced shear, so that gamma = g (1 - kappa)
+    tuned: dict  # smoothing_arcmin, threshold_sigma
+    bands: np.ndarray  # starlet multipliers
+    band_noise: np.ndarray  # of the Kaiser-Squires map
+    n_sparse_iterations: int
+    residual: dict[str, np.ndarray] | None  # weights of the learned residual
+    score: dict[str, np.ndarray] | None  # weights of the score prior
+    schedule: Schedule
+
+
+def set_up(
+    like: ShearMap, multipole: np.ndarray, power: np.ndarray, *, reduced_shear: bool, tuned: dict, n_scales: int,
+    n_sparse_iterations: int, residual: dict | None, score: dict | None, schedule: Schedule, seed: int,
+) -> FieldSetUp:  # fmt: skip
+    """What the methods know of a field with the noise and mask of `like`; what was not trained is None."""
+    problem = wiener_problem(multipole, power, like.sigma1, like.sigma2, like.mask, like.pixel_arcmin)
+    grid = prior_grid(multipole, power, like.mask.shape, like.pixel_arcmin)
+    bands = starlet_bands(like.mask.shape, n_scales)
+    noise = noise_of_bands(like, bands, np.random.default_rng(seed))
+    return FieldSetUp(
+        problem, grid, reduced_shear, tuned, bands, noise, n_sparse_iterations, residual, score, schedule
+    )  # fmt: skip
+
+
+def set_up_from_files(
+    like: ShearMap, spectrum: str, tuned: str, residual: str, score: str, *, reduced_shear: bool, n_scales: int,
+    n_sparse_iterations: int, annealing: tuple, seed: int,
+) -> FieldSetUp:  # fmt: skip
+    """`set_up` from the files that the steps of the workflow leave; `annealing` is (sigma_start, sigma_end, n_levels,
+    n_steps).
+    """
+    table = read_arrays(spectrum)
+    return set_up(
+        like, table["multipole"], table["power"], reduced_shear=reduced_shear,
+        tuned={name: entry["best"] for name, entry in read_json(tuned).items()}, n_scales=n_scales,
+        n_sparse_iterations=n_sparse_iterations, residual=read_arrays(residual), score=read_arrays(score),
+        schedule=Schedule(*annealing), seed=seed,
+    )  # fmt: skip
+
+
+def bare_set_up(like: ShearMap, multipole: np.ndarray, power: np.ndarray, reduced_shear: bool) -> FieldSetUp:
+    """What a Wiener filter needs, before anything was tuned or trained."""
+    return set_up(
+        like, multipole, power, reduced_shear=reduced_shear, tuned={}, n_scales=1, n_sparse_iterations=1, residual=None,
+        score=None, schedule=Schedule(), seed=0,
+    )  # fmt: skip
+
+
+def reconstruct(
+    method: str, shear: ShearMap, field: FieldSetUp, key: jax.Array, n_samples: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Convergence (n_y, n_x) and samples (n, n_y, n_x), both mean-free in the mask and 0 outside; n is 0 for point
+    estimates.
+
+    The map of the score prior is the mean of its samples.
+    """
+    mask, samples = shear.mask, np.zeros((0, *shear.mask.shape))
+    if method == "kaiser_squires":
+        kappa = smooth(kaiser_squires(shear.g1, shear.g2)[0], field.tuned["smoothing_arcmin"] / shear.pixel_arcmin)
+    elif method == "score":
+        samples = annealed_samples(
+            field.problem,
+            field.grid,
+            field.score,
+            *_data(shear),
+            _keys(key, n_samples),
+            field.schedule,
+            field.reduced_shear,
+        )
+        kappa = samples.mean(0)
+    else:
+        shear = unreduced(shear, field)
+        kappa = np.asarray(wiener_map(field.problem, *_data(shear))[0], float)
+        if method == "wiener" and n_samples:
+            samples = np.asarray(wiener_samples(field.problem, *_data(shear), _keys(key, n_samples)))
+        elif method == "sparse":
+            settings = {"threshold_sigma": field.tuned["threshold_sigma"], "n_iterations": field.n_sparse_iterations}
+            kappa = sparse_map(field.problem, shear, field.band_noise, field.bands, **settings)
+        elif method == "learned":
+            kappa = with_residual(field.residual, kappa, shear)
+    return mean_free(kappa, mask), mean_free(samples, mask)
+
+
+def unreduced(shear: ShearMap, field: FieldSetUp) -> ShearMap:
+    """Shear of reduced shear, g (1 - kappa) with the convergence of a first Wiener filter; as it is where data are
+    not reduced.
+    """
+    if not field.reduced_shear:
+        return shear
+    kappa = np.asarray(wiener_map(field.problem, *_data(shear), 1e-3)[0])
+    return shear._replace(g1=shear.g1 * (1 - kappa), g2=shear.g2 * (1 - kappa))
+
+
+def _data(shear: ShearMap) -> tuple[jax.Array, jax.Array]:
+    return jnp.asarray(shear.g1, jnp.float32), jnp.asarray(shear.g2, jnp.float32)
+
+
+def _keys(key: jax.Array, n_samples: int) -> jax.Array:
+    return jax.random.split(key, n_samples)

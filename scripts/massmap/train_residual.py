@@ -1,0 +1,41 @@
+"""Train the network that adds to a Wiener map what it lacks, on skies with the field's own mask and noise."""
+
+import jax.numpy as jnp
+import numpy as np
+
+from armillary.convergence import mean_free
+from armillary.convergence_skies import observed
+from armillary.files import read_arrays, write_arrays, write_json
+from armillary.files_maps import read_shear_map, read_stack
+from armillary.inverse.methods import bare_set_up, unreduced
+from armillary.inverse.residual import residual_features
+from armillary.inverse.residual import train_residual as train
+from armillary.inverse.wiener import wiener_map
+from armillary.step import progress, run
+
+
+def train_residual(
+    spectrum: str, shear: str, train_skies: str, validation_skies: str, weights: str, history: str, *, reduced_shear:
+    bool, n_hidden: int, n_steps: int, learning_rate: float, seed: int,
+) -> None:  # fmt: skip
+    like, _, _ = read_shear_map(shear)
+    table = read_arrays(spectrum)
+    field = bare_set_up(like, table["multipole"], table["power"], reduced_shear)
+    stacks = [read_stack(train_skies), read_stack(validation_skies)]
+    features, lacking = [], []
+    for k, sky in enumerate(progress(np.concatenate(stacks), "Wiener maps")):
+        data = unreduced(observed(sky, like, np.random.default_rng([seed, 21, k])), field)
+        wiener = np.asarray(
+            wiener_map(field.problem, jnp.asarray(data.g1, jnp.float32), jnp.asarray(data.g2, jnp.float32))[0], float
+        )
+        features.append(residual_features(wiener, data))
+        lacking.append((mean_free(sky[0], like.mask) - mean_free(wiener, like.mask))[like.mask].astype(np.float32))
+    found, rows = train(
+        features, lacking, len(stacks[1]), n_hidden=n_hidden, n_steps=n_steps, learning_rate=learning_rate, seed=seed
+    )
+    write_arrays(weights, **found)
+    write_json(history, rows)
+
+
+if __name__ == "__main__":
+    run(train_residual, snakemake)

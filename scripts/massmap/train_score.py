@@ -1,0 +1,31 @@
+"""Train the neural prior of convergence by denoising periodic skies, without any mask or survey noise."""
+
+import numpy as np
+
+from armillary.convergence_skies import SkyModel, draw_convergence
+from armillary.files import read_arrays, write_arrays, write_json
+from armillary.inverse.score import train_score as train
+from armillary.step import run
+
+
+def train_score(
+    spectrum: str, weights: str, history: str, *, sky: str, shift: float, pixel_arcmin: float, sky_size_px: int,
+    n_skies: int, n_hidden: int, n_steps: int, learning_rate: float, seed: int,
+) -> None:  # fmt: skip
+    table = read_arrays(spectrum)
+    model = SkyModel(table["multipole"], table["power"], sky, shift, pixel_arcmin)
+    n_validation = max(n_skies // 10, 8)
+    skies = [
+        draw_convergence(model, sky_size_px, np.random.default_rng([seed, 31, k])).astype(np.float32)
+        for k in range(n_skies + n_validation)
+    ]
+    found, rows = train(
+        np.array(skies), table["multipole"], table["power"], pixel_arcmin, n_validation=n_validation, n_hidden=n_hidden,
+        n_steps=n_steps, learning_rate=learning_rate, seed=seed,
+    )  # fmt: skip
+    write_arrays(weights, **found)
+    write_json(history, rows)
+
+
+if __name__ == "__main__":
+    run(train_score, snakemake)
