@@ -47,7 +47,7 @@ def map_header(grid: Grid) -> dict:
 
 def grid_of_header(header: dict, shape: tuple[int, int]) -> Grid:
     """The grid of a map that `map_header` describes."""
-    return Grid(header["CRVAL1"], header["CRVAL2"], header["CD2_2"] * 60, tuple(shape))
+    return Grid(header["CRVAL1"], header["CRVAL2"], round(header["CD2_2"] * 60, 9), tuple(shape))
 
 
 def write_shear_map(path: str, shear: ShearMap, counts: np.ndarray, grid: Grid) -> None:

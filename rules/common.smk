@@ -71,6 +71,6 @@ def benchmarks_light_steps():
 
 def benchmarks_products():
     """What the target `benchmarks` asks for."""
-    names = ["renderers", "render_processes", "windows", "encoders", "imports", "survey_plans"]
+    names = ["renderers", "render_processes", "windows", "encoders", "imports", "survey_plans", "wiener"]
     names += [] if what_is_missing() else ["executors"]
     return [f"<results>/benchmarks/{name}.json" for name in names]

@@ -239,10 +239,10 @@ rule massmap_infer_map:
         mem_mb=8000,
         runtime=120,
     params:
-        **MASSMAP["reconstruct"],
         **MASSMAP["infer_map"],
         **massmap_shared("seed"),
         **massmap_of_field("reduced_shear"),
+        settings=MASSMAP["reconstruct"],
     script:
         "../scripts/massmap/infer_map.py"
 
@@ -270,10 +270,10 @@ rule massmap_infer_skies:
         mem_mb=8000,
         runtime=240,
     params:
-        **MASSMAP["reconstruct"],
         **MASSMAP["infer_skies"],
         **massmap_shared("margin_px", "seed"),
         **massmap_of_field("reduced_shear"),
+        settings=MASSMAP["reconstruct"],
     script:
         "../scripts/massmap/infer_skies.py"
 
@@ -301,9 +301,9 @@ rule massmap_infer_nulls:
         mem_mb=4000,
         runtime=60,
     params:
-        **MASSMAP["reconstruct"],
         **massmap_shared("seed"),
         **massmap_of_field("reduced_shear"),
+        settings=MASSMAP["reconstruct"],
     script:
         "../scripts/massmap/infer_nulls.py"
 

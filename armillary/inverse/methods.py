@@ -56,18 +56,18 @@ def set_up(
 
 
 def set_up_from_files(
-    like: ShearMap, spectrum: str, tuned: str, residual: str, score: str, *, reduced_shear: bool, n_scales: int,
-    n_sparse_iterations: int, annealing: tuple, seed: int,
-) -> FieldSetUp:  # fmt: skip
-    """`set_up` from the files that the steps of the workflow leave; `annealing` is (sigma_start, sigma_end, n_levels,
-    n_steps).
+    like: ShearMap, files: dict[str, str], settings: dict, reduced_shear: bool, seed: int
+) -> FieldSetUp:
+    """`set_up` from what the steps of the workflow leave: files spectrum, tuned, residual and score, and
+    `reconstruct:`'s keys.
     """
-    table = read_arrays(spectrum)
+    table = read_arrays(files["spectrum"])
+    schedule = Schedule(*(settings[name] for name in Schedule._fields))
     return set_up(
         like, table["multipole"], table["power"], reduced_shear=reduced_shear,
-        tuned={name: entry["best"] for name, entry in read_json(tuned).items()}, n_scales=n_scales,
-        n_sparse_iterations=n_sparse_iterations, residual=read_arrays(residual), score=read_arrays(score),
-        schedule=Schedule(*annealing), seed=seed,
+        tuned={name: entry["best"] for name, entry in read_json(files["tuned"]).items()}, n_scales=settings["n_scales"],
+        n_sparse_iterations=settings["n_sparse_iterations"], residual=read_arrays(files["residual"]),
+        score=read_arrays(files["score"]), schedule=schedule, seed=seed,
     )  # fmt: skip
 
 

@@ -5,35 +5,26 @@ import numpy as np
 
 from armillary.files import write_named_images
 from armillary.files_maps import map_header, read_shear_map, write_stack
-from armillary.inverse.methods import SAMPLED_METHODS, reconstruct, set_up_from_files
+from armillary.inverse.methods import reconstruct, set_up_from_files
 from armillary.shear_catalogs import turned_by_45_degrees
 from armillary.step import announce, run
 
 
 def infer_map(
     spectrum: str, shear: str, tuned: str, residual: str, score: str, kappa: str, samples: str, *, method: str,
-    reduced_shear: bool, n_scales: int, n_sparse_iterations: int, n_levels: int, n_steps_per_level: int, sigma_start:
-    float, sigma_end: float, n_samples: int, n_samples_wiener: int, seed: int,
+    reduced_shear: bool, settings: dict, n_samples: int, n_samples_wiener: int, seed: int,
 ) -> None:  # fmt: skip
     measured, grid, _ = read_shear_map(shear)
-    field = set_up_from_files(
-        measured, spectrum, tuned, residual, score, reduced_shear=reduced_shear, n_scales=n_scales,
-        n_sparse_iterations=n_sparse_iterations, annealing=(sigma_start, sigma_end, n_levels, n_steps_per_level),
-        seed=seed,
-    )  # fmt: skip
+    files = {"spectrum": spectrum, "tuned": tuned, "residual": residual, "score": score}
     n = {"score": n_samples, "wiener": n_samples_wiener}.get(method, 0)
+    field = set_up_from_files(measured, files, settings, reduced_shear, seed)
     e_mode, drawn = reconstruct(method, measured, field, jax.random.key(seed), n)
-    announce(f"{method}: E mode done, rms {e_mode[measured.mask].std():.4f}")
+    announce(f"{method}: rms of the E mode {e_mode[measured.mask].std():.4f}")
     turned = turned_by_45_degrees(measured)
-    turned_field = set_up_from_files(
-        turned, spectrum, tuned, residual, score, reduced_shear=reduced_shear, n_scales=n_scales,
-        n_sparse_iterations=n_sparse_iterations, annealing=(sigma_start, sigma_end, n_levels, n_steps_per_level),
-        seed=seed,
-    )  # fmt: skip
-    b_mode = -reconstruct(
-        method, turned, turned_field, jax.random.key(seed + 1), max(n // 4, 2) if method == "score" else 0
-    )[0]
-    spread = drawn.std(0) if method in SAMPLED_METHODS and n > 1 else np.zeros(e_mode.shape)
+    field = set_up_from_files(turned, files, settings, reduced_shear, seed)
+    n_b_samples = max(n // 4, 2) if method == "score" else 0
+    b_mode = -reconstruct(method, turned, field, jax.random.key(seed + 1), n_b_samples)[0]
+    spread = drawn.std(0) if len(drawn) > 1 else np.zeros(e_mode.shape)
     header = map_header(grid) | {"METHOD": method, "SEED": seed}
     images = {"KAPPA_E": e_mode, "KAPPA_B": b_mode, "SD": spread, "MASK": measured.mask}
     write_named_images(kappa, [(name, image, header) for name, image in images.items()])

@@ -10,15 +10,11 @@ from armillary.step import progress, run
 
 def infer_nulls(
     spectrum: str, shear: str, rotations: str, tuned: str, residual: str, score: str, nulls: str, *, method: str,
-    reduced_shear: bool, n_scales: int, n_sparse_iterations: int, n_levels: int, n_steps_per_level: int, sigma_start:
-    float, sigma_end: float, seed: int,
+    reduced_shear: bool, settings: dict, seed: int,
 ) -> None:  # fmt: skip
     like, _, _ = read_shear_map(shear)
-    field = set_up_from_files(
-        like, spectrum, tuned, residual, score, reduced_shear=reduced_shear, n_scales=n_scales,
-        n_sparse_iterations=n_sparse_iterations, annealing=(sigma_start, sigma_end, n_levels, n_steps_per_level),
-        seed=seed,
-    )  # fmt: skip
+    files = {"spectrum": spectrum, "tuned": tuned, "residual": residual, "score": score}
+    field = set_up_from_files(like, files, settings, reduced_shear, seed)
     maps = [
         reconstruct(method, like._replace(g1=g1, g2=g2), field, jax.random.key(seed), 0)[0]
         for g1, g2 in progress(read_stack(rotations), method)

@@ -14,15 +14,11 @@ from armillary.step import progress, run
 
 def infer_skies(
     spectrum: str, shear: str, tuned: str, residual: str, score: str, skies: str, maps: str, *, method: str,
-    reduced_shear: bool, n_scales: int, n_sparse_iterations: int, n_levels: int, n_steps_per_level: int, sigma_start:
-    float, sigma_end: float, n_noise_seeds: int, n_sampled: int, n_samples: int, margin_px: int, seed: int,
+    reduced_shear: bool, settings: dict, n_noise_seeds: int, n_sampled: int, n_samples: int, margin_px: int, seed: int,
 ) -> None:  # fmt: skip
     like, _, _ = read_shear_map(shear)
-    field = set_up_from_files(
-        like, spectrum, tuned, residual, score, reduced_shear=reduced_shear, n_scales=n_scales,
-        n_sparse_iterations=n_sparse_iterations, annealing=(sigma_start, sigma_end, n_levels, n_steps_per_level),
-        seed=seed,
-    )  # fmt: skip
+    files = {"spectrum": spectrum, "tuned": tuned, "residual": residual, "score": score}
+    field = set_up_from_files(like, files, settings, reduced_shear, seed)
     truths = read_stack(skies)
     draws = [(sky, noise) for noise in range(n_noise_seeds) for sky in range(len(truths))]
     if method == "score":
