@@ -155,6 +155,7 @@ rule massmap_train_residual:
         **MASSMAP["train_residual"],
         **massmap_shared("seed"),
         **massmap_of_field("reduced_shear"),
+        work_file=lambda wildcards, output: str(Path(output.weights).parent / "work" / "residual.npz"),
     script:
         "../scripts/massmap/train_residual.py"
 
@@ -182,6 +183,7 @@ rule massmap_train_score:
         **MASSMAP["train_score"],
         **massmap_shared("sky", "shift", "seed"),
         **massmap_of_field("pixel_arcmin"),
+        work_file=lambda wildcards, output: str(Path(output.weights).parent / "work" / "score.npz"),
     script:
         "../scripts/massmap/train_score.py"
 

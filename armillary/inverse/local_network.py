@@ -5,7 +5,10 @@ at several scales; what is learned is a perceptron that is the same for all pixe
 convolutions need hours. Weights are a flat dictionary of arrays, which goes to and comes from an NPZ file as it is.
 """
 
+import os
 from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -13,9 +16,17 @@ import numpy as np
 import optax
 
 from armillary.convergence import ARCMIN_PER_RADIAN, multipole_length
+from armillary.files import read_arrays, write_arrays
 from armillary.step import announce
 
 Weights = dict[str, jax.Array]
+
+
+class Kept(NamedTuple):
+    """Where the state of a training is kept between runs, and the checksum of all it was made from."""
+
+    path: str
+    fingerprint: str
 
 
 def gaussian_bank(shape: tuple[int, int], widths_px: tuple[float, ...]) -> jax.Array:
@@ -57,13 +68,13 @@ def perceptron(weights: Weights, features: jax.Array) -> jax.Array:
 
 def fit(
     weights: Weights, loss: Callable[[Weights, jax.Array], jax.Array], validation_loss: Callable[[Weights], jax.Array],
-    *, n_steps: int, learning_rate: float, seed: int, label: str, n_chunks: int = 20,
+    *, n_steps: int, learning_rate: float, seed: int, label: str, kept: Kept, n_chunks: int = 20,
 ) -> tuple[Weights, list[dict]]:  # fmt: skip
     """Weights after `n_steps` of Adam on `loss(weights, key)`, the best of `n_chunks` by validation loss, and the
     history.
 
     The rate rises over a twentieth of the steps and falls as half a cosine. Raises ValueError when the loss is not
-    finite.
+    finite. After every chunk the state goes to the file of `kept`; a run with the same fingerprint goes on from there.
     """
     schedule = optax.warmup_cosine_decay_schedule(
         0.0, learning_rate, max(n_steps // 20, 1), n_steps, 1e-3 * learning_rate
@@ -79,8 +90,8 @@ def fit(
 
     run_chunk = jax.jit(lambda state, keys: jax.lax.scan(step, state, keys))
     judge = jax.jit(validation_loss)
-    state, best, history = (weights, optimiser.init(weights)), weights, []
-    for chunk in range(n_chunks):
+    state, best, history = _resume(kept, ((weights, optimiser.init(weights)), weights, []), label)
+    for chunk in range(len(history), n_chunks):
         state, values = run_chunk(state, jax.random.split(jax.random.fold_in(jax.random.key(seed), chunk), per_chunk))
         row = {
             "step": (chunk + 1) * per_chunk,
@@ -93,4 +104,31 @@ def fit(
         if row["validation_loss"] <= min(entry["validation_loss"] for entry in history):
             best = state[0]
         announce(f"{label}: step {row['step']}, loss {row['train_loss']:.4f}, validation {row['validation_loss']:.4f}")
+        _keep(kept, state, best, history)
     return best, history
+
+
+def _keep(kept: Kept, state, best: Weights, history: list[dict]) -> None:
+    """Write the state of training under another name first, so that a kill leaves the old one whole."""
+    path = Path(kept.path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    leaves = {f"leaf_{k}": np.asarray(leaf) for k, leaf in enumerate(jax.tree.leaves((state, best)))}
+    rows = np.array([list(row.values()) for row in history])
+    hidden = path.with_name(".unfinished-" + path.name)
+    write_arrays(str(hidden), history=rows, fingerprint=np.array(kept.fingerprint), **leaves)
+    os.replace(hidden, path)
+
+
+def _resume(kept: Kept, start: tuple, label: str) -> tuple:
+    """(state, best, history) as they were kept; `start` where there is nothing, or something else."""
+    if not Path(kept.path).exists():
+        return start
+    arrays = read_arrays(kept.path)
+    if str(arrays["fingerprint"]) != kept.fingerprint:
+        announce(f"{kept.path} belongs to other settings, data or code; training of {label} starts afresh")
+        return start
+    structure = jax.tree.structure(start[:2])
+    leaves = [jnp.asarray(arrays[f"leaf_{k}"]) for k in range(structure.num_leaves)]
+    history = [{"step": int(row[0]), "train_loss": row[1], "validation_loss": row[2]} for row in arrays["history"]]
+    announce(f"{label}: resumed after step {history[-1]['step']}")
+    return *jax.tree.unflatten(structure, leaves), history

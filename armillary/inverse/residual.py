@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from armillary.convergence import kaiser_squires, mean_free, smooth
-from armillary.inverse.local_network import Weights, fit, initial_weights, perceptron
+from armillary.inverse.local_network import Kept, Weights, fit, initial_weights, perceptron
 from armillary.shear_catalogs import ShearMap
 
 WIENER_WIDTHS_PX = (1, 2, 4, 8, 16)
@@ -35,7 +35,7 @@ def residual_features(wiener: np.ndarray, shear: ShearMap) -> np.ndarray:
 
 def train_residual(
     features: list[np.ndarray], lacking: list[np.ndarray], n_validation: int, *, n_hidden: int, n_steps: int,
-    learning_rate: float, seed: int,
+    learning_rate: float, seed: int, kept: Kept,
 ) -> tuple[dict[str, np.ndarray], list[dict]]:  # fmt: skip
     """Weights (with the standardisation) and the history of training.
 
@@ -61,7 +61,14 @@ def train_residual(
 
     start = initial_weights(jax.random.key(seed), inputs.shape[1], n_hidden, 1)
     weights, history = fit(
-        start, loss, validation_loss, n_steps=n_steps, learning_rate=learning_rate, seed=seed, label="learned residual"
+        start,
+        loss,
+        validation_loss,
+        n_steps=n_steps,
+        learning_rate=learning_rate,
+        seed=seed,
+        kept=kept,
+        label="learned residual",
     )
     return {name: np.asarray(value) for name, value in weights.items()} | {
         "centre": centre, "spread": spread, "scale": np.float32(scale),

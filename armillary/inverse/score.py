@@ -14,6 +14,7 @@ import numpy as np
 
 from armillary.convergence import power_on_grid
 from armillary.inverse.local_network import (
+    Kept,
     Weights,
     filtered,
     fit,
@@ -81,7 +82,7 @@ def _features(grid: PriorGrid, base: jax.Array, sigma: jax.Array, missing_rms: j
 
 def train_score(
     skies: np.ndarray, multipole: np.ndarray, power: np.ndarray, pixel_arcmin: float, *, n_validation: int, n_hidden:
-    int, n_steps: int, learning_rate: float, seed: int,
+    int, n_steps: int, learning_rate: float, seed: int, kept: Kept,
 ) -> tuple[dict[str, np.ndarray], list[dict]]:  # fmt: skip
     """Weights and the history of training on periodic skies (n, size, size), the last `n_validation` held out.
 
@@ -112,6 +113,13 @@ def train_score(
 
     start = initial_weights(jax.random.key(seed), N_FEATURES, n_hidden, N_OUTPUTS)
     weights, history = fit(
-        start, loss, validation_loss, n_steps=n_steps, learning_rate=learning_rate, seed=seed, label="score prior"
+        start,
+        loss,
+        validation_loss,
+        n_steps=n_steps,
+        learning_rate=learning_rate,
+        seed=seed,
+        kept=kept,
+        label="score prior",
     )
     return {name: np.asarray(value) for name, value in weights.items()}, history

@@ -7,6 +7,8 @@ from armillary.convergence import mean_free
 from armillary.convergence_skies import observed
 from armillary.files import read_arrays, write_arrays, write_json
 from armillary.files_maps import read_shear_map, read_stack
+from armillary.fingerprints import fingerprint
+from armillary.inverse.local_network import Kept
 from armillary.inverse.methods import bare_set_up, unreduced
 from armillary.inverse.residual import residual_features
 from armillary.inverse.residual import train_residual as train
@@ -15,8 +17,8 @@ from armillary.step import progress, run
 
 
 def train_residual(
-    spectrum: str, shear: str, train_skies: str, validation_skies: str, weights: str, history: str, *, reduced_shear:
-    bool, n_hidden: int, n_steps: int, learning_rate: float, seed: int,
+    spectrum: str, shear: str, train_skies: str, validation_skies: str, code: list[str], weights: str, history: str,
+    *, reduced_shear: bool, n_hidden: int, n_steps: int, learning_rate: float, seed: int, work_file: str,
 ) -> None:  # fmt: skip
     like, _, _ = read_shear_map(shear)
     table = read_arrays(spectrum)
@@ -30,8 +32,25 @@ def train_residual(
         )
         features.append(residual_features(wiener, data))
         lacking.append((mean_free(sky[0], like.mask) - mean_free(wiener, like.mask))[like.mask].astype(np.float32))
+    facts = {
+        "n_hidden": n_hidden,
+        "n_steps": n_steps,
+        "learning_rate": learning_rate,
+        "seed": seed,
+        "reduced": reduced_shear,
+    }
+    kept = Kept(
+        work_file, fingerprint(facts, contents=[*code, spectrum, shear, train_skies, validation_skies], stamped=[])
+    )
     found, rows = train(
-        features, lacking, len(stacks[1]), n_hidden=n_hidden, n_steps=n_steps, learning_rate=learning_rate, seed=seed
+        features,
+        lacking,
+        len(stacks[1]),
+        n_hidden=n_hidden,
+        n_steps=n_steps,
+        learning_rate=learning_rate,
+        seed=seed,
+        kept=kept,
     )
     write_arrays(weights, **found)
     write_json(history, rows)

@@ -6,6 +6,7 @@ import pytest
 
 from armillary.convergence_skies import SkyModel, draw_convergence, draw_field, observed, reduced
 from armillary.inverse.annealing import Schedule
+from armillary.inverse.local_network import Kept, fit, initial_weights, perceptron
 from armillary.inverse.methods import METHODS, SAMPLED_METHODS, reconstruct, set_up
 from armillary.inverse.residual import residual_features, train_residual, with_residual
 from armillary.inverse.score import train_score
@@ -61,7 +62,7 @@ def test_reduced_shear_is_shear_over_one_minus_kappa():
     assert not g2.any()
 
 
-def test_a_residual_is_learned_and_helps_where_it_was_not_trained():
+def test_a_residual_is_learned_and_helps_where_it_was_not_trained(tmp_path):
     like, rng = noise_map((48, 48), 0.04), np.random.default_rng(9)
     field = settings(like)
     features, lacking, maps, data = [], [], [], []
@@ -73,7 +74,7 @@ def test_a_residual_is_learned_and_helps_where_it_was_not_trained():
         truth = sky[0] - sky[0][like.mask].mean()
         lacking.append((truth - maps[-1][0])[like.mask].astype(np.float32))
     weights, history = train_residual(
-        features[:10], lacking[:10], 2, n_hidden=16, n_steps=400, learning_rate=3e-3, seed=0
+        features[:10], lacking[:10], 2, n_hidden=16, n_steps=400, learning_rate=3e-3, seed=0, kept=kept(tmp_path)
     )
     assert history[-1]["validation_loss"] < 1.05
     before = np.mean([gap**2 for gap in np.concatenate(lacking[10:])])
@@ -86,6 +87,10 @@ def test_a_residual_is_learned_and_helps_where_it_was_not_trained():
     assert after < before
 
 
+def kept(folder, name="state"):
+    return Kept(str(folder / f"{name}.npz"), "these settings")
+
+
 def settings(like, residual=None, score=None):
     return set_up(
         like, MULTIPOLE, POWER, reduced_shear=True, tuned={"smoothing_arcmin": 1.0, "threshold_sigma": 4.0}, n_scales=3,
@@ -93,18 +98,27 @@ def settings(like, residual=None, score=None):
     )  # fmt: skip
 
 
-def test_every_method_keeps_the_contract():
+def test_every_method_keeps_the_contract(tmp_path):
     like, rng = noise_map((32, 33)), np.random.default_rng(10)
     sky = draw_field(MODEL, like.mask.shape, 8, True, rng)
     data = observed(sky, like, rng)
     skies = np.array([draw_convergence(MODEL, 32, rng) for _ in range(10)])
     score, _ = train_score(
-        skies, MULTIPOLE, POWER, PIXEL, n_validation=4, n_hidden=8, n_steps=20, learning_rate=1e-3, seed=0
+        skies,
+        MULTIPOLE,
+        POWER,
+        PIXEL,
+        n_validation=4,
+        n_hidden=8,
+        n_steps=20,
+        learning_rate=1e-3,
+        seed=0,
+        kept=kept(tmp_path),
     )
     wiener = reconstruct("wiener", data, settings(like), jax.random.key(0), 0)[0]
     features = [residual_features(wiener, data)] * 3
     residual, _ = train_residual(
-        features, [wiener[like.mask]] * 3, 1, n_hidden=4, n_steps=20, learning_rate=1e-3, seed=0
+        features, [wiener[like.mask]] * 3, 1, n_hidden=4, n_steps=20, learning_rate=1e-3, seed=0, kept=kept(tmp_path)
     )
     for method in METHODS:
         n = 3 if method in SAMPLED_METHODS else 0
@@ -116,10 +130,61 @@ def test_every_method_keeps_the_contract():
         assert np.corrcoef(kappa[like.mask], sky[0][like.mask])[0, 1] > 0.2
 
 
-def test_the_score_prior_learns_more_than_the_spectrum():
+def test_the_score_prior_learns_more_than_the_spectrum(tmp_path):
     rng = np.random.default_rng(11)
     skies = np.array([draw_convergence(MODEL, 48, rng) for _ in range(60)])
     _, history = train_score(
-        skies, MULTIPOLE, POWER, PIXEL, n_validation=12, n_hidden=16, n_steps=240, learning_rate=4e-3, seed=0
+        skies,
+        MULTIPOLE,
+        POWER,
+        PIXEL,
+        n_validation=12,
+        n_hidden=16,
+        n_steps=240,
+        learning_rate=4e-3,
+        seed=0,
+        kept=kept(tmp_path),
     )
     assert history[-1]["validation_loss"] < 0.97  # 1 is the Wiener denoiser
+
+
+def test_a_killed_training_ends_where_an_uninterrupted_one_ends(tmp_path):
+    inputs = jax.random.normal(jax.random.key(1), (200, 3))
+    wanted = inputs[:, :1] ** 2
+
+    class Killed(Exception):
+        pass
+
+    def loss(weights, key):
+        return ((perceptron(weights, inputs) - wanted) ** 2).mean() + 0 * jax.random.normal(key)
+
+    def judge(weights):
+        return ((perceptron(weights, inputs) - wanted) ** 2).mean()
+
+    def train(state, kill_after=None):
+        from armillary.inverse import local_network
+
+        said, announce = [], local_network.announce
+
+        def listen(line):
+            said.append(line)
+            if kill_after and len(said) > kill_after:
+                raise Killed
+
+        local_network.announce = listen
+        try:
+            start = initial_weights(jax.random.key(0), 3, 4, 1)
+            settings = {"n_steps": 40, "learning_rate": 1e-2, "seed": 0, "label": "test", "n_chunks": 4}
+            return *fit(start, loss, judge, **settings, kept=state), said
+        finally:
+            local_network.announce = announce
+
+    whole, history, _ = train(kept(tmp_path, "whole"))
+    with pytest.raises(Killed):
+        train(kept(tmp_path, "killed"), kill_after=2)
+    resumed, resumed_history, said = train(kept(tmp_path, "killed"))
+    assert "resumed after step" in said[0]
+    assert resumed_history == history
+    assert all(np.array_equal(whole[name], resumed[name]) for name in whole)
+    _, _, said = train(Kept(str(tmp_path / "killed.npz"), "other settings"))
+    assert "starts afresh" in said[0]
