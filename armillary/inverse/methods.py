@@ -10,7 +10,6 @@ networks.
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from armillary.convergence import kaiser_squires, mean_free, smooth
@@ -19,7 +18,14 @@ from armillary.inverse.annealing import Schedule, annealed_samples
 from armillary.inverse.residual import with_residual
 from armillary.inverse.score import PriorGrid, prior_grid
 from armillary.inverse.starlets import noise_of_bands, sparse_map, starlet_bands
-from armillary.inverse.wiener import WienerProblem, wiener_map, wiener_problem, wiener_samples
+from armillary.inverse.wiener import (
+    WienerProblem,
+    data_of,
+    unreduced,
+    wiener_map,
+    wiener_problem,
+    wiener_samples,
+)
 from armillary.shear_catalogs import ShearMap
 
 METHODS = ("kaiser_squires", "wiener", "sparse", "learned", "score")
@@ -71,14 +77,6 @@ def set_up_from_files(
     )  # fmt: skip
 
 
-def bare_set_up(like: ShearMap, multipole: np.ndarray, power: np.ndarray, reduced_shear: bool) -> FieldSetUp:
-    """What a Wiener filter needs, before anything was tuned or trained."""
-    return set_up(
-        like, multipole, power, reduced_shear=reduced_shear, tuned={}, n_scales=1, n_sparse_iterations=1, residual=None,
-        score=None, schedule=Schedule(), seed=0,
-    )  # fmt: skip
-
-
 def reconstruct(
     method: str, shear: ShearMap, field: FieldSetUp, key: jax.Array, n_samples: int
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -95,37 +93,23 @@ def reconstruct(
             field.problem,
             field.grid,
             field.score,
-            *_data(shear),
+            *data_of(shear),
             _keys(key, n_samples),
             field.schedule,
             field.reduced_shear,
         )
         kappa = samples.mean(0)
     else:
-        shear = unreduced(shear, field)
-        kappa = np.asarray(wiener_map(field.problem, *_data(shear))[0], float)
+        shear = unreduced(shear, field.problem) if field.reduced_shear else shear
+        kappa = np.asarray(wiener_map(field.problem, *data_of(shear))[0], float)
         if method == "wiener" and n_samples:
-            samples = np.asarray(wiener_samples(field.problem, *_data(shear), _keys(key, n_samples)))
+            samples = np.asarray(wiener_samples(field.problem, *data_of(shear), _keys(key, n_samples)))
         elif method == "sparse":
             settings = {"threshold_sigma": field.tuned["threshold_sigma"], "n_iterations": field.n_sparse_iterations}
             kappa = sparse_map(field.problem, shear, field.band_noise, field.bands, **settings)
         elif method == "learned":
             kappa = with_residual(field.residual, kappa, shear)
     return mean_free(kappa, mask), mean_free(samples, mask)
-
-
-def unreduced(shear: ShearMap, field: FieldSetUp) -> ShearMap:
-    """Shear of reduced shear, g (1 - kappa) with the convergence of a first Wiener filter; as it is where data are
-    not reduced.
-    """
-    if not field.reduced_shear:
-        return shear
-    kappa = np.asarray(wiener_map(field.problem, *_data(shear), 1e-3)[0])
-    return shear._replace(g1=shear.g1 * (1 - kappa), g2=shear.g2 * (1 - kappa))
-
-
-def _data(shear: ShearMap) -> tuple[jax.Array, jax.Array]:
-    return jnp.asarray(shear.g1, jnp.float32), jnp.asarray(shear.g2, jnp.float32)
 
 
 def _keys(key: jax.Array, n_samples: int) -> jax.Array:

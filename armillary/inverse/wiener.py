@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from armillary.convergence import power_on_grid, shear_kernel
+from armillary.shear_catalogs import ShearMap
 
 
 class WienerProblem(NamedTuple):
@@ -125,3 +126,14 @@ def wiener_sample(
 def wiener_samples(problem: WienerProblem, g1: jax.Array, g2: jax.Array, keys: jax.Array) -> jax.Array:
     """Samples (n, n_y, n_x) of the posterior, one a key, one after the other."""
     return jax.lax.map(lambda key: wiener_sample(problem, g1, g2, key), keys)
+
+
+def data_of(shear: ShearMap) -> tuple[jax.Array, jax.Array]:
+    """The shear (g1, g2) of a map as float32 arrays."""
+    return jnp.asarray(shear.g1, jnp.float32), jnp.asarray(shear.g2, jnp.float32)
+
+
+def unreduced(shear: ShearMap, problem: WienerProblem) -> ShearMap:
+    """Shear of reduced shear: g (1 - kappa), with the convergence of a first Wiener filter."""
+    kappa = np.asarray(wiener_map(problem, *data_of(shear), 1e-3)[0])
+    return shear._replace(g1=shear.g1 * (1 - kappa), g2=shear.g2 * (1 - kappa))

@@ -1,6 +1,5 @@
 """Train the network that adds to a Wiener map what it lacks, on skies with the field's own mask and noise."""
 
-import jax.numpy as jnp
 import numpy as np
 
 from armillary.convergence import mean_free
@@ -9,10 +8,9 @@ from armillary.files import read_arrays, write_arrays, write_json
 from armillary.files_maps import read_shear_map, read_stack
 from armillary.fingerprints import fingerprint
 from armillary.inverse.local_network import Kept
-from armillary.inverse.methods import bare_set_up, unreduced
 from armillary.inverse.residual import residual_features
 from armillary.inverse.residual import train_residual as train
-from armillary.inverse.wiener import wiener_map
+from armillary.inverse.wiener import data_of, unreduced, wiener_map, wiener_problem
 from armillary.step import progress, run
 
 
@@ -22,14 +20,13 @@ def train_residual(
 ) -> None:  # fmt: skip
     like, _, _ = read_shear_map(shear)
     table = read_arrays(spectrum)
-    field = bare_set_up(like, table["multipole"], table["power"], reduced_shear)
+    problem = wiener_problem(table["multipole"], table["power"], like.sigma1, like.sigma2, like.mask, like.pixel_arcmin)
     stacks = [read_stack(train_skies), read_stack(validation_skies)]
     features, lacking = [], []
     for k, sky in enumerate(progress(np.concatenate(stacks), "Wiener maps")):
-        data = unreduced(observed(sky, like, np.random.default_rng([seed, 21, k])), field)
-        wiener = np.asarray(
-            wiener_map(field.problem, jnp.asarray(data.g1, jnp.float32), jnp.asarray(data.g2, jnp.float32))[0], float
-        )
+        data = observed(sky, like, np.random.default_rng([seed, 21, k]))
+        data = unreduced(data, problem) if reduced_shear else data
+        wiener = np.asarray(wiener_map(problem, *data_of(data))[0], float)
         features.append(residual_features(wiener, data))
         lacking.append((mean_free(sky[0], like.mask) - mean_free(wiener, like.mask))[like.mask].astype(np.float32))
     facts = {
