@@ -131,11 +131,14 @@ def draw_calibration(figure: Figure, curves: dict[str, np.ndarray], methods: lis
         axes.set(ylim=(0, 1), ylabel="inside the 68 % interval")
     inferred_axes.set(xlabel="inferred convergence", title="Where the map says so")
     true_axes.set(xlabel="true convergence", title="Where the truth is so")
-    inferred_axes.legend(loc="lower left", fontsize=8)
+    handles, names = inferred_axes.get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside upper left", ncols=3)
     light_grid(rank_axes)
     rank_axes.axhline(1, color=PALE, linestyle="--", linewidth=1.2)
     for method in methods:
-        rank_axes.stairs(curves[f"{method}_coverage_rank"], np.linspace(0, 1, 21), color=COLOURS[method], linewidth=1.5)
+        density = curves[f"{method}_coverage_rank"]
+        edges = np.linspace(0, 1, len(density) + 1)
+        rank_axes.stairs(density, edges, color=COLOURS[method], linewidth=1.5)
     rank_axes.set(xlabel="rank of the truth among samples", ylabel="density", ylim=(0, None), xlim=(0, 1))
     rank_axes.set_title("Ranks: flat is right")
 
