@@ -16,6 +16,7 @@ import numpy as np
 from armillary.inverse.local_network import Weights
 from armillary.inverse.score import PriorGrid, denoised
 from armillary.inverse.wiener import WienerProblem, wiener_sample
+from armillary.step import progress
 
 STEP = 0.3  # of the scaled Langevin equation; 2 is where a Gaussian chain would diverge
 STEP_SHARE = (
@@ -90,16 +91,13 @@ def annealed_samples(
 ) -> np.ndarray:  # fmt: skip
     """Samples (n, n_y, n_x) of the posterior, one a key. Raises ValueError when a chain diverges."""
     sigmas = jnp.geomspace(schedule.sigma_start, schedule.sigma_end, schedule.n_levels)
-    samples = np.asarray(
-        _chains(problem, grid, weights, g1, g2, keys, sigmas, schedule.n_steps_per_level, reduced_shear)
-    )
+    samples = np.zeros((len(keys), *g1.shape), np.float32)
+    for sample, key in zip(samples, progress(keys, "samples", n_items=len(keys)), strict=True):
+        n_steps = schedule.n_steps_per_level
+        sample[:] = _run_chain(problem, grid, weights, g1, g2, key, sigmas, n_steps, reduced_shear)
     if not np.isfinite(samples).all():
         raise ValueError("a chain of the score prior diverged: train it longer (key `train_score: n_steps`)")
     return samples
 
 
-def _run_chains(problem, grid, weights, g1, g2, keys, sigmas, n_steps: int, reduced_shear: bool) -> jax.Array:
-    return jax.lax.map(lambda key: _chain(problem, grid, weights, g1, g2, key, sigmas, n_steps, reduced_shear), keys)
-
-
-_chains = jax.jit(_run_chains, static_argnums=(7, 8))
+_run_chain = jax.jit(_chain, static_argnums=(7, 8))
