@@ -16,7 +16,7 @@ from armillary.convergence import kaiser_squires, mean_free, smooth
 from armillary.files import read_arrays, read_json
 from armillary.inverse.annealing import Schedule, annealed_samples
 from armillary.inverse.residual import with_residual
-from armillary.inverse.score import PriorGrid, prior_grid
+from armillary.inverse.score import PriorGrid, prior_grid, windowed
 from armillary.inverse.starlets import noise_of_bands, sparse_map, starlet_bands
 from armillary.inverse.wiener import (
     WienerProblem,
@@ -53,7 +53,7 @@ def set_up(
 ) -> FieldSetUp:  # fmt: skip
     """What the methods know of a field with the noise and mask of `like`; what was not trained is None."""
     problem = wiener_problem(multipole, power, like.sigma1, like.sigma2, like.mask, like.pixel_arcmin)
-    grid = prior_grid(multipole, power, like.mask.shape, like.pixel_arcmin)
+    grid = windowed(prior_grid(multipole, power, like.mask.shape, like.pixel_arcmin), like.mask)
     bands = starlet_bands(like.mask.shape, n_scales)
     noise = noise_of_bands(like, bands, np.random.default_rng(seed))
     return FieldSetUp(

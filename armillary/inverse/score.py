@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from armillary.convergence import power_on_grid
+from armillary.convergence import power_on_grid, smooth
 from armillary.inverse.local_network import (
     Kept,
     Weights,
@@ -25,6 +25,7 @@ from armillary.inverse.local_network import (
 )
 
 WIDTHS_PX = (1.0, 2.0, 4.0, 8.0, 16.0)
+WINDOW_WIDTH_PX = 4.0
 N_FEATURES = 17
 N_OUTPUTS = 3
 MAX_OFFSET = 3.0  # of the rms that the Wiener filter leaves
@@ -38,6 +39,7 @@ class PriorGrid(NamedTuple):
     bank: jax.Array  # Gaussian filters of WIDTHS_PX
     mode_share: jax.Array  # of each mode in a pixel's variance
     rms: jax.Array  # of a pixel
+    window: jax.Array | float = 1.0  # where the network speaks; elsewhere the prior is Gaussian
 
 
 def prior_grid(multipole: np.ndarray, power: np.ndarray, shape: tuple[int, int], pixel_arcmin: float) -> PriorGrid:
@@ -51,6 +53,16 @@ def prior_grid(multipole: np.ndarray, power: np.ndarray, shape: tuple[int, int],
     return PriorGrid(*(jnp.asarray(array, jnp.float32) for array in arrays))
 
 
+def windowed(grid: PriorGrid, mask: np.ndarray) -> PriorGrid:
+    """The grid for a field with data in `mask`: far from any the prior is Gaussian.
+
+    Where no data hold it, a chain would wander to skies that the network has never seen, and its errors would feed
+    themselves.
+    """
+    reach = smooth(mask.astype(float), WINDOW_WIDTH_PX)
+    return grid._replace(window=jnp.asarray(np.clip(2.0 * reach - 0.5, 0.0, 1.0), jnp.float32))
+
+
 def gaussian_denoised(grid: PriorGrid, noisy: jax.Array, sigma: jax.Array) -> tuple[jax.Array, jax.Array]:
     """The mean of a Gaussian sky given a noisy one (n_y, n_x), and the rms of what it misses."""
     gain = grid.power / (grid.power + sigma**2)
@@ -62,11 +74,8 @@ def denoised(weights: Weights, grid: PriorGrid, noisy: jax.Array, sigma: jax.Arr
     base, missing_rms = gaussian_denoised(grid, noisy, sigma)
     output = jnp.tanh(perceptron(weights, _features(grid, base, sigma, missing_rms)))  # (n_y, n_x, 3)
     removed = filtered(noisy - base, grid.bank[:2])
-    return (
-        base
-        + MAX_OFFSET * missing_rms * output[..., 0]
-        + 0.5 * (output[..., 1] * removed[0] + output[..., 2] * removed[1])
-    )
+    put_back = 0.5 * (output[..., 1] * removed[0] + output[..., 2] * removed[1])
+    return base + grid.window * (MAX_OFFSET * missing_rms * output[..., 0] + put_back)
 
 
 def _features(grid: PriorGrid, base: jax.Array, sigma: jax.Array, missing_rms: jax.Array) -> jax.Array:
