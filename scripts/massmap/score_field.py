@@ -47,6 +47,11 @@ def score_field(
     write_arrays(curves, **arrays)
 
 
+def _sign_note(positions: np.ndarray | None, smoothing_arcmin: float) -> str:
+    what = "(var E - var B) / (var E + var B)" if positions is None else "stack at clusters"
+    return f"{what}, Kaiser-Squires through {smoothing_arcmin:g} arcmin"
+
+
 def _shear_metrics(field: str, measured: ShearMap, turned: np.ndarray, smoothing_px: float) -> dict:
     """E and B power of the shear over that of turned shapes, and the noise of those over the noise map."""
     e_excess, b_excess, spread = excess_variance(measured, turned, smoothing_px)
