@@ -118,11 +118,13 @@ def test_every_method_keeps_the_contract(tmp_path):
     wiener = reconstruct("wiener", data, settings(like), jax.random.key(0), 0)[0]
     features = [residual_features(wiener, data)] * 3
     residual, _ = train_residual(
-        features, [wiener[like.mask]] * 3, 1, n_hidden=4, n_steps=20, learning_rate=1e-3, seed=0, kept=kept(tmp_path)
-    )
+        features, [wiener[like.mask]] * 3, 1, n_hidden=4, n_steps=20, learning_rate=1e-3, seed=0,
+        kept=kept(tmp_path, "residual"),
+    )  # fmt: skip
+    field = settings(like, residual, score)
     for method in METHODS:
         n = 3 if method in SAMPLED_METHODS else 0
-        runs = [reconstruct(method, data, settings(like, residual, score), jax.random.key(1), n) for _ in range(2)]
+        runs = [reconstruct(method, data, field, jax.random.key(1), n) for _ in range(2)]
         kappa, samples = runs[0]
         assert kappa.shape == like.mask.shape and samples.shape == (n, *like.mask.shape)
         assert abs(kappa[like.mask].mean()) < 1e-9 and not kappa[~like.mask].any()
