@@ -7,6 +7,7 @@ min_version("9.27")
 
 configfile: "config/clusters.yaml"
 configfile: "config/cmb.yaml"
+configfile: "config/massmap.yaml"
 configfile: "config/resources.yaml"
 configfile: "config/benchmarks.yaml"
 
@@ -15,7 +16,7 @@ include: "rules/common.smk"
 
 
 check_settings(config, "workflow")
-for rule_set in ("clusters", "cmb", "resources", "benchmarks"):
+for rule_set in ("clusters", "massmap", "cmb", "resources", "benchmarks"):
     check_settings(config[rule_set], rule_set)
 
 
@@ -29,6 +30,8 @@ wildcard_constraints:
     sky=r"[a-z][a-z0-9_]*",
     experiment=r"[a-z][a-z0-9_]*",
     cosmology="fiducial|other",
+    field="[a-z0-9]+",
+    method="[a-z_]+",
 
 
 include: "rules/resources.smk"
@@ -42,6 +45,9 @@ include: "rules/cmb_inputs.smk"
 include: "rules/cmb.smk"
 include: "rules/cmb_figures.smk"
 include: "rules/cmb_observed.smk"
+include: "rules/massmap_inputs.smk"
+include: "rules/massmap.smk"
+include: "rules/massmap_figures.smk"
 include: "rules/benchmarks.smk"
 
 
@@ -52,6 +58,7 @@ localrules:
     cmb,
     cmb_experiments,
     cmb_observed,
+    massmap,
     benchmarks,
 
 
@@ -101,6 +108,12 @@ rule cmb_observed:
     """Convergence, E and B of the maps that `cmb: observed:` names."""
     input:
         cmb_observed_products,
+
+
+rule massmap:
+    """Convergence maps of the fields of the config by every method, scored, with figures and metrics."""
+    input:
+        massmap_products(),
 
 
 rule benchmarks:

@@ -16,7 +16,7 @@ import numpy as np
 
 def read_image(path: str, extension: int | None = None) -> tuple[np.ndarray, dict]:
     """Image (y, x) as native float32 and its header; the first extension that holds a 2-D image by default."""
-    with _open_fits(path) as fits:
+    with open_fits(path) as fits:
         hdu = fits[_image_extension(fits, path) if extension is None else extension]
         try:
             image = hdu.read()
@@ -61,7 +61,7 @@ def write_named_images(path: str, images: Iterable[tuple[str, np.ndarray, dict]]
 
 def read_named_images(path: str, suffix: str = "") -> Iterator[tuple[str, np.ndarray, dict]]:
     """(name, image, header) of every image that `write_named_images` wrote and whose name ends in `suffix`."""
-    with _open_fits(path) as fits:
+    with open_fits(path) as fits:
         for hdu in fits[1:] if len(fits) > 1 else []:
             name = hdu.get_extname()
             if name.endswith(suffix):
@@ -92,7 +92,7 @@ def read_image_by_astropy(path: str, extension: int) -> np.ndarray:
 
 def read_header(path: str, extension: int = 0) -> dict:
     """The header of one HDU as a plain dict."""
-    with _open_fits(path) as fits:
+    with open_fits(path) as fits:
         if extension >= len(fits):
             raise ValueError(f"{path} has {len(fits)} HDUs; a header was expected in HDU {extension}")
         return header_values(fits[extension].read_header())
@@ -100,7 +100,7 @@ def read_header(path: str, extension: int = 0) -> dict:
 
 def read_image_header(path: str, extension: int | None = None) -> tuple[int, tuple[int, int], dict]:
     """(HDU number, shape (n_rows, n_columns), header) of an image without reading its pixels."""
-    with _open_fits(path) as fits:
+    with open_fits(path) as fits:
         number = _image_extension(fits, path) if extension is None else extension
         if number >= len(fits):
             raise ValueError(f"{path} has {len(fits)} HDUs; an image was expected in HDU {number}")
@@ -116,7 +116,7 @@ def read_image_header(path: str, extension: int | None = None) -> tuple[int, tup
 
 def read_image_rows(path: str, extension: int, first_row: int, last_row: int) -> np.ndarray:
     """Rows first_row ... last_row - 1 of an image, float32 (n, n_columns)."""
-    with _open_fits(path) as fits:
+    with open_fits(path) as fits:
         try:
             return fits[extension][first_row:last_row, :].astype(np.float32)
         except OSError as error:
@@ -135,7 +135,7 @@ def read_bytes(path: str, offset: int, n_bytes: int) -> np.ndarray:
 
 def read_rice_layout(path: str, extension: int) -> RiceLayout | None:
     """The layout of a Rice-compressed float32 image stored row by row; None for any other image."""
-    with _open_fits(path) as fits:
+    with open_fits(path) as fits:
         info = fits[extension].get_info()
         header = fits[extension].read_header()
     settings = {header.get(f"ZNAME{k}"): header.get(f"ZVAL{k}") for k in range(1, 10)}
@@ -178,7 +178,7 @@ def read_table(path: str, extension: int = 1):
     """A FITS binary table as a DataFrame; a vector column NAME of length n becomes NAME_0 ... NAME_{n-1}."""
     import pandas as pd
 
-    with _open_fits(path) as fits:
+    with open_fits(path) as fits:
         if extension >= len(fits):
             raise ValueError(f"{path} has {len(fits)} HDUs; a table was expected in HDU {extension}")
         rows = fits[extension].read()
@@ -289,7 +289,7 @@ def read_psfex(path: str) -> dict:
 
     Reads PSFEx's own `.psf` (keywords in the header) and the Legacy Surveys' one-row tables (keywords as columns).
     """
-    with _open_fits(path) as fits:
+    with open_fits(path) as fits:
         names = fits[1].get_colnames() if len(fits) > 1 and hasattr(fits[1], "get_colnames") else []
         column = next((name for name in names if name.lower() == "psf_mask"), None)
         if column is None:
@@ -345,7 +345,8 @@ def _require(path: str) -> None:
         raise FileNotFoundError(f"{path} does not exist")
 
 
-def _open_fits(path: str):
+def open_fits(path: str):
+    """A FITS file, open to be read; a ValueError in one line when it is none."""
     _require(path)
     try:
         return fitsio.FITS(str(path))

@@ -103,6 +103,31 @@ rule benchmarks_compare_imports:
         "../scripts/benchmarks/compare_imports.py"
 
 
+rule benchmarks_compare_wiener:
+    """
+    Time the exact Wiener filter of a shear map of {params.image_size} px, {params.n_samples} samples of its posterior, and
+    {params.n_adam_steps} steps of Adam instead.
+    """
+    input:
+        code=code_of("scripts/benchmarks/compare_wiener.py"),
+    output:
+        metrics="<results>/benchmarks/wiener.json",
+    log:
+        "<results>/benchmarks/logs/compare_wiener.log",
+    benchmark:
+        "<results>/benchmarks/benchmarks/compare_wiener.tsv"
+    conda:
+        "../envs/jax.yaml"
+    threads: 64
+    resources:
+        mem_mb=4000,
+        runtime=20,
+    params:
+        **config["benchmarks"]["compare_wiener"],
+    script:
+        "../scripts/benchmarks/compare_wiener.py"
+
+
 rule benchmarks_compare_encoders:
     """Train the source system's network on {params.n_training_fields} of the same fields for {params.n_epochs} epochs, score
     both on the test fields, and time both on images of {params.image_size} px, {params.n_pairs} times in turn.

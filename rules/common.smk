@@ -71,6 +71,15 @@ def benchmarks_light_steps():
 
 def benchmarks_products():
     """What the target `benchmarks` asks for."""
-    names = ["renderers", "render_processes", "windows", "encoders", "imports", "survey_plans", "remaps"]
+    names = [
+        "renderers",
+        "render_processes",
+        "windows",
+        "encoders",
+        "imports",
+        "survey_plans",
+        "remaps",
+        "wiener",
+    ]
     names += [] if what_is_missing() else ["executors"]
     return [f"<results>/benchmarks/{name}.json" for name in names]

@@ -128,9 +128,7 @@ def test_matplotlib_lives_in_figures(path):
 
 @pytest.mark.parametrize("path", PACKAGE + SCRIPTS, ids=name_of)
 def test_file_formats_live_in_files(path):
-    if re.fullmatch(
-        r"armillary/files(_[a-z]+)?\.py", name_of(path)
-    ):  # files.py, and one of a rule set with its own formats
+    if re.fullmatch(r"armillary/files(_[a-z]+)?\.py", name_of(path)):
         return
     assert not tops(path) & {"fitsio", "h5py"}
     assert not {name for name in all_imports(path) if name.startswith("astropy.io")}

@@ -1,0 +1,116 @@
+"""Every method of mass mapping behind one call: a shear map in, a convergence map out, with samples where there are
+any.
+
+    reconstruct(method, shear, field, key, n_samples) -> (n_y, n_x), (n_samples, n_y, n_x)
+
+`field` holds what all methods know of a field before they see its shear: spectrum, noise, tuned settings, trained
+networks.
+"""
+
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+from armillary.convergence import kaiser_squires, mean_free, smooth
+from armillary.files import read_arrays, read_json
+from armillary.inverse.annealing import Schedule, annealed_samples
+from armillary.inverse.residual import with_residual
+from armillary.inverse.score import PriorGrid, prior_grid, windowed
+from armillary.inverse.starlets import noise_of_bands, sparse_map, starlet_bands
+from armillary.inverse.wiener import (
+    WienerProblem,
+    data_of,
+    unreduced,
+    wiener_map,
+    wiener_problem,
+    wiener_samples,
+)
+from armillary.shear_catalogs import ShearMap
+
+METHODS = ("kaiser_squires", "wiener", "sparse", "learned", "score")
+SAMPLED_METHODS = ("wiener", "score")
+
+
+class FieldSetUp(NamedTuple):
+    """What the methods know of a field."""
+
+    problem: WienerProblem
+    grid: PriorGrid
+    reduced_shear: bool  # whether the data are reduced shear, so that gamma = g (1 - kappa)
+    tuned: dict  # smoothing_arcmin, threshold_sigma
+    bands: np.ndarray  # starlet multipliers
+    band_noise: np.ndarray  # of the Kaiser-Squires map
+    n_sparse_iterations: int
+    residual: dict[str, np.ndarray] | None  # weights of the learned residual
+    score: dict[str, np.ndarray] | None  # weights of the score prior
+    schedule: Schedule
+
+
+def set_up(
+    like: ShearMap, multipole: np.ndarray, power: np.ndarray, *, reduced_shear: bool, tuned: dict, n_scales: int,
+    n_sparse_iterations: int, residual: dict | None, score: dict | None, schedule: Schedule, seed: int,
+) -> FieldSetUp:  # fmt: skip
+    """What the methods know of a field with the noise and mask of `like`; what was not trained is None."""
+    problem = wiener_problem(multipole, power, like.sigma1, like.sigma2, like.mask, like.pixel_arcmin)
+    grid = windowed(prior_grid(multipole, power, like.mask.shape, like.pixel_arcmin), like.mask)
+    bands = starlet_bands(like.mask.shape, n_scales)
+    noise = noise_of_bands(like, bands, np.random.default_rng(seed))
+    return FieldSetUp(
+        problem, grid, reduced_shear, tuned, bands, noise, n_sparse_iterations, residual, score, schedule
+    )  # fmt: skip
+
+
+def set_up_from_files(
+    like: ShearMap, files: dict[str, str], settings: dict, reduced_shear: bool, seed: int
+) -> FieldSetUp:
+    """`set_up` from what the steps of the workflow leave: files spectrum, tuned, residual and score, and
+    `reconstruct:`'s keys.
+    """
+    table = read_arrays(files["spectrum"])
+    schedule = Schedule(*(settings[name] for name in Schedule._fields))
+    return set_up(
+        like, table["multipole"], table["power"], reduced_shear=reduced_shear,
+        tuned={name: entry["best"] for name, entry in read_json(files["tuned"]).items()}, n_scales=settings["n_scales"],
+        n_sparse_iterations=settings["n_sparse_iterations"], residual=read_arrays(files["residual"]),
+        score=read_arrays(files["score"]), schedule=schedule, seed=seed,
+    )  # fmt: skip
+
+
+def reconstruct(
+    method: str, shear: ShearMap, field: FieldSetUp, key: jax.Array, n_samples: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Convergence (n_y, n_x) and samples (n, n_y, n_x), both mean-free in the mask and 0 outside; n is 0 for point
+    estimates.
+
+    The map of the score prior is the mean of its samples.
+    """
+    mask, samples = shear.mask, np.zeros((0, *shear.mask.shape))
+    if method == "kaiser_squires":
+        kappa = smooth(kaiser_squires(shear.g1, shear.g2)[0], field.tuned["smoothing_arcmin"] / shear.pixel_arcmin)
+    elif method == "score":
+        samples = annealed_samples(
+            field.problem,
+            field.grid,
+            field.score,
+            *data_of(shear),
+            _keys(key, n_samples),
+            field.schedule,
+            field.reduced_shear,
+        )
+        kappa = samples.mean(0)
+    else:
+        shear = unreduced(shear, field.problem) if field.reduced_shear else shear
+        kappa = np.asarray(wiener_map(field.problem, *data_of(shear))[0], float)
+        if method == "wiener" and n_samples:
+            samples = np.asarray(wiener_samples(field.problem, *data_of(shear), _keys(key, n_samples)))
+        elif method == "sparse":
+            settings = {"threshold_sigma": field.tuned["threshold_sigma"], "n_iterations": field.n_sparse_iterations}
+            kappa = sparse_map(field.problem, shear, field.band_noise, field.bands, **settings)
+        elif method == "learned":
+            kappa = with_residual(field.residual, kappa, shear)
+    return mean_free(kappa, mask), mean_free(samples, mask)
+
+
+def _keys(key: jax.Array, n_samples: int) -> jax.Array:
+    return jax.random.split(key, n_samples)

@@ -1,0 +1,35 @@
+"""Map a field by one method: E mode, B mode, samples of the posterior where the method has them."""
+
+import jax
+import numpy as np
+
+from armillary.files import write_named_images
+from armillary.files_maps import map_header, read_shear_map, write_stack
+from armillary.inverse.methods import reconstruct, set_up_from_files
+from armillary.shear_catalogs import turned_by_45_degrees
+from armillary.step import announce, run
+
+
+def infer_map(
+    spectrum: str, shear: str, tuned: str, residual: str, score: str, kappa: str, samples: str, *, method: str,
+    reduced_shear: bool, settings: dict, n_samples: int, n_samples_wiener: int, seed: int,
+) -> None:  # fmt: skip
+    measured, grid, _ = read_shear_map(shear)
+    files = {"spectrum": spectrum, "tuned": tuned, "residual": residual, "score": score}
+    n = {"score": n_samples, "wiener": n_samples_wiener}.get(method, 0)
+    field = set_up_from_files(measured, files, settings, reduced_shear, seed)
+    e_mode, drawn = reconstruct(method, measured, field, jax.random.key(seed), n)
+    announce(f"{method}: rms of the E mode {e_mode[measured.mask].std():.4f}")
+    turned = turned_by_45_degrees(measured)
+    field = set_up_from_files(turned, files, settings, reduced_shear, seed)
+    n_b_samples = max(n // 4, 2) if method == "score" else 0
+    b_mode = -reconstruct(method, turned, field, jax.random.key(seed + 1), n_b_samples)[0]
+    spread = drawn.std(0) if len(drawn) > 1 else np.zeros(e_mode.shape)
+    header = map_header(grid) | {"METHOD": method, "SEED": seed}
+    images = {"KAPPA_E": e_mode, "KAPPA_B": b_mode, "SD": spread, "MASK": measured.mask}
+    write_named_images(kappa, [(name, image, header) for name, image in images.items()])
+    write_stack(samples, drawn)
+
+
+if __name__ == "__main__":
+    run(infer_map, snakemake)

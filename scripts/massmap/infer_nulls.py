@@ -1,0 +1,26 @@
+"""Map a field whose shapes were turned at random, again and again, by one method: what it makes of noise alone."""
+
+import jax
+import numpy as np
+
+from armillary.files_maps import read_shear_map, read_stack, write_stack
+from armillary.inverse.methods import reconstruct, set_up_from_files
+from armillary.step import progress, run
+
+
+def infer_nulls(
+    spectrum: str, shear: str, rotations: str, tuned: str, residual: str, score: str, nulls: str, *, method: str,
+    reduced_shear: bool, settings: dict, seed: int,
+) -> None:  # fmt: skip
+    like, _, _ = read_shear_map(shear)
+    files = {"spectrum": spectrum, "tuned": tuned, "residual": residual, "score": score}
+    field = set_up_from_files(like, files, settings, reduced_shear, seed)
+    maps = [
+        reconstruct(method, like._replace(g1=g1, g2=g2), field, jax.random.key(seed), 0)[0]
+        for g1, g2 in progress(read_stack(rotations), method)
+    ]
+    write_stack(nulls, np.array(maps))
+
+
+if __name__ == "__main__":
+    run(infer_nulls, snakemake)

@@ -1,0 +1,30 @@
+"""Draw convergence and shear of skies in a field's frame; a field with a true convergence map is its own test sky."""
+
+import numpy as np
+
+from armillary.convergence_skies import SkyModel, draw_field, field_of_sky
+from armillary.files import read_arrays
+from armillary.files_maps import read_plain_image, read_shear_map, write_stack
+from armillary.step import announce, progress, run
+
+STREAMS = {"train": 11, "validation": 12, "test": 13}
+
+
+def simulate_skies(
+    spectrum: str, shear: str, truths: list[str], skies: str, *, split: str, sky: str, shift: float, margin_px: int,
+    reduced_shear: bool, n_skies: int, seed: int,
+) -> None:  # fmt: skip
+    like, grid, _ = read_shear_map(shear)
+    if truths and split == "test":
+        announce(f"the truth of {truths[0]} is the test sky")
+        write_stack(skies, field_of_sky(read_plain_image(truths[0]), grid.shape, reduced_shear)[None])
+        return
+    table = read_arrays(spectrum)
+    model = SkyModel(table["multipole"], table["power"], sky, shift, like.pixel_arcmin)
+    rngs = [np.random.default_rng([seed, STREAMS[split], k]) for k in range(n_skies)]
+    fields = [draw_field(model, grid.shape, margin_px, reduced_shear, rng) for rng in progress(rngs, "skies")]
+    write_stack(skies, np.array(fields))
+
+
+if __name__ == "__main__":
+    run(simulate_skies, snakemake)

@@ -1,0 +1,109 @@
+"""Scores of mass maps: definitions, calibration of exact posteriors, stacks, and the sign of the shear."""
+
+import numpy as np
+import pytest
+
+from armillary.convergence import shear_of_convergence, smooth
+from armillary.mass_nulls import SIGNS, check_sign, compare_signs, excess_variance, stacked_signal
+from armillary.mass_scores import (
+    QUANTILES_68,
+    UPPER_QUANTILES_68,
+    correlation,
+    coverage_in_bins,
+    covered,
+    peaks,
+    rank_of_truth,
+    spectra,
+    squared_error,
+)
+from armillary.shear_catalogs import Grid, ShearMap
+
+
+def test_errors_do_not_see_the_mass_sheet(rng):
+    truth, mask = rng.normal(size=(20, 20)), rng.random((20, 20)) < 0.7
+    assert squared_error(truth + 3, truth, mask) == pytest.approx(0, abs=1e-12)
+    assert squared_error(0 * truth, truth, mask) == pytest.approx(truth[mask].var())
+    assert correlation(2 * truth + 1, truth, mask) == pytest.approx(1)
+
+
+def test_a_map_has_coherence_one_with_itself(rng):
+    truth, mask = rng.normal(size=(40, 40)), np.ones((40, 40), bool)
+    power = spectra(0.5 * truth, truth, mask, 0.5, np.geomspace(600, 15000, 5))
+    assert power[0] / power[1] == pytest.approx(0.25)
+    assert power[2] / np.sqrt(power[0] * power[1]) == pytest.approx(1)
+
+
+def test_peaks_are_found_where_they_are():
+    image, mask = np.zeros((40, 40)), np.ones((40, 40), bool)
+    image[10, 10], image[30, 25], mask[28:33, 22:28] = 1.0, 2.0, False
+    heights = peaks(image, mask, 1.0)
+    assert (heights > 0.05).sum() == 1  # the other is masked
+
+
+@pytest.mark.parametrize("n", [4, 16, 100])
+def test_coverage_of_an_exact_posterior_is_right_for_any_number_of_samples(n):
+    rng = np.random.default_rng(12)
+    mask = np.ones((150, 150), bool)
+    centre = rng.normal(size=mask.shape)
+    truth, samples = centre + rng.normal(size=mask.shape), centre + rng.normal(size=(n, *mask.shape))
+    rank = rank_of_truth(samples, truth, mask)
+    for quantiles in (QUANTILES_68, UPPER_QUANTILES_68):
+        assert covered(rank, n, quantiles).mean() == pytest.approx(quantiles[1] - quantiles[0], abs=0.012)
+    narrow = rank_of_truth(centre + 0.5 * rng.normal(size=(n, *mask.shape)), truth, mask)
+    assert covered(narrow, n).mean() < 0.6
+
+
+def test_coverage_is_binned_by_convergence():
+    found, count = coverage_in_bins(
+        np.array([1.0, 0, 1, 1]), np.array([0.1, 0.1, 0.9, 5.0]), np.array([0, 0.5, 1.0, 2])
+    )
+    assert found[:2] == pytest.approx([0.5, 1.0])
+    assert np.isnan(found[2])
+    assert list(count) == [2, 1, 0]
+
+
+GRID = Grid(150.0, 2.0, 0.5, (128, 128))
+
+
+def lensed_field(rng):
+    """A field of clusters with noise, their positions, and shapes turned at random."""
+    kappa, places = np.zeros(GRID.shape), rng.integers(20, 108, (25, 2))
+    kappa[places[:, 0], places[:, 1]] = 4.0
+    g1, g2 = shear_of_convergence(smooth(kappa, 2.0))
+    noise = [0.05 * rng.normal(size=(2, *GRID.shape)) for _ in range(9)]
+    sigma = np.full(GRID.shape, 0.05)
+    shear = ShearMap(g1 + noise[0][0], g2 + noise[0][1], sigma, sigma, np.ones(GRID.shape, bool), 0.5)
+    x, y = (places[:, 1] + 0.5 - 64) * 0.5, (places[:, 0] + 0.5 - 64) * 0.5
+    from armillary.convergence_skies import sky_of_plane
+
+    return shear, np.stack(sky_of_plane(x, y, GRID), axis=-1), np.array(noise[1:])
+
+
+def test_the_data_decide_the_sign(rng):
+    shear, positions, turned = lensed_field(rng)
+    e_excess, b_excess, spread = excess_variance(shear, turned, 2.0)
+    assert e_excess / spread > 10 > 4 > abs(b_excess / spread)
+    check_sign(compare_signs(shear, 2.0, positions, GRID), True, e_excess / spread, b_excess / spread, "test")
+    check_sign(compare_signs(shear, 2.0, None, GRID), False, e_excess / spread, b_excess / spread, "test")
+    for first, second in list(SIGNS.values())[1:]:
+        wrong = shear._replace(g1=first * shear.g1, g2=second * shear.g2)
+        with pytest.raises(ValueError, match="the sign of the shear is wrong"):
+            check_sign(compare_signs(wrong, 2.0, positions, GRID), True, 0.0, 0.0, "test")
+
+
+def test_a_turned_field_fails_without_clusters(rng):
+    shear, _, turned = lensed_field(rng)
+    wrong = shear._replace(g1=-shear.g2, g2=shear.g1)
+    e_excess, b_excess, spread = excess_variance(wrong, turned, 2.0)
+    with pytest.raises(ValueError, match="the sign of the shear is wrong"):
+        check_sign(compare_signs(wrong, 2.0, None, GRID), False, e_excess / spread, b_excess / spread, "test")
+
+
+def test_a_stack_of_noise_is_noise(rng):
+    noise, mask = rng.normal(size=GRID.shape), np.ones(GRID.shape, bool)
+    positions = np.stack([rng.uniform(149.8, 150.2, 400), rng.uniform(1.8, 2.2, 400)], axis=-1)
+    mean, error, n = stacked_signal(noise, mask, positions, GRID)
+    assert error == pytest.approx(1 / np.sqrt(n), rel=0.05)
+    assert abs(mean / error) < 4
+    with pytest.raises(ValueError, match="no cluster lies in the mask"):
+        stacked_signal(noise, mask, positions + 50, GRID)

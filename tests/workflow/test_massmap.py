@@ -1,0 +1,120 @@
+"""The mass maps end to end at test size: products, the WCS, a user's own field, bad settings, nothing left to do."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from astropy.wcs import WCS
+
+from armillary.files_maps import read_stack
+from armillary.metrics import validate_metrics
+
+ROOT = Path(__file__).parents[2]
+RESULTS = ROOT / "results/test/massmap"
+METHODS = ("kaiser_squires", "wiener", "sparse", "learned", "score")
+
+
+def snakemake(*arguments: str) -> subprocess.CompletedProcess:
+    """Run Snakemake at test size; settings files may follow the targets in `arguments`."""
+    command = [sys.executable, "-m", "snakemake", "--nolock", "--cores", "2", *arguments]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+
+
+@pytest.fixture(scope="module")
+def results() -> Path:
+    """The finished run; only what is missing or outdated is made."""
+    done = snakemake("massmap", "--configfile", "config/test.yaml")
+    assert done.returncode == 0, done.stderr[-4000:]
+    return RESULTS
+
+
+def test_every_product_is_there(results):
+    metrics = json.loads((results / "metrics.json").read_text())
+    validate_metrics(metrics, "metrics.json")
+    for method in METHODS:
+        assert 0 < metrics[f"simulated_{method}_rmse"]["value"] < 0.2
+        assert np.isfinite(metrics[f"simulated_{method}_stack_e"]["value"])
+    assert metrics["simulated_learned_gain_over_wiener"]["baseline"] == "simulated_wiener_rmse"
+    assert 0 < metrics["simulated_score_coverage"]["value"] < 1
+    for noun in "maps spectra peaks calibration nulls training".split():
+        assert (results / f"simulated/figures/{noun}.png").stat().st_size > 10_000
+
+
+def test_maps_lie_on_the_sky_and_keep_the_contract(results):
+    with fits.open(results / "simulated/maps/wiener.fits") as hdus:
+        names = [hdu.name for hdu in hdus[1:]]
+        wcs, maps = WCS(hdus["KAPPA_E"].header), {hdu.name: hdu.data for hdu in hdus[1:]}
+    assert names == ["KAPPA_E", "KAPPA_B", "SD", "MASK"]
+    assert maps["KAPPA_E"].shape == (48, 49)
+    ra, dec = wcs.all_pix2world(49 / 2 - 0.5, 48 / 2 - 0.5, 0)
+    assert (ra, dec) == pytest.approx((150.11, 2.24), abs=1e-6)
+    assert wcs.all_pix2world(0, 20, 0)[0] > wcs.all_pix2world(40, 20, 0)[0]  # east is left
+    mask = maps["MASK"] > 0
+    assert abs(maps["KAPPA_E"][mask].mean()) < 1e-6
+    assert not maps["KAPPA_E"][~mask].any()
+    assert (maps["SD"][mask] > 0).all()
+    assert read_stack(str(results / "simulated/samples/wiener.h5")).shape == (4, 48, 49)
+    assert read_stack(str(results / "simulated/samples/learned.h5")).shape == (0, 48, 49)
+
+
+def test_no_sky_is_in_two_splits(results):
+    skies = np.concatenate(
+        [read_stack(str(results / f"simulated/skies_{s}.h5"))[:, 0, 0] for s in ("train", "validation", "test")]
+    )
+    assert len(np.unique(skies[:, 0])) == len(skies)
+
+
+def test_second_run_does_nothing(results):
+    done = snakemake("massmap", "-n", "--configfile", "config/test.yaml")
+    assert "Nothing to be done" in done.stdout + done.stderr
+
+
+def test_a_field_of_ones_own_by_its_maps(results, tmp_path):
+    """Binned maps of the user, as FITS with a WCS, through the first step; and what is said when they are spoiled."""
+    rng = np.random.default_rng(0)
+    header = fits.getheader(results / "simulated/maps/wiener.fits", 1)
+    images = {"g1": rng.normal(0, 0.1, (32, 40)), "g2": rng.normal(0, 0.1, (32, 40)), "cov": np.full((32, 40), 0.02)}
+    images["g1"][3, 3] = np.nan
+    for name, image in images.items():
+        fits.writeto(tmp_path / f"{name}.fits", image.astype(np.float32), header)
+    config = tmp_path / "own.yaml"
+    maps = ", ".join(f"{name}: {tmp_path / name}.fits" for name in images)
+    config.write_text(f"massmap: {{run_fields: [own], fields: {{own: {{source: maps, maps: {{{maps}}}}}}}}}\n")
+    shear = "results/test/massmap/own/shear.fits"
+    done = snakemake(shear, "--configfile", "config/test.yaml", str(config))
+    assert done.returncode == 0, done.stderr[-3000:]
+    with fits.open(ROOT / shear) as hdus:
+        assert hdus["MASK"].data[3, 3] == 0 and hdus["MASK"].data.sum() == 32 * 40 - 1
+        assert hdus["SIGMA1"].data[0, 0] == pytest.approx(0.1)
+    before = (ROOT / shear).read_bytes()
+    fits.writeto(tmp_path / "g2.fits", np.zeros((5, 5), np.float32), overwrite=True)
+    done = snakemake(shear, "--configfile", "config/test.yaml", str(config))
+    assert done.returncode != 0
+    assert "its maps differ in shape" in done.stderr
+    assert (ROOT / shear).read_bytes() == before
+
+
+BAD_SETTINGS = {
+    "massmap: {sede: 3}": "'sede' was unexpected",
+    "massmap: {run_fields: [nowhere]}": "no field is called 'nowhere'",
+    "massmap: {run_fields: [own], fields: {own: {source: catalog}}}": "name a table in `catalog`",
+    "massmap: {run_fields: [own], fields: {own: {source: maps}}}": "name them in `maps`",
+    "massmap: {run_fields: [own], fields: {own: {catalog: no.fits, columns: {ra: a}}}}": "no data set 'no.fits'",
+    "massmap: {sky: flat}": "'flat' is not one of",
+    "massmap: {fields: {simulated: {e2_sign: 2}}}": "2 is not one of",
+    "massmap: {shift: 0}": "less than or equal to the minimum of 0",
+}
+
+
+@pytest.mark.parametrize("setting", BAD_SETTINGS)
+def test_a_bad_setting_gives_one_clear_line(setting, tmp_path):
+    config = tmp_path / "bad.yaml"
+    config.write_text(setting + "\n")
+    done = snakemake("massmap", "-n", "--configfile", "config/test.yaml", str(config))
+    assert done.returncode != 0
+    assert BAD_SETTINGS[setting] in done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
