@@ -90,12 +90,11 @@ def test_a_field_of_ones_own_by_its_maps(results, tmp_path):
     with fits.open(ROOT / shear) as hdus:
         assert hdus["MASK"].data[3, 3] == 0 and hdus["MASK"].data.sum() == 32 * 40 - 1
         assert hdus["SIGMA1"].data[0, 0] == pytest.approx(0.1)
-    before = (ROOT / shear).read_bytes()
     fits.writeto(tmp_path / "g2.fits", np.zeros((5, 5), np.float32), overwrite=True)
     done = snakemake(shear, "--configfile", "config/test.yaml", str(config))
     assert done.returncode != 0
     assert "its maps differ in shape" in done.stderr
-    assert (ROOT / shear).read_bytes() == before
+    assert not (ROOT / shear).exists()  # Snakemake takes an old product away before it makes it anew; no half one stays
 
 
 BAD_SETTINGS = {
