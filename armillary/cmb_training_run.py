@@ -7,9 +7,9 @@ import torch
 
 from armillary.cmb_networks import Architecture, build_discriminator, build_generator
 from armillary.cmb_training import Settings, fit
-from armillary.distributed import join, leave, run_together
+from armillary.distributed import share_training
 from armillary.estimators import Setting
-from armillary.interruption import Interrupted, orderly_stop
+from armillary.interruption import orderly_stop
 from armillary.map_preparation import Preparation, prepare_inputs, prepare_targets
 from armillary.map_sets import MapSet
 
@@ -35,25 +35,10 @@ def train_together(run: TrainingRun, n_processes: int, device: str) -> tuple[tor
     if n_processes > 1:
         if run.settings.batch_size < n_processes:
             raise ValueError(
-                f"cmb: batch_size is {run.settings.batch_size}; it must be at least n_devices ({n_processes})"
+                f"cmb: batch_size is {run.settings.batch_size}; devices are more ({n_processes})"
             )
-        interruptions = run_together(train_share, n_processes, run, max(torch.get_num_threads() // n_processes, 1))
-        if any(interruptions):
-            raise Interrupted(interruptions[0])
+        share_training(train_here, n_processes, run)
     return train_here(run, device)
-
-
-def train_share(run: TrainingRun, n_threads: int) -> str:
-    """One process's part of a training that several share; what interrupted it, "" if nothing did."""
-    torch.set_num_threads(n_threads)
-    device = join()
-    try:
-        train_here(run, device)
-    except Interrupted as interruption:
-        return str(interruption)
-    finally:
-        leave()
-    return ""
 
 
 def train_here(run: TrainingRun, device: str) -> tuple[torch.nn.Module, list[dict]]:

@@ -9,12 +9,16 @@ import torch.distributed as dist
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
+from armillary.interruption import Interrupted
+from armillary.step import announce
 
-def run_together(worker, n_processes: int, *arguments) -> list:
-    """Run `worker(*arguments)` in that many processes of this machine, as torchrun starts them; what each returns.
 
-    The worker is a function of a module; it calls `join` first. An error in one ends them all and is raised here.
-    SIGTERM is passed on to the workers, which stop when they are ready.
+def share_training(train, n_processes: int, run) -> None:
+    """Call `train(run, device)`, a function of a module, in that many processes of this machine: each takes its share
+    of one training, and what they leave in the folder of `run` is the finished state.
+
+    They are started as torchrun starts them; an error in one ends them all and is raised here, and so is `Interrupted`
+    if they were asked to stop. SIGTERM is passed on to them, and they stop when they are ready.
     """
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch  # slow to import
 
@@ -25,10 +29,27 @@ def run_together(worker, n_processes: int, *arguments) -> list:
     )  # fmt: skip
     before = signal.signal(signal.SIGTERM, _pass_on)
     try:
-        returned = elastic_launch(config, worker)(*arguments)
+        n_threads = max(torch.get_num_threads() // n_processes, 1)
+        interruptions = elastic_launch(config, _take_share)(train, run, n_threads)
     finally:
         signal.signal(signal.SIGTERM, before)
-    return [returned[rank] for rank in range(n_processes)]
+    if any(interruptions.values()):
+        raise Interrupted(interruptions[0])
+
+
+def _take_share(train, run, n_threads: int) -> str:
+    """What one of the processes does; what interrupted it, "" if nothing did."""
+    torch.set_num_threads(n_threads)
+    device = join()
+    rank, n_processes = rank_and_size()
+    announce(f"process {rank + 1} of {n_processes} on {device}, {n_threads} threads")
+    try:
+        train(run, device)
+    except Interrupted as interruption:
+        return str(interruption)
+    finally:
+        leave()
+    return ""
 
 
 def _pass_on(number: int, frame) -> None:

@@ -6,10 +6,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from armillary.distributed import join, leave, rank_and_size, run_together
+from armillary.distributed import share_training
 from armillary.encoder_data import Fields
-from armillary.interruption import Interrupted, orderly_stop
-from armillary.step import announce
+from armillary.interruption import orderly_stop
 from armillary.tiles import read_file_data
 from armillary.training import Settings, build_network, fit
 
@@ -43,25 +42,8 @@ def train_together(run: TrainingRun, n_processes: int) -> tuple[nn.Module, dict[
             raise ValueError(
                 f"clusters: n_gpus is {n_processes}, but this job sees {n_devices}; the profile must ask for as many"
             )
-        interruptions = run_together(train_share, n_processes, run, max(torch.get_num_threads() // n_processes, 1))
-        if any(interruptions):
-            raise Interrupted(interruptions[0])
+        share_training(train_here, n_processes, run)
     return train_here(run, "cuda" if torch.cuda.is_available() else "cpu")
-
-
-def train_share(run: TrainingRun, n_threads: int) -> str:
-    """One process's part of a training that several share; what interrupted it, "" if nothing did."""
-    torch.set_num_threads(n_threads)
-    device = join()
-    rank, n_processes = rank_and_size()
-    announce(f"process {rank + 1} of {n_processes} on {device}, {n_threads} threads")
-    try:
-        train_here(run, device)
-    except Interrupted as interruption:
-        return str(interruption)
-    finally:
-        leave()
-    return ""
 
 
 def train_here(run: TrainingRun, device: str) -> tuple[nn.Module, dict[str, Fields], list[dict]]:
