@@ -34,9 +34,7 @@ def train_together(run: TrainingRun, n_processes: int, device: str) -> tuple[tor
     this one then takes it."""
     if n_processes > 1:
         if run.settings.batch_size < n_processes:
-            raise ValueError(
-                f"cmb: batch_size is {run.settings.batch_size}; devices are more ({n_processes})"
-            )
+            raise ValueError(f"cmb: batch_size is {run.settings.batch_size}; devices are more ({n_processes})")
         share_training(train_here, n_processes, run)
     return train_here(run, device)
 

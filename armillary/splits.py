@@ -12,7 +12,7 @@ from armillary.footprint import disc_inside
 
 DETECTION_COLUMNS = ("ra", "dec", "probability", "redshift", "redshift_error", "richness", "richness_error")
 TRUTH_COLUMNS = ("field", "cluster_id", "ra", "dec", "x", "y", "redshift", "richness", "weight")
-WHOLE_SHARE = 0.8  # redMaPPer leaves out clusters of which more than a fifth is masked (Rykoff et al. 2016)
+WHOLE_SHARE = 0.8  # redMaPPer leaves out clusters masked by more than 0.2, by default. ASSUME: of the plain disc
 
 
 def flat_tiles(arrays: dict, name: str) -> dict:

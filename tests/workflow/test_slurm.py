@@ -290,10 +290,10 @@ def test_a_wrong_request_ends_the_run_at_submission(site):
     """A GPU, account or partition that the site does not have is an error of the run, not a job that waits for ever."""
     for step, variables, arguments in WRONG[site.name]:
         rule = f"clusters_{step}"
-        known = {job["JobId"] for job in submitted_jobs(site.environment)}
+        known = {job["JobId"] for job in site.jobs_of(rule)}
         done = site.run("clusters", "--forcerun", rule, "--until", rule, *arguments, **variables)
         assert done.returncode != 0, rule
-        new = [job for job in submitted_jobs(site.environment) if job["JobId"] not in known]
+        new = [job for job in site.jobs_of(rule) if job["JobId"] not in known]
         assert all((job["JobState"], job["RunTime"]) == ("FAILED", "00:00:00") for job in new), (rule, new)
     assert {"narval": "no account: export SBATCH_ACCOUNT=def-<name>"}.get(site.name, "") in done.stdout + done.stderr
 
@@ -301,7 +301,7 @@ def test_a_wrong_request_ends_the_run_at_submission(site):
 # --- every rule of every rule set
 
 
-TARGETS = "clusters clusters_tiles clusters_survey benchmarks".split()
+TARGETS = "clusters clusters_tiles clusters_survey cmb massmap benchmarks".split()
 
 
 class Resources(dict):
@@ -313,7 +313,7 @@ class Resources(dict):
 
 def planned_jobs(site: Rehearsal) -> dict[str, tuple[int, Resources]]:
     """Rule -> threads and resources of one of its jobs, from a dry run of all targets with the site's profile."""
-    done = site.snakemake(*TARGETS, "--dry-run", "--forceall", "--cores", "64")
+    done = site.snakemake(*TARGETS, "--dry-run", "--forceall", "--cores", "64", settings="cmb: {n_gpus: 1}\n")
     assert done.returncode == 0, done.stdout[-3000:]
     jobs = {}
     for block in re.split(r"^(?=(?:rule|localrule) \w+:$)", done.stdout + done.stderr, flags=re.M)[1:]:
@@ -348,7 +348,8 @@ def test_every_rule_is_accepted(site, tmp_path):
     (site.checkout / "smallest.sh").write_text("#!/bin/sh\n")
     environment = site.environment | {"PATH": f"{tmp_path}:{site.environment['PATH']}"}
     jobs = planned_jobs(site)
-    assert {"clusters_train_encoder", "clusters_infer_shard", "benchmarks_compare_renderers"} <= set(jobs)
+    assert {"clusters_train_encoder", "clusters_infer_shard", "cmb_train_network", "massmap_train_score"} <= set(jobs)
+    assert "benchmarks_compare_renderers" in jobs
     for rule, (threads, resources) in jobs.items():
         command = submit_command(site, rule, threads, resources)
         asked = subprocess.run(command, shell=True, cwd=site.checkout, env=environment, capture_output=True, text=True)
