@@ -67,7 +67,12 @@ def completeness_purity_curve(judged, truth, *, richness_above, pure_richness, r
     last_of_tie = np.flatnonzero(np.append(np.diff(probability) != 0, True)) if len(order) else order
     threshold = probability[last_of_tie]
     purity = np.cumsum(weight * pure)[last_of_tie] / np.cumsum(weight)[last_of_tie]
-    return {"threshold": threshold, "completeness": weight_found(wanted, threshold), "purity": purity}
+    return {
+        "threshold": threshold,
+        "completeness": weight_found(wanted, threshold),
+        "purity": purity,
+        "n_detections": last_of_tie + 1,
+    }
 
 
 def weight_found(wanted, threshold) -> np.ndarray:
@@ -89,8 +94,9 @@ def choose_operating_point(
     """Probability threshold, to be chosen on validation fields, with the completeness and purity it has there.
 
     The point of largest completeness for true richness > `richness_above` at which the purity of estimated richness >
-    `richness_above` reaches `purity_target`; if none does, the purest point, with reached = False. Of equally complete
-    thresholds the middle one is taken: a margin to both sides helps on fields not seen.
+    `richness_above` would reach `purity_target` even with one more impure detection of mean weight; if none does, the
+    purest point, with reached = False. Of equally complete thresholds the middle one is taken: both are margins for
+    fields not seen, where a cut that only just holds here would often fail.
     """
     judged, found = judge(detections, truth, match_radius_mpc=match_radius_mpc, match_dz=match_dz)
     curve = completeness_purity_curve(
@@ -99,7 +105,7 @@ def choose_operating_point(
     threshold, completeness, purity = (curve[name] for name in ("threshold", "completeness", "purity"))
     if len(threshold) == 0 or not np.isfinite(completeness).all():
         return {"threshold": 0.5, "reached": False, "completeness": float("nan"), "purity": float("nan")}
-    pure = purity >= purity_target
+    pure = purity / (1 + 1 / curve["n_detections"]) >= purity_target
     wanted = np.where(pure, completeness, -1.0) if pure.any() else purity
     tied = np.flatnonzero(wanted >= wanted.max() - 1e-9)
     chosen = tied[np.argmin(np.abs(threshold[tied] - 0.5 * (threshold[tied].min() + threshold[tied].max())))]

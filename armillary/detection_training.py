@@ -1,9 +1,9 @@
-"""How likely a peak is a cluster, learned from fields whose clusters are known."""
+"""How likely a peak is a cluster, and how rich, learned from fields whose clusters are known."""
 
 import numpy as np
 import pandas as pd
 
-from armillary.calibration import fit_logistic
+from armillary.calibration import NaturalPrior, fit_logistic
 from armillary.completeness import judge
 from armillary.detections import find_peaks, peak_features
 from armillary.sky import sky_of_pixel, wcs_of_header
@@ -11,17 +11,29 @@ from armillary.splits import field_truth
 from armillary.tiles import CLUSTER_RICHNESS
 
 MATCH_RADIUS_MPC, MATCH_DZ = 1.0, 0.05  # a peak and a halo are the same within these
-RIDGE = 3.0
+RIDGE = 0.3
 
 
-def fit_detections(predictions: list[dict], fields: list[dict], *, image_size: int, tile_size: int) -> dict:
-    """Coefficients (6,) of `detections.peak_features` by class prior, "training" and "natural".
+def fit_detections(
+    predictions: list[dict],
+    fields: list[dict],
+    natural: NaturalPrior,
+    *,
+    image_size: int,
+    tile_size: int,
+    pixel_arcsec: float,
+) -> dict[str, dict]:
+    """What `detections.detect_clusters` needs, by class prior, "training" and "natural".
+
+    That is coefficients (9,) of the peaks' features, and ln_richness_bias, the mean of ln(estimated / true richness) of
+    the clusters.
 
     `predictions`: one field's (T, T) maps at the rate of the training fields; `fields`: field number, wcs header and
     truth table of each. At the natural rate a peak counts with the weight of the halo that causes it.
     """
+    scale = {"tile_size": tile_size, "pixel_arcsec": pixel_arcsec}
     peaks = pd.concat(
-        [_located(find_peaks(maps, tile_size), field) for maps, field in zip(predictions, fields, strict=True)],
+        [_located(find_peaks(maps, **scale), field) for maps, field in zip(predictions, fields, strict=True)],
         ignore_index=True,
     )
     truth = pd.concat([pd.DataFrame(field["truth"]) for field in fields], ignore_index=True)
@@ -33,11 +45,21 @@ def fit_detections(predictions: list[dict], fields: list[dict], *, image_size: i
         match_radius_mpc=MATCH_RADIUS_MPC, match_dz=MATCH_DZ,
     )  # fmt: skip
     judged = judged[judged["counted"]]
-    features, is_cluster = peak_features(judged), (judged["true_richness"] >= CLUSTER_RICHNESS).to_numpy(float)
-    weights = {"training": np.ones(len(judged)), "natural": judged["weight"].to_numpy()}
     return {
-        prior: fit_logistic(features, is_cluster, weight, ridge=RIDGE).tolist() for prior, weight in weights.items()
+        "training": _model(judged, np.ones(len(judged)), NaturalPrior()),
+        "natural": _model(judged, judged["weight"].to_numpy(), natural),
     }
+
+
+def _model(judged: pd.DataFrame, weight: np.ndarray, prior: NaturalPrior) -> dict:
+    is_cluster = (judged["true_richness"] >= CLUSTER_RICHNESS).to_numpy()
+    coefficients = fit_logistic(peak_features(judged), is_cluster.astype(float), weight, ridge=RIDGE)
+    clusters = judged[is_cluster]
+    ln_richness, _ = prior.ln_richness(clusters["ln_richness"], clusters["ln_richness_error"])
+    bias = (
+        np.average(ln_richness - np.log(clusters["true_richness"]), weights=weight[is_cluster]) if len(clusters) else 0
+    )
+    return {"coefficients": coefficients.tolist(), "ln_richness_bias": float(bias)}
 
 
 def _located(peaks: pd.DataFrame, field: dict) -> pd.DataFrame:

@@ -22,7 +22,7 @@ CHECKPOINT_KEYS = {
 
 class Encoder(NamedTuple):
     """A network with what it was trained for; `calibration` (slope and intercept of the logit) is keyed by factor,
-    `detection` (coefficients of `armillary.detections`) by class prior; errors of redshift are `redshift_error_scale`
+    `detection` (the model of `armillary.detections`) by class prior; errors of redshift are `redshift_error_scale`
     times what the network says."""
 
     network: nn.Module
@@ -35,7 +35,7 @@ class Encoder(NamedTuple):
     calibration: dict[str, tuple[float, float]]
     redshift_error_scale: float
     natural_prior: tuple[float, ...]
-    detection: dict[str, list[float]]
+    detection: dict[str, dict]
     device: str
 
 
@@ -114,7 +114,7 @@ def clusters_of(encoder: Encoder, raw: np.ndarray, seen=True, *, threshold: floa
     maps |= {name: np.where(seen, maps[name], 0.0) for name in ("probability", "centre_probability")}
     return detect_clusters(
         maps, encoder.detection[class_prior], prior_of(encoder, class_prior), tile_size=encoder.tile_size,
-        threshold=threshold,
+        pixel_arcsec=encoder.pixel_arcsec, threshold=threshold,
     )  # fmt: skip
 
 

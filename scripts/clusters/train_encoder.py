@@ -98,7 +98,7 @@ def _redshift_error_scale(encoder: Encoder, outputs: torch.Tensor, validation: F
     return error_scale((maps["redshift"] - true)[centred], maps["redshift_error"][centred])
 
 
-def _detection(encoder: Encoder, outputs: dict[str, torch.Tensor], fields: dict[str, Fields]) -> dict[str, list[float]]:
+def _detection(encoder: Encoder, outputs: dict[str, torch.Tensor], fields: dict[str, Fields]) -> dict[str, dict]:
     """How likely a peak is a cluster, by class prior: clusters are few, so training fields tell it, too."""
     predictions, known = [], []
     for name, part in fields.items():
@@ -109,7 +109,10 @@ def _detection(encoder: Encoder, outputs: dict[str, torch.Tensor], fields: dict[
             for data in part.files
             for k in range(len(data["field"]))
         ]
-    return fit_detections(predictions, known, image_size=encoder.image_size, tile_size=encoder.tile_size)
+    return fit_detections(
+        predictions, known, NaturalPrior(*encoder.natural_prior), image_size=encoder.image_size,
+        tile_size=encoder.tile_size, pixel_arcsec=encoder.pixel_arcsec,
+    )  # fmt: skip
 
 
 def check_crop(crop_size: int, tile_size: int, image_size: int) -> None:

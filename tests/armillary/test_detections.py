@@ -9,8 +9,9 @@ from armillary.detection_training import fit_detections
 from armillary.detections import COLUMNS, detect_clusters, find_peaks, peak_features
 from armillary.sky import sky_of_pixel, wcs_keywords, wcs_of_header
 
-CERTAIN = [0.0, 0.0, 0.0, 0.0, 0.0, 20.0]  # every peak is a cluster
-BY_CENTRE = [1.0, 0.0, 0.0, 0.0, 0.0, 0.0]  # the centre probability as it is
+CERTAIN = {"coefficients": [0.0] * 8 + [20.0], "ln_richness_bias": 0.0}  # every peak is a cluster
+BY_CENTRE = {"coefficients": [1.0] + [0.0] * 8, "ln_richness_bias": 0.0}  # the centre probability as it is
+PIXEL = {"pixel_arcsec": 0.263}
 
 
 def maps(size: int = 10, **places) -> dict[str, np.ndarray]:
@@ -26,7 +27,7 @@ def maps(size: int = 10, **places) -> dict[str, np.ndarray]:
 
 def test_one_peak_is_one_cluster_in_its_place():
     prediction = maps(centre_probability={(2, 7): 0.9}, offset_x={(2, 7): 0.25})
-    found = detect_clusters(prediction, BY_CENTRE, NaturalPrior(), tile_size=100, threshold=0.3)
+    found = detect_clusters(prediction, BY_CENTRE, NaturalPrior(), tile_size=100, threshold=0.3, **PIXEL)
     assert list(found.columns) == COLUMNS
     assert len(found) == 1
     assert found.x[0] == pytest.approx(725, abs=1)
@@ -37,7 +38,7 @@ def test_one_peak_is_one_cluster_in_its_place():
 
 
 def test_probability_shared_across_an_edge_is_added_up():
-    found = find_peaks(maps(centre_probability={(4, 4): 0.5, (4, 5): 0.5}), tile_size=100)
+    found = find_peaks(maps(centre_probability={(4, 4): 0.5, (4, 5): 0.5}), tile_size=100, **PIXEL)
     assert len(found) == 1
     assert found.centre_probability[0] == pytest.approx(0.75, abs=2e-3)
     assert found.x[0] == pytest.approx(500, abs=1)
@@ -46,33 +47,39 @@ def test_probability_shared_across_an_edge_is_added_up():
 def test_a_cluster_behind_another_is_another_peak():
     """Neighbouring tiles of two redshifts: neither lends the other its redshift."""
     found = find_peaks(
-        maps(centre_probability={(4, 4): 0.8, (4, 5): 0.6}, redshift={(4, 4): 0.6, (4, 5): 0.2}), tile_size=100
+        maps(centre_probability={(4, 4): 0.8, (4, 5): 0.6}, redshift={(4, 4): 0.6, (4, 5): 0.2}),
+        tile_size=100,
+        **PIXEL,
     )
     assert found.redshift.tolist() == pytest.approx([0.6, 0.2], abs=2e-3)
     assert found.centre_probability.tolist() == pytest.approx([0.8, 0.6], abs=2e-3)
 
 
 def test_expected_members_are_those_of_the_tiles_around():
-    found = find_peaks(maps(centre_probability={(4, 4): 0.9}, probability={(4, 4): 0.5, (3, 5): 0.5}), tile_size=100)
+    found = find_peaks(
+        maps(centre_probability={(4, 4): 0.9}, probability={(4, 4): 0.5, (3, 5): 0.5}), tile_size=100, **PIXEL
+    )
     assert found.n_members[0] == pytest.approx(2 * np.log(2), abs=0.01)
 
 
 def test_two_separate_peaks_and_the_order():
     prediction = maps(centre_probability={(0, 0): 0.6, (9, 9): 0.8})
-    found = detect_clusters(prediction, BY_CENTRE, NaturalPrior(), tile_size=10, threshold=0.3)
+    found = detect_clusters(prediction, BY_CENTRE, NaturalPrior(), tile_size=10, threshold=0.3, **PIXEL)
     assert found.probability.is_monotonic_decreasing
     assert len(found) == 2
 
 
 def test_nothing_found_is_an_empty_table():
-    found = detect_clusters(maps(), CERTAIN, NaturalPrior(), tile_size=10, threshold=0.3)
+    found = detect_clusters(maps(), CERTAIN, NaturalPrior(), tile_size=10, threshold=0.3, **PIXEL)
     assert list(found.columns) == COLUMNS
     assert len(found) == 0
 
 
 def test_the_natural_rate_lowers_the_richness():
     prior = NaturalPrior(slope=-2.0)
-    found = detect_clusters(maps(centre_probability={(2, 7): 0.9}), CERTAIN, prior, tile_size=100, threshold=0.3)
+    found = detect_clusters(
+        maps(centre_probability={(2, 7): 0.9}), CERTAIN, prior, tile_size=100, threshold=0.3, **PIXEL
+    )
     assert found.richness[0] == pytest.approx(30 * np.exp(-2 * 0.04))
 
 
@@ -91,12 +98,43 @@ def test_detections_are_calibrated_where_the_truth_is_known(rng):
         ln_richness = np.log(22.0 if poor else 30.0) + 0.03 * rng.standard_normal()
         places = {(5, 4): ln_richness}
         predictions.append(maps(centre_probability={(5, 4): 0.9}, ln_richness=places))
-    coefficients = fit_detections(predictions, fields, image_size=1000, tile_size=100)
-    assert set(coefficients) == {"training", "natural"}
-    peaks = pd.concat([find_peaks(prediction, 100) for prediction in predictions], ignore_index=True)
+    models = fit_detections(predictions, fields, NaturalPrior(), image_size=1000, tile_size=100, **PIXEL)
+    assert set(models) == {"training", "natural"}
+    peaks = pd.concat([find_peaks(prediction, tile_size=100, **PIXEL) for prediction in predictions], ignore_index=True)
     by_prior = {}
-    for prior, values in coefficients.items():
+    for prior, model in models.items():
+        values = model["coefficients"]
         score = peak_features(peaks) @ np.array(values[:-1]) + values[-1]
         assert score[::2].min() > score[1::2].max()
         by_prior[prior] = score.mean()
     assert by_prior["natural"] < by_prior["training"]
+
+
+def test_a_peak_near_the_edge_says_how_much_of_the_cluster_is_in_the_window():
+    found = find_peaks(maps(centre_probability={(5, 0): 0.9}, offset_x={(5, 0): 0.01}), tile_size=200, **PIXEL)
+    assert found.inside[0] == pytest.approx(0.5, abs=0.02)
+
+
+def test_members_around_are_those_of_the_same_redshift():
+    places = {(4, 4): 0.5, (2, 4): 0.5, (6, 4): 0.5}
+    found = find_peaks(
+        maps(centre_probability={(4, 4): 0.9}, probability=places, redshift={(6, 4): 0.6}), tile_size=100, **PIXEL
+    )
+    assert found.n_members_around[0] == pytest.approx(2 * np.log(2), abs=0.03)
+    assert found.n_members[0] == pytest.approx(np.log(2), abs=0.01)
+
+
+def test_richness_that_is_too_large_on_average_is_lowered():
+    """Estimates a fifth above the truth of every cluster, at the rate of the fields and at that of the sky."""
+    header = wcs_keywords(10.0, -30.0, 1000, 0.263)
+    ra, dec = sky_of_pixel(np.array([450.0]), np.array([550.0]), wcs_of_header(header, "a field"))
+    truth = {"x": [450.0], "y": [550.0], "redshift": [0.4], "richness": [25.0], "cluster_id": [1], "field": [0],
+             "weight": [0.1], "ra": ra, "dec": dec}  # fmt: skip
+    prediction = maps(centre_probability={(5, 4): 0.9}, ln_richness={(5, 4): np.log(30.0)})
+    fields, natural = [{"field": 0, "wcs": header, "truth": truth}], NaturalPrior(slope=-2.0)
+    models = fit_detections([prediction], fields, natural, image_size=1000, tile_size=100, **PIXEL)
+    assert models["training"]["ln_richness_bias"] == pytest.approx(np.log(1.2))
+    assert models["natural"]["ln_richness_bias"] == pytest.approx(np.log(1.2) - 2 * 0.04)
+    lowered = {"coefficients": CERTAIN["coefficients"], "ln_richness_bias": np.log(1.2)}
+    found = detect_clusters(prediction, lowered, NaturalPrior(), tile_size=100, threshold=0.3, **PIXEL)
+    assert found.richness[0] == pytest.approx(25)

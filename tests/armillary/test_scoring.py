@@ -407,6 +407,15 @@ def test_operating_point_keeps_a_margin_to_both_sides():
     assert point["completeness"] == 1.0 and point["threshold"] == pytest.approx(0.6)
 
 
+def test_operating_point_would_stand_one_more_impure_detection():
+    """All twelve found at purity 12/13, but one more impure detection would be too many: eleven of them, then."""
+    truth = field_sky([(k, 10, 0, 0.4, 40, 1, 1) for k in range(12)])
+    rows = [(k, 10, 0, 0.4, 40, 0.9 - 0.01 * k) for k in range(11)]
+    rows += [(11, 10, 0, 0.4, 40, 0.1), (11, 60, 0, 0.4, 40, 0.5)]
+    point = operating(field_finds(rows), truth)
+    assert point["reached"] and point["completeness"] == pytest.approx(11 / 12) and point["purity"] == 1.0
+
+
 def test_operating_point_says_when_the_purity_is_out_of_reach():
     truth = field_sky([(0, 10, 0, 0.4, 40, 1, 1)])
     point = operating(field_finds([(0, 10, 0, 0.4, 40, 0.5), (0, 30, 0, 0.4, 40, 0.5)]), truth)
