@@ -1,6 +1,8 @@
 """Functions that every rule set uses, and those of the small sets `resources` and `benchmarks`; no rule lives here."""
 
 import ast
+import shlex
+import sys
 from functools import cache
 from pathlib import Path
 
@@ -9,6 +11,9 @@ from jsonschema import Draft202012Validator
 
 from armillary.datasets import collection_datasets, manifest_entry
 from armillary.local_slurm import what_is_missing
+
+# Snakemake puts its Python into shell commands as it is, and without quotes a space in a folder's name ends every script
+sys.executable = shlex.quote(sys.executable)
 
 DATASETS = yaml.safe_load(Path(workflow.basedir, "resources/datasets.yaml").read_text())
 

@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -85,3 +86,25 @@ def test_the_lock_file_pins_every_dependency():
     assert not [version for version in pins.values() if "+" in version]
     wanted = re.findall(r'^    "([\w-]+)[>=]=', (ROOT / "pyproject.toml").read_text(), flags=re.M)
     assert {name.lower() for name in wanted} <= {name.lower() for name in pins}
+
+
+def test_a_step_runs_in_a_folder_with_a_space(tmp_path):
+    folder = tmp_path / "my checkout"
+    for name in ("Snakefile", "rules", "config", "scripts", "armillary", "resources", "profiles"):
+        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
+        folder.mkdir(exist_ok=True)
+        copy(ROOT / name, folder / name)
+    (folder / ".venv").symlink_to(sys.prefix)
+    product = "results/test/clusters/catalogs/truth_00000.dat"
+    command = [
+        folder / ".venv/bin/python",
+        "-m",
+        "snakemake",
+        product,
+        "--configfile",
+        "config/test.yaml",
+        "--cores",
+        "1",
+    ]
+    ran = subprocess.run(command, cwd=folder, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    assert (folder / product).exists(), ran.stderr
