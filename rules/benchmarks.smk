@@ -3,6 +3,7 @@
 Makes  <results>/benchmarks/*.json in the form of metrics.json.
 Steps  compare_renderers, compare_render_processes, compare_windows, compare_imports, compare_survey_plans,
        compare_remaps, compare_executors (where a throw-away Slurm can run); independent of each other.
+       summarise_costs is no part of the target: it runs every rule set first.
 
 Run them on a quiet machine with `--cores 1`, so that no two timings share it.
 """
@@ -229,3 +230,26 @@ rule benchmarks_compare_remaps:
         **config["benchmarks"]["compare_remaps"],
     script:
         "../scripts/benchmarks/compare_remaps.py"
+
+
+rule benchmarks_summarise_costs:
+    """Tell what every step of every rule set took, from the benchmark files that Snakemake left beside their results."""
+    input:
+        metrics=[f"<results>/{name}/metrics.json" for name in STEPS_OF_RULE_SETS],
+        code=code_of("scripts/benchmarks/summarise_costs.py"),
+    output:
+        text="<results>/benchmarks/costs.md",
+    log:
+        "<results>/benchmarks/logs/summarise_costs.log",
+    benchmark:
+        "<results>/benchmarks/benchmarks/summarise_costs.tsv"
+    conda:
+        "../envs/figures.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=5,
+    params:
+        steps=STEPS_OF_RULE_SETS,
+    script:
+        "../scripts/benchmarks/summarise_costs.py"

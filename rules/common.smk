@@ -88,3 +88,10 @@ def benchmarks_products():
     ]
     names += [] if what_is_missing() else ["executors"]
     return [f"<results>/benchmarks/{name}.json" for name in names]
+
+
+# The rule sets that end in a metrics.json, and the names of their steps.
+STEPS_OF_RULE_SETS = {
+    name: sorted(path.stem for path in Path(workflow.basedir, "scripts", name).glob("*.py"))
+    for name in ("clusters", "cmb", "massmap")
+}
