@@ -32,6 +32,7 @@ wildcard_constraints:
     cosmology="fiducial|other",
     field="[a-z0-9]+",
     method="[a-z_]+",
+    rule_set="|".join(STEPS_OF_RULE_SETS),
 
 
 include: "rules/resources.smk"
@@ -49,6 +50,8 @@ include: "rules/massmap_inputs.smk"
 include: "rules/massmap.smk"
 include: "rules/massmap_figures.smk"
 include: "rules/benchmarks.smk"
+include: "rules/report_inputs.smk"
+include: "rules/report.smk"
 
 
 localrules:
@@ -60,6 +63,7 @@ localrules:
     cmb_observed,
     massmap,
     benchmarks,
+    report,
 
 
 rule clusters:
@@ -120,3 +124,9 @@ rule benchmarks:
     """The speed and memory figures, each measured against what a user would run instead."""
     input:
         benchmarks_products(),
+
+
+rule report:
+    """The light report of what has been run: opens offline, one page a rule set."""
+    input:
+        "<results>/report.html",

@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 MAKEFILE = (ROOT / "Makefile").read_text()
-TARGETS = re.findall(r"^([a-z0-9]+):", MAKEFILE, flags=re.M)
+TARGETS = re.findall(r"^([a-z0-9-]+):", MAKEFILE, flags=re.M)
 
 pytestmark = pytest.mark.skipif(not shutil.which("make"), reason="no make here")
 
@@ -56,7 +56,7 @@ def test_help_lists_every_target():
 def test_demo_runs_the_chain_then_the_report(checkout):
     planned = make("-n", "demo", "CORES=3", folder=checkout).stdout
     assert "-m snakemake clusters --configfile config/demo.yaml --cores 3" in planned
-    assert planned.index("pip install") < planned.index("--cores 3") < planned.index("--report")
+    assert planned.index("pip install") < planned.index("--cores 3") < planned.index("snakemake report")
 
 
 @pytest.mark.parametrize("python", ["/bin/false", "no-such-python"])

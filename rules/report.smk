@@ -1,0 +1,88 @@
+"""The light report: a first page, one page a rule set, one page of all settings; static files that open offline.
+
+Makes  <results>/report.html, <results>/report/<set>.html and <results>/report/settings.html.
+It covers the rule sets of which there are results when it is asked for.
+"""
+
+
+rule report_summarise_rule_set:
+    """Write the page of one rule set: its question, tables, figures, cost and origin."""
+    input:
+        metrics="<results>/{rule_set}/metrics.json",
+        figures=lambda wildcards: report_figures(wildcards.rule_set),
+        captions=report_captions,
+        templates=REPORT_TEMPLATES,
+        code=code_of("scripts/report/summarise_rule_set.py"),
+    output:
+        html="<results>/report/{rule_set}.html",
+    log:
+        "<results>/report/logs/summarise_rule_set_{rule_set}.log",
+    benchmark:
+        "<results>/report/benchmarks/summarise_rule_set_{rule_set}.tsv"
+    conda:
+        "../envs/figures.yaml"
+    threads: 1
+    resources:
+        mem_mb=500,
+        runtime=5,
+    params:
+        rule_set=lambda wildcards: wildcards.rule_set,
+        page=lambda wildcards: REPORT_PAGES[wildcards.rule_set],
+        pages=lambda wildcards: report_links(),
+        steps=lambda wildcards: STEPS_OF_RULE_SETS[wildcards.rule_set],
+    script:
+        "../scripts/report/summarise_rule_set.py"
+
+
+rule report_summarise_settings:
+    """Write the page of all settings: what a key may be, its default, its value in this run, its meaning."""
+    input:
+        metrics=report_metrics,
+        templates=REPORT_TEMPLATES,
+        code=code_of("scripts/report/summarise_settings.py"),
+    output:
+        html="<results>/report/settings.html",
+    log:
+        "<results>/report/logs/summarise_settings.log",
+    benchmark:
+        "<results>/report/benchmarks/summarise_settings.tsv"
+    conda:
+        "../envs/figures.yaml"
+    threads: 1
+    resources:
+        mem_mb=500,
+        runtime=5,
+    params:
+        sets=report_settings(),
+        pages=lambda wildcards: report_links(),
+    script:
+        "../scripts/report/summarise_settings.py"
+
+
+rule report_summarise_overview:
+    """Write the first page: what each rule set asks, its headline number beside its baseline, its cost."""
+    input:
+        metrics=report_metrics,
+        figures=report_first_figures,
+        pages_of_sets=lambda wildcards: [
+            f"<results>/report/{name}.html" for name in (*report_sets(), "settings")
+        ],
+        templates=REPORT_TEMPLATES,
+        code=code_of("scripts/report/summarise_overview.py"),
+    output:
+        html="<results>/report.html",
+    log:
+        "<results>/report/logs/summarise_overview.log",
+    benchmark:
+        "<results>/report/benchmarks/summarise_overview.tsv"
+    conda:
+        "../envs/figures.yaml"
+    threads: 1
+    resources:
+        mem_mb=500,
+        runtime=5,
+    params:
+        pages=lambda wildcards: report_links(),
+        steps=STEPS_OF_RULE_SETS,
+    script:
+        "../scripts/report/summarise_overview.py"

@@ -1,0 +1,65 @@
+"""What the report covers: the rule sets of which there are results, their pages, figures and captions; no rule lives here."""
+
+REPORT_PAGES = {
+    name: yaml.safe_load(Path(workflow.basedir, f"resources/pages/{name}.yaml").read_text())
+    for name in STEPS_OF_RULE_SETS
+}
+REPORT_TEMPLATES = [
+    f"resources/pages/{name}"
+    for name in ("frame.html", "rule_set.html", "overview.html", "settings.html", "style.css")
+]
+
+
+def report_sets():
+    """The rule sets that have run: the report covers what there is. An error that says how if there is nothing."""
+    results = Path(workflow.pathvars.apply("<results>"))
+    found = [name for name in REPORT_PAGES if (results / name / "metrics.json").exists()]
+    if not found:
+        raise WorkflowError(
+            f"the report covers what has been run, and {results} holds no metrics.json: run a target first"
+        )
+    return found
+
+
+def report_metrics(_):
+    return [f"<results>/{name}/metrics.json" for name in report_sets()]
+
+
+def report_figures(name):
+    """The figures that the target of a rule set asks for."""
+    products = {"clusters": clusters_products, "cmb": cmb_products, "massmap": massmap_products}
+    return [path for path in products[name]() if path.endswith(".png")]
+
+
+def report_first_figures(_):
+    """One figure a rule set, for the overview."""
+    return [f"<results>/{REPORT_PAGES[name]['figure']}" for name in report_sets()]
+
+
+def report_captions(wildcards):
+    """The caption of each figure: resources/captions/<set>_<noun>.rst, or <noun>.rst; `tile_<name>` is a tile."""
+    folder = Path(workflow.basedir, "resources/captions")
+    captions = []
+    for figure in report_figures(wildcards.rule_set):
+        noun = "tile" if Path(figure).stem.startswith("tile_") else Path(figure).stem
+        names = [f"{wildcards.rule_set}_{noun}.rst", f"{noun}.rst"]
+        captions.append(next(f"resources/captions/{name}" for name in names if (folder / name).exists()))
+    return captions
+
+
+def report_links():
+    """Name, title, question and headline of the pages that there are."""
+    return [{"name": name, **REPORT_PAGES[name]} for name in report_sets()]
+
+
+def report_settings():
+    """Schema, defaults and values of every rule set."""
+    read = lambda path: yaml.safe_load(Path(workflow.basedir, path).read_text())
+    return {
+        name: {
+            "schema": read(f"config/schemas/{name}.yaml"),
+            "defaults": read(f"config/{name}.yaml")[name],
+            "values": config[name],
+        }
+        for name in (*REPORT_PAGES, "resources", "benchmarks")
+    }
