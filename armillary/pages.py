@@ -47,7 +47,7 @@ def filled_tables(tables: list[dict], metrics: dict[str, dict]) -> list[dict]:
 
 def _cell(entry: dict | None) -> dict:
     if entry is None:
-        return {"text": MISSING, "note": ""}
+        return {"text": MISSING, "unit": "", "note": ""}
     n = f"n = {entry['n']:g}" if entry["n"] is not None else ""
     return {"text": shown(entry), "unit": entry["unit"], "note": "; ".join(filter(None, [entry["note"], n]))}
 
