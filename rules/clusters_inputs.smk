@@ -154,8 +154,8 @@ def clusters_inferred_tiles():
 
 def clusters_products():
     """What the target `clusters` asks for."""
-    nouns = "catalogs render_residuals training field pr_curves completeness estimates".split()
+    tiles = [f"tile_{tile}" for tile in CLUSTERS["infer_tile"]["tiles"][:1]]
+    nouns = ["field", *tiles, *"pr_curves completeness estimates training catalogs render_residuals".split()]
     figures = [f"<results>/clusters/figures/{noun}.png" for noun in nouns]
-    figures += [f"<results>/clusters/figures/tile_{tile}.png" for tile in CLUSTERS["infer_tile"]["tiles"][:1]]
     exposures = ["<results>/clusters/exposures/testcase9.json"] if clusters_real_data() else []
     return ["<results>/clusters/metrics.json", *figures, *exposures]
