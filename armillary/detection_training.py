@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from armillary.calibration import NaturalPrior, fit_logistic
+from armillary.calibration import NaturalPrior, expit, fit_logistic
 from armillary.completeness import judge
 from armillary.detections import find_peaks, peak_features
 from armillary.sky import sky_of_pixel, wcs_of_header
@@ -26,10 +26,11 @@ def fit_detections(
     """What `detections.detect_clusters` needs, by class prior, "training" and "natural".
 
     That is coefficients (9,) of the peaks' features, and ln_richness_bias, the mean of ln(estimated / true richness) of
-    the clusters.
+    the clusters that are found.
 
-    `predictions`: one field's (T, T) maps at the rate of the training fields; `fields`: field number, wcs header and
-    truth table of each. At the natural rate a peak counts with the weight of the halo that causes it.
+    `predictions`: one field's (T, T) maps at the rate of the training fields; `fields`: field number, wcs header, truth
+    table of each, and held_out, whether the network has not learned from it: only such tell the bias. At the natural
+    rate a peak counts with the weight of the halo that causes it.
     """
     scale = {"tile_size": tile_size, "pixel_arcsec": pixel_arcsec}
     peaks = pd.concat(
@@ -63,6 +64,6 @@ def _model(judged: pd.DataFrame, weight: np.ndarray, prior: NaturalPrior) -> dic
 
 
 def _located(peaks: pd.DataFrame, field: dict) -> pd.DataFrame:
-    """Peaks with their field and sky position."""
+    """Peaks with their field, its kind and their sky position."""
     ra, dec = sky_of_pixel(peaks["x"], peaks["y"], wcs_of_header(field["wcs"], f"field {field['field']}"))
-    return peaks.assign(field=field["field"], ra=ra, dec=dec)
+    return peaks.assign(field=field["field"], held_out=field["held_out"], ra=ra, dec=dec)

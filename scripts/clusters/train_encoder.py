@@ -105,7 +105,12 @@ def _detection(encoder: Encoder, outputs: dict[str, torch.Tensor], fields: dict[
         maps = readable(encoder, outputs[name].numpy(), class_prior="training")
         predictions += [{key: value[n] for key, value in maps.items()} for n in range(len(part))]
         known += [
-            {"field": int(data["field"][k]), "wcs": data["wcs"][k], "truth": data["truth"][k]}
+            {
+                "field": int(data["field"][k]),
+                "wcs": data["wcs"][k],
+                "truth": data["truth"][k],
+                "held_out": name == "validation",
+            }
             for data in part.files
             for k in range(len(data["field"]))
         ]
