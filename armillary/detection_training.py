@@ -53,13 +53,13 @@ def fit_detections(
 
 
 def _model(judged: pd.DataFrame, weight: np.ndarray, prior: NaturalPrior) -> dict:
-    is_cluster = (judged["true_richness"] >= CLUSTER_RICHNESS).to_numpy()
-    coefficients = fit_logistic(peak_features(judged), is_cluster.astype(float), weight, ridge=RIDGE)
-    clusters = judged[is_cluster]
-    ln_richness, _ = prior.ln_richness(clusters["ln_richness"], clusters["ln_richness_error"])
-    bias = (
-        np.average(ln_richness - np.log(clusters["true_richness"]), weights=weight[is_cluster]) if len(clusters) else 0
-    )
+    features, is_cluster = peak_features(judged), (judged["true_richness"] >= CLUSTER_RICHNESS).to_numpy()
+    coefficients = fit_logistic(features, is_cluster.astype(float), weight, ridge=RIDGE)
+    found = weight * expit(features @ coefficients[:-1] + coefficients[-1])
+    known = is_cluster & judged["held_out"].to_numpy()
+    ln_richness, _ = prior.ln_richness(judged["ln_richness"][known], judged["ln_richness_error"][known])
+    residual = ln_richness - np.log(judged["true_richness"][known])
+    bias = np.average(residual, weights=found[known]) if known.any() else 0.0
     return {"coefficients": coefficients.tolist(), "ln_richness_bias": float(bias)}
 
 
