@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-all test lint format report profiles narval bridges2 nightly
+.PHONY: help setup demo demo-all gallery test lint format report profiles narval bridges2 nightly
 
 CORES ?= 2
 # The first of these that runs and is new enough. Name another with `make PYTHON=/path/to/python3 setup`.
@@ -48,6 +48,11 @@ report: setup ## write the reports of the demo run anew, ours and Snakemake's
 	$(SNAKEMAKE) report $(DEMO) --cores $(CORES)
 	$(SNAKEMAKE) clusters $(DEMO) --report results/demo/snakemake_report.html
 	@echo "Reports: $(CURDIR)/$(DEMO_REPORT) $(CURDIR)/results/demo/snakemake_report.html"
+
+gallery: setup ## put the numbers and figures of the demo runs into README.md and resources/gallery
+	$(SNAKEMAKE) results/demo/report/gallery/README.md $(DEMO) --cores $(CORES)
+	cp results/demo/report/gallery/README.md README.md
+	cp results/demo/report/gallery/*.png resources/gallery
 
 test: setup ## run the tests
 	.venv/bin/python -m pytest tests

@@ -1,10 +1,12 @@
 """Pages of the report: numbers with their errors, settings with their meaning, one template for all of them."""
 
+import re
 from pathlib import Path
 
 import jinja2
 
 MISSING = "–"
+MARKED = re.compile(r"(<!-- numbers: (.+?) -->\n).*?(<!-- end of numbers -->)", re.DOTALL)
 
 
 def shown(entry: dict | None) -> str:
@@ -50,6 +52,20 @@ def _cell(entry: dict | None) -> dict:
         return {"text": MISSING, "unit": "", "note": ""}
     n = f"n = {entry['n']:g}" if entry["n"] is not None else ""
     return {"text": shown(entry), "unit": entry["unit"], "note": "; ".join(filter(None, [entry["note"], n]))}
+
+
+def markdown_table(columns: list[str], rows: list[list[str]]) -> str:
+    """A table as Markdown; the first cell of a row is its label."""
+    lines = [["", *columns], ["---"] * (len(columns) + 1), *rows]
+    return "".join(f"| {' | '.join(line)} |\n".replace("|  |", "| |") for line in lines)
+
+
+def with_numbers(text: str, tables: dict[str, str], name: str) -> str:
+    """The text with what stands between its marks (MARKED) replaced by the tables that they name; `name` for errors."""
+    unknown = [found[2] for found in MARKED.finditer(text) if found[2] not in tables]
+    if unknown:
+        raise ValueError(f"{name} wants numbers of {', '.join(unknown)}; there are {', '.join(tables)}")
+    return MARKED.sub(lambda found: found[1] + tables[found[2]] + found[3], text)
 
 
 def settings_rows(schema: dict, values: dict, defaults: dict, place: str = "") -> list[dict]:

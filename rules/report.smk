@@ -86,3 +86,31 @@ rule report_summarise_overview:
         steps=STEPS_OF_RULE_SETS,
     script:
         "../scripts/report/summarise_overview.py"
+
+
+rule report_summarise_readme:
+    """Write README.md anew with the numbers of this run, and the figures that it shows; `make gallery` puts them in place."""
+    input:
+        readme="README.md",
+        metrics=[f"<results>/{name}/metrics.json" for name in REPORT_PAGES],
+        figures=[f"<results>/{path}" for page in REPORT_PAGES.values() for path in page["gallery"].values()],
+        code=code_of("scripts/report/summarise_readme.py"),
+    output:
+        text="<results>/report/gallery/README.md",
+        gallery=[
+            f"<results>/report/gallery/{name}" for page in REPORT_PAGES.values() for name in page["gallery"]
+        ],
+    log:
+        "<results>/report/logs/summarise_readme.log",
+    benchmark:
+        "<results>/report/benchmarks/summarise_readme.tsv"
+    conda:
+        "../envs/figures.yaml"
+    threads: 1
+    resources:
+        mem_mb=500,
+        runtime=5,
+    params:
+        pages=REPORT_PAGES,
+    script:
+        "../scripts/report/summarise_readme.py"

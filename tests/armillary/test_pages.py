@@ -3,9 +3,10 @@
 from pathlib import Path
 
 import pytest
+import yaml
 
 from armillary.metrics import measurement
-from armillary.pages import allowed, filled_tables, render_page, settings_rows, shown
+from armillary.pages import allowed, filled_tables, markdown_table, render_page, settings_rows, shown, with_numbers
 
 TEMPLATES = Path(__file__).parents[2] / "resources/pages"
 
@@ -62,3 +63,22 @@ def test_what_a_page_shows_is_escaped():
         sets=[{"name": "clusters", "rows": [row]}],
     )  # fmt: skip
     assert "&lt;i&gt;" in html and "<i>" not in html and "1 &lt; 2" in html and "</script>" not in html
+
+
+def test_marked_tables_of_a_text_are_replaced():
+    table = markdown_table(["ours"], [["area", "0.5"]])
+    assert table == "| | ours |\n| --- | --- |\n| area | 0.5 |\n"
+    text = "before\n\n<!-- numbers: cmb: Scores -->\nold\n<!-- end of numbers -->\nafter\n"
+    filled = with_numbers(text, {"cmb: Scores": table}, "README.md")
+    assert filled == text.replace("old\n", table)
+    assert with_numbers(filled, {"cmb: Scores": table}, "README.md") == filled
+    with pytest.raises(ValueError, match="README.md wants numbers of cmb: Scores; there are massmap: A"):
+        with_numbers(text, {"massmap: A": table}, "README.md")
+
+
+def test_the_readme_asks_only_for_tables_that_pages_have():
+    pages = {path.stem: yaml.safe_load(path.read_text()) for path in TEMPLATES.glob("*.yaml")}
+    tables = {f"{name}: {table['title']}": "" for name, page in pages.items() for table in page["tables"]}
+    readme = (TEMPLATES.parents[1] / "README.md").read_text()
+    with_numbers(readme, tables, "README.md")
+    assert all(f"resources/gallery/{name}" in readme for page in pages.values() for name in page["gallery"])

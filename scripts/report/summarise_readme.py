@@ -1,0 +1,27 @@
+"""Write README.md anew with the numbers of this run in its marked tables, and bring the figures that it shows."""
+
+import shutil
+from pathlib import Path
+
+from armillary.files import read_json
+from armillary.pages import filled_tables, markdown_table, with_numbers
+from armillary.step import run
+
+
+def summarise_readme(
+    readme: str, metrics: list[str], figures: list[str], text: str, gallery: list[str], *, pages: dict[str, dict]
+) -> None:
+    """`pages`: those of the rule sets, by name; a table is marked with `<!-- numbers: set: its title -->`."""
+    tables = {}
+    for path in metrics:
+        name = Path(path).parent.name
+        for table in filled_tables(pages[name]["tables"], read_json(path)):
+            rows = [[row["label"], *(cell["text"] for cell in row["cells"])] for row in table["rows"]]
+            tables[f"{name}: {table['title']}"] = markdown_table(table["columns"], rows)
+    Path(text).write_text(with_numbers(Path(readme).read_text(), tables, readme))
+    for figure, shown in zip(figures, gallery, strict=True):
+        shutil.copyfile(figure, shown)
+
+
+if __name__ == "__main__":
+    run(summarise_readme, snakemake)
