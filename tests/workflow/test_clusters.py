@@ -12,6 +12,7 @@ import pytest
 from astropy.io import fits
 from astropy.table import Table
 from astropy.wcs import WCS
+from PIL import Image
 
 from armillary.files import read_catalog
 from armillary.metrics import validate_metrics
@@ -193,6 +194,59 @@ def test_the_report_is_one_file_that_needs_no_network(results, tmp_path):
     page = report.read_text()
     assert not re.search(r'(src|href)="https?://[^"]+\.(js|css)', page)
     assert "completeness.png" in page
+
+
+@pytest.fixture(scope="module")
+def light_report(copy) -> Path:
+    """The light report of the cluster chain alone."""
+    for folder in (copy / "results/test").iterdir():
+        if folder.name != "clusters":
+            shutil.rmtree(folder)
+    done = snakemake("report", "--configfile", "config/test.yaml", folder=copy)
+    assert done.returncode == 0, done.stderr
+    return copy / "results/test/report.html"
+
+
+def test_the_light_report_holds_together(light_report):
+    """Every figure and link of every page is a file beside it, nothing comes from the network, numbers are there."""
+    pages = [light_report, *sorted((light_report.parent / "report").glob("*.html"))]
+    assert [page.stem for page in pages] == ["report", "clusters", "settings"]
+    for page in pages:
+        html = page.read_text()
+        links = [link.partition("#")[0] for link in re.findall(r'(?:src|href)="([^"#][^"]*)"', html)]
+        links = [link for link in links if link and link != "data:,"]
+        assert len(links) > 3 and not [link for link in links if not (page.parent / link).exists()]
+        assert "http" not in html.replace("json-schema.org", "")
+        assert set(re.findall(r'href="#([^"]+)"', html)) <= set(re.findall(r'id="([^"]+)"', html))
+    assert "tile PR-AUC" in pages[1].read_text() and "<code>train_encoder: n_epochs</code>" in pages[2].read_text()
+    used = sum(path.stat().st_size for path in [*pages, *(light_report.parent / "clusters/figures").glob("*.png")])
+    assert used < 15e6
+
+
+@pytest.mark.skipif(not shutil.which("chromium"), reason="no Chromium here (Debian package chromium)")
+@pytest.mark.parametrize("width", [1280, 390])
+def test_a_browser_shows_the_light_report_without_complaint(light_report, tmp_path, width):
+    for page in (
+        light_report,
+        light_report.parent / "report/clusters.html",
+        light_report.parent / "report/settings.html",
+    ):
+        picture = tmp_path / f"{page.stem}.png"
+        command = [
+            "chromium",
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--hide-scrollbars",
+            "--enable-logging=stderr",
+        ]
+        command += [f"--user-data-dir={tmp_path / 'profile'}", f"--window-size={width},1600", f"--screenshot={picture}"]
+        shown = subprocess.run([*command, page.as_uri()], capture_output=True, text=True, timeout=120)
+        assert picture.exists(), shown.stderr
+        assert "CONSOLE" not in shown.stderr
+        pixels = np.asarray(Image.open(picture).convert("L"), dtype=float)
+        assert pixels.shape[1] == width and (pixels < 128).mean() > 0.005
+        assert (pixels[:, -6:] > 200).mean() > 0.98, "the page is wider than the screen"
 
 
 def test_a_survey_goes_on_shard_by_shard(results, tmp_path):
