@@ -11,6 +11,7 @@ rule report_summarise_rule_set:
         metrics="<results>/{rule_set}/metrics.json",
         figures=lambda wildcards: report_figures(wildcards.rule_set),
         captions=report_captions,
+        views=report_views,
         templates=REPORT_TEMPLATES,
         code=code_of("scripts/report/summarise_rule_set.py"),
     output:
@@ -32,6 +33,36 @@ rule report_summarise_rule_set:
         steps=lambda wildcards: STEPS_OF_RULE_SETS[wildcards.rule_set],
     script:
         "../scripts/report/summarise_rule_set.py"
+
+
+rule report_plot_tile:
+    """Write a page on which tile {wildcards.tile} can be looked at: bands, probabilities, reference and detections."""
+    input:
+        images=lambda wildcards: clusters_tile_images(wildcards.tile),
+        probability_map="<results>/clusters/tiles/{tile}_probability.fits",
+        catalog=clusters_reference_catalog,
+        matches="<results>/clusters/scores/score_redmapper_matches.dat",
+        metrics="<results>/clusters/metrics.json",
+        templates=REPORT_TEMPLATES,
+        code=code_of("scripts/report/plot_tile.py"),
+    output:
+        html="<results>/report/tile_{tile}.html",
+    log:
+        "<results>/report/logs/plot_tile_{tile}.log",
+    benchmark:
+        "<results>/report/benchmarks/plot_tile_{tile}.tsv"
+    conda:
+        "../envs/figures.yaml"
+    threads: 1
+    resources:
+        mem_mb=1500,
+        runtime=10,
+    params:
+        tile=lambda wildcards: wildcards.tile,
+        bands=CLUSTERS["bands"],
+        pages=lambda wildcards: report_links(),
+    script:
+        "../scripts/report/plot_tile.py"
 
 
 rule report_summarise_settings:

@@ -6,7 +6,7 @@ REPORT_PAGES = {
 }
 REPORT_TEMPLATES = [
     f"resources/pages/{name}"
-    for name in ("frame.html", "rule_set.html", "overview.html", "settings.html", "style.css")
+    for name in ("frame.html", "rule_set.html", "overview.html", "settings.html", "tile.html", "style.css")
 ]
 
 
@@ -34,6 +34,12 @@ def report_figures(name):
 def report_first_figures(_):
     """One figure a rule set, for the overview."""
     return [f"<results>/{REPORT_PAGES[name]['figure']}" for name in report_sets()]
+
+
+def report_views(wildcards):
+    """Pages of a rule set to look around in."""
+    tiles = CLUSTERS["infer_tile"]["tiles"][:1] if wildcards.rule_set == "clusters" else []
+    return [f"<results>/report/tile_{tile}.html" for tile in tiles]
 
 
 def report_captions(wildcards):

@@ -14,15 +14,17 @@ N_STEPS_SHOWN = 8
 
 
 def summarise_rule_set(
-    metrics: str, figures: list[str], captions: list[str], templates: list[str], html: str, *,
+    metrics: str, figures: list[str], captions: list[str], views: list[str], templates: list[str], html: str, *,
     rule_set: str, page: dict, pages: list[dict], steps: list[str],
 ) -> None:  # fmt: skip
-    """`captions` are text files, one a figure; `pages` (name, title) are those that the report links."""
+    """`captions` are text files, one a figure; `views` are pages to look around in; `pages` (name, title) are those
+    that the report links."""
     folder = Path(metrics).parent
     costs = step_costs(rule_set, folder / "benchmarks", steps)
     text = render_page(
         Path(templates[0]).parent, "rule_set.html", here=rule_set, name=rule_set, root="../", pages=pages,
         title=page["title"], question=page["question"], command=page["command"],
+        views=[{"path": Path(view).name, "title": Path(view).stem.replace("_", " ")} for view in views],
         tables=filled_tables(page["tables"], read_json(metrics)),
         figures=[_figure(*pair, Path(html).parent) for pair in zip(figures, captions, strict=True)],
         costs=costs.head(N_STEPS_SHOWN).to_dict("records"), n_jobs=costs.n_jobs.sum(),

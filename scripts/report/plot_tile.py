@@ -1,0 +1,78 @@
+"""Write a page on which a survey tile can be looked at: bands, probabilities, reference clusters, detections."""
+
+import base64
+import io
+from pathlib import Path
+
+import numpy as np
+from matplotlib import colormaps
+from PIL import Image
+
+from armillary.figures.rgb import asinh_rgb, robust_sigma, sky_rgb
+from armillary.files import read_catalog, read_image, read_json
+from armillary.pages import render_page
+from armillary.step import run
+from armillary.tile_pictures import binned_image, placed_objects
+
+
+def plot_tile(
+    images: list[str], probability_map: str, catalog: list[str], matches: str, metrics: str, templates: list[str],
+    html: str, *, tile: str, bands: list[str], pages: list[dict],
+) -> None:  # fmt: skip
+    """`images` are in the order of `bands`; `matches` are the score's verdicts on detections and on `catalog`."""
+    truth, detections, frame = placed_objects(images[0], catalog, read_catalog(matches))
+    binned = [binned_image(path) for path in images]
+    probability, header = read_image(probability_map)
+    size = frame["image_size"]
+    layers = {"colour": sky_rgb(binned[:3])} | {band: _grey(image) for band, image in zip(bands, binned, strict=True)}
+    extent = [n * 3600.0 * abs(header["CD2_2"]) / frame["pixel_arcsec"] / size for n in probability.shape]
+    text = render_page(
+        Path(templates[0]).parent, "tile.html", here="clusters", title=f"Tile {tile}", root="../", pages=pages,
+        layers={name: _picture(layer, "JPEG") for name, layer in layers.items()},
+        probability=_picture(_coloured(probability), "PNG"), map_height=f"{100 * extent[0]:.3f}",
+        map_width=f"{100 * extent[1]:.3f}", truth=_shares(truth, size), detections=_shares(detections, size),
+        provenance=read_json(Path(metrics).parent / "provenance/summarise_metrics.json"),
+    )  # fmt: skip
+    Path(html).write_text(text)
+
+
+def _grey(image: np.ndarray) -> np.ndarray:
+    level = image - np.nanmedian(image)
+    sigma = robust_sigma(level)
+    return asinh_rgb(level, level, level, black=-sigma, stretch=40.0 * sigma)
+
+
+def _coloured(probability: np.ndarray) -> np.ndarray:
+    """RGBA of a probability map, clear where it is nothing or unknown."""
+    colours = colormaps["viridis"](np.nan_to_num(probability))
+    colours[..., 3] = np.clip(3.0 * np.nan_to_num(probability), 0.0, 0.8)
+    return colours
+
+
+def _picture(values: np.ndarray, kind: str) -> str:
+    """Values 0 to 1, rows from the bottom, as an address that holds the picture itself."""
+    stream = io.BytesIO()
+    Image.fromarray((255 * values[::-1]).astype(np.uint8)).save(
+        stream, kind, **({"quality": 85} if kind == "JPEG" else {})
+    )
+    return f"data:image/{kind.lower()};base64,{base64.b64encode(stream.getvalue()).decode()}"
+
+
+def _shares(objects, image_size: int) -> list[dict]:
+    """Places and radii in thousandths of the image's side, y from the top, with what is said of each object."""
+    scale = 1000.0 / image_size
+    return [
+        {
+            "x": round(row.x * scale, 2),
+            "y": round(1000.0 - row.y * scale, 2),
+            "radius": round(getattr(row, "radius_px", 0.0) * scale, 2),
+            "matched": bool(row.matched),
+            "text": f"richness {row.richness:.0f}, redshift {row.redshift:.3f}"
+            + (f", probability {row.probability:.2f}" if hasattr(row, "probability") else ""),
+        }
+        for row in objects.itertuples()
+    ]
+
+
+if __name__ == "__main__":
+    run(plot_tile, snakemake)
