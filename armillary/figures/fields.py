@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle
@@ -116,3 +117,11 @@ def overlay_tiles(axes: Axes, values: np.ndarray, extent: tuple[float, ...]):
     values = np.asarray(values, float)
     opacity = np.clip(0.1 + 0.6 * np.nan_to_num(values), 0.0, 0.7)
     return axes.imshow(values, extent=extent, cmap="viridis", vmin=0.0, vmax=1.0, alpha=opacity)
+
+
+def tile_colours(values: np.ndarray) -> np.ndarray:
+    """RGBA of tile values 0..1, (T, T, 4), to lay over a picture: clear where a tile is nothing or unknown."""
+    values = np.nan_to_num(np.asarray(values, float))
+    colours = colormaps["viridis"](values)
+    colours[..., 3] = np.clip(3.0 * values, 0.0, 0.8)
+    return colours

@@ -75,3 +75,10 @@ def sky_rgb(images: list[np.ndarray], factor: int = 1) -> np.ndarray:
     weighted = [weight * image for weight, image in zip(CHANNEL_WEIGHTS, (red, green, blue), strict=True)]
     sigma = max(robust_sigma(image) for image in weighted)
     return asinh_rgb(*weighted, black=0.2 * sigma, stretch=40.0 * sigma)
+
+
+def sky_grey(image: np.ndarray) -> np.ndarray:
+    """Return a grey picture of one image, (h, w, 3), stretched as `sky_rgb` does, with some of the noise to be seen."""
+    level = image - np.nanmedian(image)
+    sigma = robust_sigma(level)
+    return asinh_rgb(level, level, level, black=-sigma, stretch=40.0 * sigma)

@@ -5,10 +5,10 @@ import io
 from pathlib import Path
 
 import numpy as np
-from matplotlib import colormaps
 from PIL import Image
 
-from armillary.figures.rgb import asinh_rgb, robust_sigma, sky_rgb
+from armillary.figures.fields import tile_colours
+from armillary.figures.rgb import sky_grey, sky_rgb
 from armillary.files import read_catalog, read_image, read_json
 from armillary.pages import render_page
 from armillary.step import run
@@ -24,29 +24,18 @@ def plot_tile(
     binned = [binned_image(path) for path in images]
     probability, header = read_image(probability_map)
     size = frame["image_size"]
-    layers = {"colour": sky_rgb(binned[:3])} | {band: _grey(image) for band, image in zip(bands, binned, strict=True)}
+    layers = {"colour": sky_rgb(binned[:3])} | {
+        band: sky_grey(image) for band, image in zip(bands, binned, strict=True)
+    }
     extent = [n * 3600.0 * abs(header["CD2_2"]) / frame["pixel_arcsec"] / size for n in probability.shape]
     text = render_page(
         Path(templates[0]).parent, "tile.html", here="clusters", title=f"Tile {tile}", root="../", pages=pages,
         layers={name: _picture(layer, "JPEG") for name, layer in layers.items()},
-        probability=_picture(_coloured(probability), "PNG"), map_height=f"{100 * extent[0]:.3f}",
+        probability=_picture(tile_colours(probability), "PNG"), map_height=f"{100 * extent[0]:.3f}",
         map_width=f"{100 * extent[1]:.3f}", truth=_shares(truth, size), detections=_shares(detections, size),
         provenance=read_json(Path(metrics).parent / "provenance/summarise_metrics.json"),
     )  # fmt: skip
     Path(html).write_text(text)
-
-
-def _grey(image: np.ndarray) -> np.ndarray:
-    level = image - np.nanmedian(image)
-    sigma = robust_sigma(level)
-    return asinh_rgb(level, level, level, black=-sigma, stretch=40.0 * sigma)
-
-
-def _coloured(probability: np.ndarray) -> np.ndarray:
-    """RGBA of a probability map, clear where it is nothing or unknown."""
-    colours = colormaps["viridis"](np.nan_to_num(probability))
-    colours[..., 3] = np.clip(3.0 * np.nan_to_num(probability), 0.0, 0.8)
-    return colours
 
 
 def _picture(values: np.ndarray, kind: str) -> str:
