@@ -27,6 +27,15 @@ def correlation(kappa: np.ndarray, truth: np.ndarray, mask: np.ndarray) -> float
     return float(np.corrcoef(kappa[mask], truth[mask])[0, 1])
 
 
+def whole_map_errors(kappa: np.ndarray, truth: np.ndarray, mask: np.ndarray) -> tuple[float, float]:
+    """(RMSE, r) as Remy et al. (2023) define them: each map less its mean over the whole map, not over the mask, and
+    r that of the masked maps over all pixels.
+    """
+    kappa, truth = kappa - kappa.mean(), truth - truth.mean()
+    rmse = np.sqrt(np.square(kappa - truth)[mask].mean())
+    return float(rmse), float(np.corrcoef((mask * kappa).ravel(), (mask * truth).ravel())[0, 1])
+
+
 def spectra(
     kappa: np.ndarray, truth: np.ndarray, mask: np.ndarray, pixel_arcmin: float, edges: np.ndarray
 ) -> np.ndarray:

@@ -3,13 +3,13 @@
 from pathlib import Path
 
 MASSMAP = config["massmap"]
-MASSMAP_METHODS = ["kaiser_squires", "wiener", "sparse", "learned", "score"]
+MASSMAP_METHODS = ["kaiser_squires", "wiener", "sparse", "lognormal", "learned", "score"]
 MASSMAP_NULL_METHODS = [
     "kaiser_squires",
     "wiener",
     "sparse",
     "learned",
-]  # a map of the score prior takes minutes
+]  # a map of the sampled priors takes a minute or more
 
 
 def massmap_fields():
