@@ -342,14 +342,15 @@ rule massmap_score_skies:
 
 
 rule massmap_score_field:
-    """Score the maps of field {wildcards.field} by E against B, turned shapes and known clusters; the wrong sign of the
-    shear is an error."""
+    """Score the maps of field {wildcards.field} by E against B, turned shapes, known clusters, and the truth where it is
+    known; the wrong sign of the shear is an error."""
     input:
         shear="<results>/massmap/{field}/shear.fits",
         rotations="<results>/massmap/{field}/rotations.h5",
         maps=massmap_each("<results>/massmap/{field}/maps/{method}.fits", MASSMAP_METHODS),
         nulls=massmap_each("<results>/massmap/{field}/nulls/{method}.h5", MASSMAP_NULL_METHODS),
         clusters=massmap_clusters,
+        truths=massmap_shown_truths,
         code=code_of("scripts/massmap/score_field.py"),
     output:
         metrics="<results>/massmap/{field}/scores/score_field.json",

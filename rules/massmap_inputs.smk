@@ -106,8 +106,8 @@ def massmap_clusters(wildcards):
 
 
 def massmap_truths(wildcards):
-    """The true convergence of a field whose maps give it."""
-    roles = (massmap_field(wildcards.field)["maps"] or {}) if massmap_map_roles(wildcards) else {}
+    """The true convergence of a field whose maps give it, beside binned shear or beside a catalogue."""
+    roles = massmap_field(wildcards.field)["maps"] or {}
     return [massmap_file(roles["convergence"])] if "convergence" in roles else []
 
 
