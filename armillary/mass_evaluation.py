@@ -18,6 +18,7 @@ from armillary.mass_scores import (
     distribution,
     peak_counts,
     peaks,
+    rank_density,
     rank_of_truth,
     spectra,
     squared_error,
@@ -193,7 +194,7 @@ def coverage_of(
         upper.append(covered(rank, len(drawn), UPPER_QUANTILES_68))
         true.append(mean_free(truth, mask)[mask])
         inferred.append(mean_free(drawn, mask).mean(0)[mask])
-        rank_bins.append(np.histogram(rank, min(len(drawn) + 1, 20), (0, 1), density=True)[0])
+        rank_bins.append(rank_density(rank, len(drawn)))
         sky.append([one.mean() for one in (central[-1], upper[-1])])
     central, upper, true, inferred = (np.concatenate(part) for part in (central, upper, true, inferred))
     result = {"rank": np.mean(rank_bins, axis=0), "sky": np.array(sky)[:, 0], "sky_upper": np.array(sky)[:, 1]}

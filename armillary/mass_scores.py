@@ -70,6 +70,18 @@ def rank_of_truth(samples: np.ndarray, truth: np.ndarray, mask: np.ndarray) -> n
     return (below + 0.5) / (len(samples) + 1)
 
 
+def rank_density(rank: np.ndarray, n_samples: int, most_bins: int = 20) -> np.ndarray:
+    """Density of the ranks of `rank_of_truth` in even bins between 0 and 1; 1 everywhere is right.
+
+    Each of the n + 1 ranks is spread over its own 1 / (n + 1), so that bins need not divide them.
+    """
+    counts = np.bincount(np.round(rank * (n_samples + 1) - 0.5).astype(int), minlength=n_samples + 1)
+    below = np.concatenate([[0.0], np.cumsum(counts)]) / counts.sum()
+    n_bins = min(n_samples + 1, most_bins)
+    edges = np.linspace(0.0, 1.0, n_bins + 1)
+    return n_bins * np.diff(np.interp(edges, np.linspace(0.0, 1.0, n_samples + 2), below))
+
+
 def covered(rank: np.ndarray, n_samples: int, quantiles: tuple[float, float] = QUANTILES_68) -> np.ndarray:
     """The probability that an interval between two quantiles of the posterior holds each truth, (n_pixels,), 0 to 1.
 

@@ -41,7 +41,8 @@ def draw_maps(
             extent=np.array([0, mask.shape[1], 0, mask.shape[0]]) * pixel_arcmin,
         )  # fmt: skip
         axes.set_facecolor("#cfcfcf")
-        axes.set(xlim=extent[:2] * pixel_arcmin, ylim=extent[2:] * pixel_arcmin, title=title)
+        axes.set(xlim=extent[:2] * pixel_arcmin, ylim=extent[2:] * pixel_arcmin)
+        axes.set_title(title, fontsize=10)
         axes.spines[:].set_visible(False)
         if clusters is not None:
             axes.plot(

@@ -13,6 +13,7 @@ from armillary.mass_scores import (
     coverage_in_bins,
     covered,
     peaks,
+    rank_density,
     rank_of_truth,
     spectra,
     squared_error,
@@ -35,7 +36,7 @@ def test_whole_map_errors_take_off_the_mean_of_the_whole_map(rng):
     assert whole_map_errors(shifted, truth, mask)[0] == pytest.approx((~mask).mean())
     flat = mask * truth
     rmse = np.sqrt(np.square(flat - flat.mean())[mask].mean())
-    assert whole_map_errors(np.zeros((30, 30)), flat, mask)[0] == pytest.approx(rmse)
+    assert whole_map_errors(1e-9 * truth, flat, mask)[0] == pytest.approx(rmse)
 
 
 def test_the_noise_of_a_few_samples_is_taken_off():
@@ -82,6 +83,8 @@ def test_coverage_of_an_exact_posterior_is_right_for_any_number_of_samples(n):
     rank = rank_of_truth(samples, truth, mask)
     for quantiles in (QUANTILES_68, UPPER_QUANTILES_68):
         assert covered(rank, n, quantiles).mean() == pytest.approx(quantiles[1] - quantiles[0], abs=0.012)
+    assert rank_density(rank, n) == pytest.approx(1.0, abs=0.12)
+    assert rank_density(rank, n).mean() == pytest.approx(1.0)
     narrow = rank_of_truth(centre + 0.5 * rng.normal(size=(n, *mask.shape)), truth, mask)
     assert covered(narrow, n).mean() < 0.6
 
