@@ -30,13 +30,12 @@ def sky_size(shape: tuple[int, int], margin_px: int) -> int:
     return fft.next_fast_len(max(shape) + 2 * margin_px, real=True)
 
 
-def white_to_gaussian_power(model: SkyModel, size: int) -> tuple[np.ndarray, float]:
-    """Power of the Gaussian field on the grid's half plane, and its variance.
+def white_to_gaussian_power(model: SkyModel, shape: tuple[int, int]) -> tuple[np.ndarray, float]:
+    """Power of the Gaussian field on the half plane of a grid of `shape`, and its variance.
 
     For a log-normal field with correlation xi it is that of the field with correlation ln(1 + xi / shift^2); modes
     for which that has no positive power get none. Eq. (29), Hilbert, Hartlap & Schneider (2011).
     """
-    shape = (size, size)
     power = power_on_grid(model.multipole, model.power, shape, model.pixel_arcmin)
     if model.kind == "lognormal":
         correlation = fft.irfft2(power, shape)
@@ -50,7 +49,7 @@ def draw_convergence(model: SkyModel, size: int, rng: np.random.Generator) -> np
 
     # ASSUME: where a sky is log-normal, so is every pixel: convergence + shift = shift exp(G - var / 2).
     """
-    power, variance = white_to_gaussian_power(model, size)
+    power, variance = white_to_gaussian_power(model, (size, size))
     gaussian = fft.irfft2(np.sqrt(power) * fft.rfft2(rng.standard_normal((size, size))), (size, size))
     return gaussian if model.kind == "gaussian" else model.shift * np.expm1(gaussian - variance / 2)
 

@@ -87,10 +87,34 @@ def read_plain_image(path: str) -> np.ndarray:
 
 
 def read_grid(path: str, shape: tuple[int, int]) -> Grid | None:
-    """The grid of an image with a WCS as ours; None for an image without one."""
+    """The grid of an image with a tangent-plane WCS, north up and east left; None for an image without a WCS.
+
+    Raises ValueError for any other orientation or projection, and for pixels that are not square.
+    """
     with open_fits(path) as fits:
         header = header_values(fits[0].read_header())
-    return grid_of_header(header, shape) if {"CRVAL1", "CRVAL2", "CD2_2"} <= set(header) else None
+    if not {"CRVAL1", "CRVAL2"} <= set(header):
+        return None
+    scale = {key: header.get(f"CDELT{key[-1]}", 1.0) * header.get(key.replace("CD", "PC"), float(key[2] == key[-1]))
+             for key in ("CD1_1", "CD1_2", "CD2_1", "CD2_2")}  # fmt: skip
+    scale |= {key: header[key] for key in scale if key in header}
+    across, up = scale["CD1_1"], scale["CD2_2"]
+    turned = max(abs(scale["CD1_2"]), abs(scale["CD2_1"])) > 1e-3 * abs(up)
+    is_tangent = str(header.get("CTYPE1", "RA---TAN")).startswith("RA---TAN")
+    if turned or up <= 0 or abs(across / up + 1) > 1e-3 or not is_tangent:
+        raise ValueError(
+            f"{path}: its WCS must be a tangent plane (RA---TAN) with north up, east left and square pixels; "
+            f"CD is [[{across:.4g}, {scale['CD1_2']:.4g}], [{scale['CD2_1']:.4g}, {up:.4g}]] deg (config key `maps`)"
+        )
+    middle = [
+        header.get(f"CRPIX{axis}", n / 2 + 0.5) - n / 2 - 0.5 for axis, n in zip((1, 2), shape[::-1], strict=True)
+    ]
+    if max(map(abs, middle)) > 0.51:
+        raise ValueError(
+            f"{path}: the reference pixel of its WCS is {max(map(abs, middle)):.1f} px off the middle of the map; "
+            "cut or pad the maps about it (config key `maps`)"
+        )
+    return grid_of_header(header | {"CD2_2": up}, shape)
 
 
 def write_stack(path: str, stack: np.ndarray, *, group: str = "maps", append: bool = False) -> None:

@@ -75,9 +75,11 @@ def score_curves(powers: Powers, unit: np.ndarray, *, n_resamples: int, seed: in
     auto, cross, truth = (part.sum(0) for part in by_box)
     resampled = [counts @ part for part in by_box]
     mean = 1.0 / (len(unit) * powers.n_modes)
-    rho_samples, response_samples = _rho(*resampled), resampled[1] / resampled[2]
+    with np.errstate(invalid="ignore"):  # a truth of 0 has no response
+        rho_samples, response_samples = _rho(*resampled), resampled[1] / resampled[2]
+        response = cross / truth
     return Curves(
-        rho=_rho(auto, cross, truth), response=cross / truth, noise=_noise(auto, cross, truth) * mean,
+        rho=_rho(auto, cross, truth), response=response, noise=_noise(auto, cross, truth) * mean,
         auto=auto * mean, cross=cross * mean, truth=truth * mean, rho_samples=rho_samples,
         response_samples=response_samples, noise_samples=_noise(*resampled) * mean,
     )  # fmt: skip

@@ -18,9 +18,11 @@ from armillary.mass_scores import (
     distribution,
     peak_counts,
     peaks,
+    rank_density,
     rank_of_truth,
     spectra,
     squared_error,
+    whole_map_errors,
 )
 from armillary.metrics import estimate, measurement, sum_by_unit
 from armillary.shear_catalogs import ShearMap
@@ -94,6 +96,36 @@ def error_metrics(scores: dict[str, MethodScores], units: np.ndarray, counts: np
     return found
 
 
+def whole_map_metrics(
+    maps: dict[str, np.ndarray], truths: np.ndarray, mask: np.ndarray, units: np.ndarray, counts: np.ndarray
+) -> dict:
+    """RMSE and r of maps (name -> (n, n_y, n_x)) against the first n truths as Remy et al. (2023) define them."""
+    found = {}
+    for name, images in maps.items():
+        pairs = zip(images.astype(float), truths, strict=False)
+        values = np.array([whole_map_errors(kappa, truth, mask) for kappa, truth in pairs])
+        for key, column in zip(("rmse", "r"), values.T, strict=True):
+            mean, samples = _mean_over_units(column, units[: len(values)], counts)
+            note = "means of whole maps taken off, mean over maps"
+            found[f"{name}_{key}_whole_map"] = estimate(mean, samples, len(values), "", None, note)
+    return found
+
+
+def many_samples_metrics(
+    method: str, score: MethodScores, wiener: MethodScores, samples: np.ndarray, mask: np.ndarray, units: np.ndarray,
+    counts: np.ndarray,
+) -> dict:  # fmt: skip
+    """What the RMSE of a mean of independent samples (n_skies, n, n_y, n_x) tends to: the noise of n samples, their
+    variance over n, is taken off its square.
+    """
+    n = samples.shape[1]
+    noise = np.array([mean_free(drawn.astype(float), mask)[:, mask].var(0, ddof=1).mean() / n for drawn in samples])
+    limit = score._replace(squared_error=score.squared_error[: len(noise)] - noise)
+    gain = _gain(limit, wiener, units[: len(noise)], counts, "wiener_rmse")
+    note = f"share by which the RMSE would be lower with many samples; {n} were drawn"
+    return {f"{method}_gain_over_wiener_many_samples": gain | {"note": note}}
+
+
 def _gain(score: MethodScores, other: MethodScores, units: np.ndarray, counts: np.ndarray, baseline: str) -> dict:
     """1 - RMSE / RMSE of another method on the same maps."""
     mine, my_samples = _mean_over_units(score.squared_error, units, counts)
@@ -162,7 +194,7 @@ def coverage_of(
         upper.append(covered(rank, len(drawn), UPPER_QUANTILES_68))
         true.append(mean_free(truth, mask)[mask])
         inferred.append(mean_free(drawn, mask).mean(0)[mask])
-        rank_bins.append(np.histogram(rank, min(len(drawn) + 1, 20), (0, 1), density=True)[0])
+        rank_bins.append(rank_density(rank, len(drawn)))
         sky.append([one.mean() for one in (central[-1], upper[-1])])
     central, upper, true, inferred = (np.concatenate(part) for part in (central, upper, true, inferred))
     result = {"rank": np.mean(rank_bins, axis=0), "sky": np.array(sky)[:, 0], "sky_upper": np.array(sky)[:, 1]}
@@ -195,6 +227,10 @@ def coverage_metrics(
         ),
     }
     for name in ("true", "inferred"):
+        for k, (value, n_pixels) in enumerate(zip(coverage[f"by_{name}"], coverage[f"n_by_{name}"], strict=True)):
+            found[f"{method}_coverage_{name}_{k}"] = measurement(
+                value, n=int(n_pixels), note=f"bin {k} of {name} convergence; quantiles {kind}"
+            )
         central, upper, n_pixels = coverage[f"high_{name}"]
         found[f"{method}_coverage_{name}_high"] = measurement(
             central, n=int(n_pixels), note=f"where {name} kappa > {high}; quantiles {kind}"

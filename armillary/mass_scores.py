@@ -27,6 +27,15 @@ def correlation(kappa: np.ndarray, truth: np.ndarray, mask: np.ndarray) -> float
     return float(np.corrcoef(kappa[mask], truth[mask])[0, 1])
 
 
+def whole_map_errors(kappa: np.ndarray, truth: np.ndarray, mask: np.ndarray) -> tuple[float, float]:
+    """(RMSE, r) as Remy et al. (2023) define them: each map less its mean over the whole map, not over the mask, and
+    r that of the masked maps over all pixels.
+    """
+    kappa, truth = kappa - kappa.mean(), truth - truth.mean()
+    rmse = np.sqrt(np.square(kappa - truth)[mask].mean())
+    return float(rmse), float(np.corrcoef((mask * kappa).ravel(), (mask * truth).ravel())[0, 1])
+
+
 def spectra(
     kappa: np.ndarray, truth: np.ndarray, mask: np.ndarray, pixel_arcmin: float, edges: np.ndarray
 ) -> np.ndarray:
@@ -59,6 +68,18 @@ def rank_of_truth(samples: np.ndarray, truth: np.ndarray, mask: np.ndarray) -> n
     """
     below = (mean_free(samples, mask) < mean_free(truth, mask)).sum(0)[mask]
     return (below + 0.5) / (len(samples) + 1)
+
+
+def rank_density(rank: np.ndarray, n_samples: int, most_bins: int = 20) -> np.ndarray:
+    """Density of the ranks of `rank_of_truth` in even bins between 0 and 1; 1 everywhere is right.
+
+    Each of the n + 1 ranks is spread over its own 1 / (n + 1), so that bins need not divide them.
+    """
+    counts = np.bincount(np.round(rank * (n_samples + 1) - 0.5).astype(int), minlength=n_samples + 1)
+    below = np.concatenate([[0.0], np.cumsum(counts)]) / counts.sum()
+    n_bins = min(n_samples + 1, most_bins)
+    edges = np.linspace(0.0, 1.0, n_bins + 1)
+    return n_bins * np.diff(np.interp(edges, np.linspace(0.0, 1.0, n_samples + 2), below))
 
 
 def covered(rank: np.ndarray, n_samples: int, quantiles: tuple[float, float] = QUANTILES_68) -> np.ndarray:

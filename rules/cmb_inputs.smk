@@ -126,16 +126,13 @@ def cmb_chained(group):
 
 
 def cmb_null_maps(wildcards):
-    """Maps of the null sets, which tell something of the convergence only."""
-    has_kappa = "k" in cmb_training_settings(wildcards)["outputs"]
-    groups = CMB_NULLS if has_kappa else ()
-    return [path for group in groups for path in cmb_files("maps", cmb_sky(wildcards), group)]
+    """Maps of the null sets."""
+    return [path for group in CMB_NULLS for path in cmb_files("maps", cmb_sky(wildcards), group)]
 
 
 def cmb_null_predictions(wildcards):
     """What the network makes of them."""
-    groups = CMB_NULLS if "k" in cmb_training_settings(wildcards)["outputs"] else ()
-    return [f"<results>/cmb/experiments/{wildcards.experiment}/predictions_{group}.h5" for group in groups]
+    return [f"<results>/cmb/experiments/{wildcards.experiment}/predictions_{group}.h5" for group in CMB_NULLS]
 
 
 def cmb_training_settings(wildcards):

@@ -209,7 +209,7 @@ rule massmap_estimate_tuning:
         runtime=60,
     params:
         **MASSMAP["estimate_tuning"],
-        **massmap_shared("seed"),
+        **massmap_shared("shift", "seed"),
         **massmap_of_field("reduced_shear"),
         n_scales=MASSMAP["reconstruct"]["n_scales"],
         n_sparse_iterations=MASSMAP["reconstruct"]["n_sparse_iterations"],
@@ -218,8 +218,8 @@ rule massmap_estimate_tuning:
 
 
 rule massmap_infer_map:
-    """Map field {wildcards.field} by {wildcards.method}: E mode, B mode, and {params.n_samples} samples of the score prior's
-    posterior or {params.n_samples_wiener} of Wiener's."""
+    """Map field {wildcards.field} by {wildcards.method}: E mode, B mode, and samples of the posterior where the method has
+    one ({params.n_samples})."""
     input:
         spectrum="<results>/massmap/{field}/spectrum.npz",
         shear="<results>/massmap/{field}/shear.fits",
@@ -242,7 +242,7 @@ rule massmap_infer_map:
         runtime=120,
     params:
         **MASSMAP["infer_map"],
-        **massmap_shared("seed"),
+        **massmap_shared("shift", "seed"),
         **massmap_of_field("reduced_shear"),
         settings=MASSMAP["reconstruct"],
     script:
@@ -273,7 +273,7 @@ rule massmap_infer_skies:
         runtime=240,
     params:
         **MASSMAP["infer_skies"],
-        **massmap_shared("margin_px", "seed"),
+        **massmap_shared("margin_px", "shift", "seed"),
         **massmap_of_field("reduced_shear"),
         settings=MASSMAP["reconstruct"],
     script:
@@ -303,7 +303,7 @@ rule massmap_infer_nulls:
         mem_mb=4000,
         runtime=60,
     params:
-        **massmap_shared("seed"),
+        **massmap_shared("shift", "seed"),
         **massmap_of_field("reduced_shear"),
         settings=MASSMAP["reconstruct"],
     script:
@@ -336,19 +336,21 @@ rule massmap_score_skies:
         field="{field}",
         methods=MASSMAP_METHODS,
         n_noise_seeds=MASSMAP["infer_skies"]["n_noise_seeds"],
+        reference_smoothing_arcmin=MASSMAP["infer_skies"]["reference_smoothing_arcmin"],
     script:
         "../scripts/massmap/score_skies.py"
 
 
 rule massmap_score_field:
-    """Score the maps of field {wildcards.field} by E against B, turned shapes and known clusters; the wrong sign of the
-    shear is an error."""
+    """Score the maps of field {wildcards.field} by E against B, turned shapes, known clusters, and the truth where it is
+    known; the wrong sign of the shear is an error."""
     input:
         shear="<results>/massmap/{field}/shear.fits",
         rotations="<results>/massmap/{field}/rotations.h5",
         maps=massmap_each("<results>/massmap/{field}/maps/{method}.fits", MASSMAP_METHODS),
         nulls=massmap_each("<results>/massmap/{field}/nulls/{method}.h5", MASSMAP_NULL_METHODS),
         clusters=massmap_clusters,
+        truths=massmap_shown_truths,
         code=code_of("scripts/massmap/score_field.py"),
     output:
         metrics="<results>/massmap/{field}/scores/score_field.json",

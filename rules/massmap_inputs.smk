@@ -3,13 +3,13 @@
 from pathlib import Path
 
 MASSMAP = config["massmap"]
-MASSMAP_METHODS = ["kaiser_squires", "wiener", "sparse", "learned", "score"]
+MASSMAP_METHODS = ["kaiser_squires", "wiener", "sparse", "lognormal", "learned", "score"]
 MASSMAP_NULL_METHODS = [
     "kaiser_squires",
     "wiener",
     "sparse",
     "learned",
-]  # a map of the score prior takes minutes
+]  # a map of the sampled priors takes a minute or more
 
 
 def massmap_fields():
@@ -106,8 +106,8 @@ def massmap_clusters(wildcards):
 
 
 def massmap_truths(wildcards):
-    """The true convergence of a field whose maps give it."""
-    roles = (massmap_field(wildcards.field)["maps"] or {}) if massmap_map_roles(wildcards) else {}
+    """The true convergence of a field whose maps give it, beside binned shear or beside a catalogue."""
+    roles = massmap_field(wildcards.field)["maps"] or {}
     return [massmap_file(roles["convergence"])] if "convergence" in roles else []
 
 

@@ -9,13 +9,17 @@ from matplotlib.figure import Figure
 from armillary.figures.style import BLUE, GREEN, INK, ORANGE, PALE, PURPLE, SKY, VERMILION, light_grid, note, say_empty
 
 COLOURS = {
-    "kaiser_squires": VERMILION, "wiener": BLUE, "sparse": ORANGE, "learned": GREEN, "score": PURPLE, "control": SKY,
+    "kaiser_squires": VERMILION, "wiener": BLUE, "sparse": ORANGE, "lognormal": INK, "learned": GREEN, "score": PURPLE,
+    "control": SKY,
 }  # fmt: skip
 LABELS = {
-    "kaiser_squires": "Kaiser-Squires, smoothed", "wiener": "Wiener", "sparse": "sparse + Gaussian", "learned":
-    "learned residual", "score": "score prior", "control": "exact posterior, Gaussian skies",
+    "kaiser_squires": "Kaiser-Squires, smoothed", "wiener": "Wiener", "sparse": "sparse + Gaussian", "lognormal":
+    "log-normal prior", "learned": "learned residual", "score": "score prior",
+    "control": "exact posterior, Gaussian skies",
 }  # fmt: skip
-MARKERS = {"kaiser_squires": "o", "wiener": "s", "sparse": "^", "learned": "D", "score": "v", "control": "x"}
+MARKERS = {
+    "kaiser_squires": "o", "wiener": "s", "sparse": "^", "lognormal": "P", "learned": "D", "score": "v", "control": "x",
+}  # fmt: skip
 
 
 def draw_maps(
@@ -37,7 +41,8 @@ def draw_maps(
             extent=np.array([0, mask.shape[1], 0, mask.shape[0]]) * pixel_arcmin,
         )  # fmt: skip
         axes.set_facecolor("#cfcfcf")
-        axes.set(xlim=extent[:2] * pixel_arcmin, ylim=extent[2:] * pixel_arcmin, title=title)
+        axes.set(xlim=extent[:2] * pixel_arcmin, ylim=extent[2:] * pixel_arcmin)
+        axes.set_title(title, fontsize=10)
         axes.spines[:].set_visible(False)
         if clusters is not None:
             axes.plot(

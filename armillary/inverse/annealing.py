@@ -15,7 +15,7 @@ import numpy as np
 
 from armillary.inverse.local_network import Weights
 from armillary.inverse.score import PriorGrid, denoised
-from armillary.inverse.wiener import WienerProblem, wiener_sample
+from armillary.inverse.wiener import WienerProblem, galaxy_shear, wiener_sample
 from armillary.step import progress
 
 STEP = 0.3  # of the scaled Langevin equation; 2 is where a Gaussian chain would diverge
@@ -48,14 +48,7 @@ def likelihood_score(
     problem: WienerProblem, kappa: jax.Array, g1: jax.Array, g2: jax.Array, sigma: jax.Array, reduced_shear: bool
 ) -> jax.Array:  # fmt: skip
     """Gradient of the tempered log-likelihood with respect to convergence (n_y, n_x)."""
-
-    def shear(kappa):
-        modes = jnp.fft.rfft2(kappa)
-        parts = [jnp.fft.irfft2(part * modes, kappa.shape) for part in problem.kernel]
-        # bounded, so that no pixel of a hot chain comes near the critical curve
-        return [part / jnp.maximum(1.0 - kappa, 0.3) for part in parts] if reduced_shear else parts
-
-    predicted, pull_back = jax.vjp(shear, kappa)
+    predicted, pull_back = jax.vjp(lambda kappa: galaxy_shear(problem, kappa, reduced_shear), kappa)
     weight = [w / (1.0 + w * sigma**2) for w in problem.weight]
     return pull_back([w * (data - model) for w, data, model in zip(weight, (g1, g2), predicted, strict=True)])[0]
 

@@ -13,8 +13,10 @@ import jax
 import numpy as np
 
 from armillary.convergence import kaiser_squires, mean_free, smooth
+from armillary.convergence_skies import SkyModel
 from armillary.files import read_arrays, read_json
 from armillary.inverse.annealing import Schedule, annealed_samples
+from armillary.inverse.lognormal import ChainSettings, LognormalPrior, lognormal_prior, lognormal_samples
 from armillary.inverse.residual import with_residual
 from armillary.inverse.score import PriorGrid, prior_grid, windowed
 from armillary.inverse.starlets import noise_of_bands, sparse_map, starlet_bands
@@ -28,8 +30,9 @@ from armillary.inverse.wiener import (
 )
 from armillary.shear_catalogs import ShearMap
 
-METHODS = ("kaiser_squires", "wiener", "sparse", "learned", "score")
-SAMPLED_METHODS = ("wiener", "score")
+METHODS = ("kaiser_squires", "wiener", "sparse", "lognormal", "learned", "score")
+SAMPLED_METHODS = ("wiener", "lognormal", "score")
+MEAN_OF_SAMPLES = ("lognormal", "score")  # whose map there is only with samples
 
 
 class FieldSetUp(NamedTuple):
@@ -45,35 +48,42 @@ class FieldSetUp(NamedTuple):
     residual: dict[str, np.ndarray] | None  # weights of the learned residual
     score: dict[str, np.ndarray] | None  # weights of the score prior
     schedule: Schedule
+    lognormal: LognormalPrior
+    chain: ChainSettings
 
 
 def set_up(
     like: ShearMap, multipole: np.ndarray, power: np.ndarray, *, reduced_shear: bool, tuned: dict, n_scales: int,
-    n_sparse_iterations: int, residual: dict | None, score: dict | None, schedule: Schedule, seed: int,
+    n_sparse_iterations: int, residual: dict | None, score: dict | None, schedule: Schedule, shift: float, chain:
+    ChainSettings, seed: int,
 ) -> FieldSetUp:  # fmt: skip
-    """What the methods know of a field with the noise and mask of `like`; what was not trained is None."""
+    """What the methods know of a field with the noise and mask of `like`; what was not trained is None. `shift` is
+    that of the log-normal prior.
+    """
     problem = wiener_problem(multipole, power, like.sigma1, like.sigma2, like.mask, like.pixel_arcmin)
     grid = windowed(prior_grid(multipole, power, like.mask.shape, like.pixel_arcmin), like.mask)
     bands = starlet_bands(like.mask.shape, n_scales)
     noise = noise_of_bands(like, bands, np.random.default_rng(seed))
+    model = SkyModel(multipole, power, "lognormal", shift, like.pixel_arcmin)
+    prior = lognormal_prior(problem, model, like.mask.shape)
     return FieldSetUp(
-        problem, grid, reduced_shear, tuned, bands, noise, n_sparse_iterations, residual, score, schedule
+        problem, grid, reduced_shear, tuned, bands, noise, n_sparse_iterations, residual, score, schedule, prior, chain
     )  # fmt: skip
 
 
 def set_up_from_files(
-    like: ShearMap, files: dict[str, str], settings: dict, reduced_shear: bool, seed: int
+    like: ShearMap, files: dict[str, str], settings: dict, reduced_shear: bool, shift: float, seed: int
 ) -> FieldSetUp:
     """`set_up` from what the steps of the workflow leave: files spectrum, tuned, residual and score, and
     `reconstruct:`'s keys.
     """
     table = read_arrays(files["spectrum"])
-    schedule = Schedule(*(settings[name] for name in Schedule._fields))
+    schedule, chain = (kind(*(settings[name] for name in kind._fields)) for kind in (Schedule, ChainSettings))
     return set_up(
         like, table["multipole"], table["power"], reduced_shear=reduced_shear,
         tuned={name: entry["best"] for name, entry in read_json(files["tuned"]).items()}, n_scales=settings["n_scales"],
         n_sparse_iterations=settings["n_sparse_iterations"], residual=read_arrays(files["residual"]),
-        score=read_arrays(files["score"]), schedule=schedule, seed=seed,
+        score=read_arrays(files["score"]), schedule=schedule, shift=shift, chain=chain, seed=seed,
     )  # fmt: skip
 
 
@@ -83,7 +93,8 @@ def reconstruct(
     """Convergence (n_y, n_x) and samples (n, n_y, n_x), both mean-free in the mask and 0 outside; n is 0 for point
     estimates.
 
-    The map of the score prior is the mean of its samples.
+    The map of the score prior is the mean of its samples, that of the log-normal prior the mean of all places of its
+    chain.
     """
     mask, samples = shear.mask, np.zeros((0, *shear.mask.shape))
     if method == "kaiser_squires":
@@ -99,14 +110,19 @@ def reconstruct(
             field.reduced_shear,
         )
         kappa = samples.mean(0)
+    elif method == "lognormal":
+        prior, chain = field.lognormal, field.chain
+        samples, kappa = lognormal_samples(
+            field.problem, prior, data_of(shear), key, chain, n_samples, field.reduced_shear
+        )
     else:
-        shear = unreduced(shear, field.problem) if field.reduced_shear else shear
-        kappa = np.asarray(wiener_map(field.problem, *data_of(shear))[0], float)
+        shear, problem = unreduced(shear, field.problem) if field.reduced_shear else (shear, field.problem)
+        kappa = np.asarray(wiener_map(problem, *data_of(shear))[0], float)
         if method == "wiener" and n_samples:
-            samples = np.asarray(wiener_samples(field.problem, *data_of(shear), _keys(key, n_samples)))
+            samples = np.asarray(wiener_samples(problem, *data_of(shear), _keys(key, n_samples)))
         elif method == "sparse":
             settings = {"threshold_sigma": field.tuned["threshold_sigma"], "n_iterations": field.n_sparse_iterations}
-            kappa = sparse_map(field.problem, shear, field.band_noise, field.bands, **settings)
+            kappa = sparse_map(problem, shear, field.band_noise, field.bands, **settings)
         elif method == "learned":
             kappa = with_residual(field.residual, kappa, shear)
     return mean_free(kappa, mask), mean_free(samples, mask)

@@ -55,6 +55,16 @@ def white_of_shear(problem: WienerProblem, g1: jax.Array, g2: jax.Array) -> jax.
     return jnp.fft.irfft2(problem.root_power * modes, g1.shape[-2:])
 
 
+def galaxy_shear(problem: WienerProblem, kappa: jax.Array, reduced_shear: bool) -> list[jax.Array]:
+    """What galaxies show of a convergence map (n_y, n_x): its shear, or its reduced shear gamma / (1 - kappa).
+
+    1 - kappa is kept above 0.3, so that no pixel on a sampler's way comes near the critical curve.
+    """
+    modes = jnp.fft.rfft2(kappa)
+    shear = [jnp.fft.irfft2(part * modes, kappa.shape) for part in problem.kernel]
+    return [part / jnp.maximum(1.0 - kappa, 0.3) for part in shear] if reduced_shear else shear
+
+
 def solve(
     problem: WienerProblem, source: jax.Array, tolerance: float, n_iterations: int
 ) -> tuple[jax.Array, jax.Array]:
@@ -133,7 +143,12 @@ def data_of(shear: ShearMap) -> tuple[jax.Array, jax.Array]:
     return jnp.asarray(shear.g1, jnp.float32), jnp.asarray(shear.g2, jnp.float32)
 
 
-def unreduced(shear: ShearMap, problem: WienerProblem) -> ShearMap:
-    """Shear of reduced shear: g (1 - kappa), with the convergence of a first Wiener filter."""
-    kappa = np.asarray(wiener_map(problem, *data_of(shear), 1e-3)[0])
-    return shear._replace(g1=shear.g1 * (1 - kappa), g2=shear.g2 * (1 - kappa))
+def unreduced(shear: ShearMap, problem: WienerProblem) -> tuple[ShearMap, WienerProblem]:
+    """Shear of reduced shear, g (1 - kappa) with the convergence of a first Wiener filter, and its problem.
+
+    The noise shrinks by the same factor, so these pixels weigh more.
+    """
+    factor = 1.0 - np.asarray(wiener_map(problem, *data_of(shear), 1e-3)[0], float)
+    weight = tuple(w / jnp.asarray(factor, jnp.float32) ** 2 for w in problem.weight)
+    maps = {name: getattr(shear, name) * factor for name in ("g1", "g2", "sigma1", "sigma2")}
+    return shear._replace(**maps), problem._replace(weight=weight)

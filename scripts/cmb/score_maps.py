@@ -15,6 +15,7 @@ from armillary.step import run
 BASELINES = {"k": ["k_qe", "k_iqe", "k_map"], "e": ["e_observed", "e_delensed"], "b": ["B_pure", "b_template"]}
 AMONG = {"k_qe": (150, 2000), "k_iqe": (150, 1600), "k_map": (150, 1600)}  # bins whose least gain is reported
 NULLS = ("unlensed", "scaled", "other")
+NULL_TARGETS = "keb"
 
 
 def score_maps(
@@ -41,13 +42,15 @@ def score_maps(
             prefix = f"{experiment}_{target}_vs_{name}"
             entries |= gain_entries(ours, theirs, bin_edges, prefix, n=len(seen), among=among)
             arrays |= {f"{target}_{name}_{part}": values for part, values in theirs._asdict().items()}
-    for target in set(targets) & {"k"}:
+    for target in [target for target in targets if target in NULL_TARGETS]:
         nulls = [_of_null(setting, target, maps, path) for maps, path in zip(null_maps, null_predictions, strict=True)]
         tests = {
             name: score_curves(bin_powers(found, seen, setting.patch, bin_edges), box, **how)
             for name, (found, seen, box) in zip(NULLS, nulls, strict=True)
         }
-        entries |= _null_entries(tests, arrays, bin_edges, f"{experiment}_{target}", len(nulls[0][0]), null_amplitude)
+        power = arrays[f"{target}_network_auto"]
+        entries |= _unlensed_entries(tests["unlensed"], power, bin_edges, experiment, target, len(nulls[0][0]))
+        entries |= _null_entries(tests, bin_edges, f"{experiment}_{target}", len(nulls[0][0]), null_amplitude)
         arrays |= {f"{target}_{name}_response": found.response for name, found in tests.items() if name != "unlensed"}
     write_arrays(curves, **arrays)
     write_json(scores, entries)
@@ -83,15 +86,33 @@ def _of_null(setting: Setting, target: str, maps: str, predictions: str) -> tupl
     return read_maps(predictions, [target])[target], truth_window(setting, target) * truth[target], truth["box"]
 
 
-def _null_entries(
-    tests: dict[str, Curves], arrays: dict, edges: list[float], prefix: str, n: int, amplitude: float
-) -> dict:
-    """Power of the estimate without lensing over that with it; response and rho under other lensing than trained on."""
+def _unlensed_entries(
+    found: Curves, power: np.ndarray, edges: list[float], experiment: str, target: str, n: int
+) -> dict:  # fmt: skip
+    """Of k and b, which are 0 without lensing: power of the estimate over that on the test set; of e: rho and
+    response.
+    """
     entries = {}
     for number, label in enumerate(bin_labels(edges)):
-        ratio = tests["unlensed"].auto[number] / arrays["k_network_auto"][number]
-        note = "power of the estimate where there is no lensing over its power on the test set"
-        entries[f"{prefix}_unlensed_power_{label}"] = measurement(ratio, n=n, note=note)
+        if target == "e":
+            for quantity in ("rho", "response"):
+                interval = interval_68(getattr(found, f"{quantity}_samples")[:, number])
+                key = f"{experiment}_e_unlensed_{quantity}_{label}"
+                value = getattr(found, quantity)[number]
+                entries[key] = measurement(
+                    value, *interval, n, "", f"{experiment}_e_{quantity}_{label}", "no lensing"
+                )  # fmt: skip
+        else:
+            note = "power of the estimate where there is no lensing over its power on the test set"
+            key = f"{experiment}_{target}_unlensed_power_{label}"
+            entries[key] = measurement(found.auto[number] / power[number], n=n, note=note)
+    return entries
+
+
+def _null_entries(tests: dict[str, Curves], edges: list[float], prefix: str, n: int, amplitude: float) -> dict:
+    """Response and rho under other lensing than trained on."""
+    entries = {}
+    for number, label in enumerate(bin_labels(edges)):
         for name, words in (("scaled", f"C_kk x {amplitude:g}"), ("other", "another cosmology")):
             for quantity in ("rho", "response"):
                 samples = getattr(tests[name], f"{quantity}_samples")[:, number]

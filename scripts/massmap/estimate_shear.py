@@ -36,6 +36,9 @@ def estimate_shear(
         galaxies = galaxies_by_role(_table(catalogs, columns), _names(catalogs, columns), field)
         if max_shape is not None:
             galaxies = drop_large_shapes(galaxies, max_shape, field)
+        n_beyond = int((np.hypot(galaxies["e1"], galaxies["e2"]) > 1).sum())
+        if n_beyond:
+            announce(f"{n_beyond} galaxies have |e| > 1, as noise makes them (config key `max_shape` leaves them out)")
         galaxies = calibrated(galaxies, shape, e1_sign, e2_sign)
         grid = grid_of(galaxies, pixel_arcmin, map_shape, centre)
         measured, counts = binned_shear(galaxies, grid, min_galaxies, field)
@@ -72,11 +75,13 @@ def _from_maps(
     if len(shapes) > 1:
         raise ValueError(f"field {field}: its maps differ in shape: {', '.join(map(str, shapes))} (config key `maps`)")
     shape = shapes.pop()
+    if "sigma" in images:  # of either component
+        images["sigma1"] = images["sigma2"] = images["sigma"]
     if "cov" in images:  # the variance of both components together
         images["sigma1"] = images["sigma2"] = np.sqrt(images["cov"] / 2)
     if not ({"sigma1", "sigma2"} <= set(images) and ({"g1", "g2"} <= set(images) or "convergence" in images)):
         raise ValueError(
-            f"field {field}: `maps` needs g1 and g2 (or convergence), and sigma1 and sigma2 (or cov); "
+            f"field {field}: `maps` needs g1 and g2 (or convergence), and sigma1 and sigma2 (or sigma, or cov); "
             f"it has {', '.join(files)}"
         )
     sigmas = [images["sigma1"], images["sigma2"]]

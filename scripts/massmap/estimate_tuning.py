@@ -7,6 +7,7 @@ from armillary.convergence_skies import observed
 from armillary.files import read_arrays, write_json
 from armillary.files_maps import read_shear_map, read_stack
 from armillary.inverse.annealing import Schedule
+from armillary.inverse.lognormal import ChainSettings
 from armillary.inverse.methods import reconstruct, set_up
 from armillary.mass_scores import squared_error
 from armillary.step import announce, run
@@ -14,14 +15,16 @@ from armillary.step import announce, run
 
 def estimate_tuning(
     spectrum: str, shear: str, validation_skies: str, tuned: str, *, reduced_shear: bool, smoothings_arcmin:
-    list[float], thresholds_sigma: list[float], n_scales: int, n_sparse_iterations: int, n_skies: int, seed: int,
+    list[float], thresholds_sigma: list[float], n_scales: int, n_sparse_iterations: int, n_skies: int, shift: float,
+    seed: int,
 ) -> None:  # fmt: skip
     like, _, _ = read_shear_map(shear)
     table = read_arrays(spectrum)
     start = {"smoothing_arcmin": smoothings_arcmin[0], "threshold_sigma": thresholds_sigma[0]}
     field = set_up(
         like, table["multipole"], table["power"], reduced_shear=reduced_shear, tuned=start, n_scales=n_scales,
-        n_sparse_iterations=n_sparse_iterations, residual=None, score=None, schedule=Schedule(), seed=seed,
+        n_sparse_iterations=n_sparse_iterations, residual=None, score=None, schedule=Schedule(), shift=shift,
+        chain=ChainSettings(), seed=seed,
     )  # fmt: skip
     skies = read_stack(validation_skies, first=n_skies)
     data = [observed(sky, like, np.random.default_rng([seed, 41, k])) for k, sky in enumerate(skies)]

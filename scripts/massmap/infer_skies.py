@@ -8,32 +8,38 @@ import numpy as np
 from armillary.convergence_skies import SkyModel, draw_field, observed
 from armillary.files import read_arrays
 from armillary.files_maps import read_shear_map, read_stack, write_stack
-from armillary.inverse.methods import SAMPLED_METHODS, reconstruct, set_up_from_files
+from armillary.inverse.methods import MEAN_OF_SAMPLES, reconstruct, set_up_from_files
 from armillary.step import progress, run
 
 
 def infer_skies(
     spectrum: str, shear: str, tuned: str, residual: str, score: str, skies: str, maps: str, *, method: str,
-    reduced_shear: bool, settings: dict, n_noise_seeds: int, n_sampled: int, n_samples: int, margin_px: int, seed: int,
+    reduced_shear: bool, settings: dict, shift: float, n_noise_seeds: int, n_sampled: int, n_samples: dict[str, int],
+    reference_smoothing_arcmin: float, margin_px: int, seed: int,
 ) -> None:  # fmt: skip
     like, _, _ = read_shear_map(shear)
     files = {"spectrum": spectrum, "tuned": tuned, "residual": residual, "score": score}
-    field = set_up_from_files(like, files, settings, reduced_shear, seed)
+    field = set_up_from_files(like, files, settings, reduced_shear, shift, seed)
     truths = read_stack(skies)
     draws = [(sky, noise) for noise in range(n_noise_seeds) for sky in range(len(truths))]
-    if method == "score":
+    if method in MEAN_OF_SAMPLES:
         draws = draws[:n_sampled]
-    found, drawn = [], []
+    n, found, drawn, fixed = n_samples.get(method, 0), [], [], []
     for number, (sky, noise) in enumerate(progress(draws, method)):
         data = observed(truths[sky], like, np.random.default_rng([seed, 51, sky, noise]))
-        n = n_samples if method in SAMPLED_METHODS and number < n_sampled else 0
-        kappa, samples = reconstruct(method, data, field, jax.random.fold_in(jax.random.key(seed), number), n)
+        n_drawn = n if number < n_sampled else 0
+        kappa, samples = reconstruct(method, data, field, jax.random.fold_in(jax.random.key(seed), number), n_drawn)
         found.append(kappa)
-        drawn += [samples] if n else []
+        drawn += [samples] if n_drawn else []
+        if method == "kaiser_squires":
+            once = field._replace(tuned={"smoothing_arcmin": reference_smoothing_arcmin})
+            fixed.append(reconstruct(method, data, once, jax.random.key(seed), 0)[0])
     write_stack(maps, np.array(found))
     write_stack(maps, np.array(drawn), group="samples", append=True)
+    if fixed:
+        write_stack(maps, np.array(fixed), group="fixed_smoothing", append=True)
     if method == "wiener":
-        truth, samples = _gaussian_control(spectrum, like, field, n_sampled, n_samples, margin_px, seed)
+        truth, samples = _gaussian_control(spectrum, like, field, n_sampled, n, margin_px, seed)
         write_stack(maps, truth, group="control_truth", append=True)
         write_stack(maps, samples, group="control_samples", append=True)
 

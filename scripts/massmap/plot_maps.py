@@ -23,10 +23,10 @@ def plot_maps(
     shown = {LABELS[method]: image["KAPPA_E"] for method, image in images.items()}
     if truths:
         truth = read_arrays(truths[0])["field"][0] if truths[0].endswith(".npz") else read_plain_image(truths[0])
-        shown = {"truth through 0.5 arcmin": smooth(mean_free(truth, measured.mask), 0.5 / grid.pixel_arcmin)} | shown
+        shown = {"truth, 0.5 arcmin": smooth(mean_free(truth, measured.mask), 0.5 / grid.pixel_arcmin)} | shown
     else:
         shown["B mode, Wiener"] = images["wiener"]["KAPPA_B"]
-    with page(figure, 1600, 1060) as sheet:
+    with page(figure, 2000, 1000) as sheet:
         draw_maps(sheet, shown, measured.mask, grid.pixel_arcmin, _pixels(clusters, cluster_columns, grid))
 
 

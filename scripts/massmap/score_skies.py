@@ -11,9 +11,11 @@ from armillary.mass_evaluation import (
     coverage_metrics,
     coverage_of,
     error_metrics,
+    many_samples_metrics,
     peak_metrics,
     score_maps,
     spectrum_metrics,
+    whole_map_metrics,
 )
 from armillary.metrics import resample_counts
 from armillary.step import announce, run
@@ -22,7 +24,7 @@ from armillary.step import announce, run
 def score_skies(
     shear: str, skies: str, maps: list[str], metrics: str, curves: str, *, field: str, methods: list[str],
     n_noise_seeds: int, n_resamples: int, n_multipole_bins: int, peak_smoothing_arcmin: float, convergence_edges:
-    list[float], high_convergence: float, seed: int,
+    list[float], high_convergence: float, reference_smoothing_arcmin: float, seed: int,
 ) -> None:  # fmt: skip
     like, _, _ = read_shear_map(shear)
     truths = read_stack(skies)[:, 0].astype(float)
@@ -35,6 +37,11 @@ def score_skies(
     }
     counts = resample_counts(int(units.max()) + 1, n_resamples, np.random.default_rng([seed, 61]))
     found = error_metrics(scores, units, counts) | spectrum_metrics(scores, units, counts) | peak_metrics(scores)
+    images = {method: read_stack(path) for method, path in zip(methods, maps, strict=True)}
+    images[f"kaiser_squires_{reference_smoothing_arcmin:g}arcmin".replace(".", "p")] = read_stack(
+        maps[methods.index("kaiser_squires")], "fixed_smoothing"
+    )
+    found |= whole_map_metrics(images, truths[draws], like.mask, units, counts)
     arrays = {
         "multipole_edges": multipoles,
         "convergence_edges": np.array(convergence_edges),
@@ -48,6 +55,8 @@ def score_skies(
             coverage = coverage_of(samples, truths[draws], like.mask, convergence_edges, high_convergence)
             arrays |= {f"{method}_coverage_{name}": value for name, value in coverage.items()}
             found |= coverage_metrics(method, coverage, samples, truths[draws], like, high_convergence)
+        if method == "score":
+            found |= many_samples_metrics(method, scores[method], scores["wiener"], samples, like.mask, units, counts)
         if method == "wiener":
             control = coverage_of(
                 read_stack(path, "control_samples"),

@@ -17,7 +17,13 @@ def simulate_skies(
     like, grid, _ = read_shear_map(shear)
     if truths and split == "test":
         announce(f"the truth of {truths[0]} is the test sky")
-        write_stack(skies, field_of_sky(read_plain_image(truths[0]), grid.shape, reduced_shear)[None])
+        truth = read_plain_image(truths[0])
+        if truth.shape != grid.shape:
+            raise ValueError(
+                f"{truths[0]} has {truth.shape} pixels, the field's maps {grid.shape}; they must be the same "
+                "(config keys `maps: convergence`, `map_shape`)"
+            )
+        write_stack(skies, field_of_sky(truth, grid.shape, reduced_shear)[None])
         return
     table = read_arrays(spectrum)
     model = SkyModel(table["multipole"], table["power"], sky, shift, like.pixel_arcmin)

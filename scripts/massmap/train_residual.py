@@ -25,8 +25,8 @@ def train_residual(
     features, lacking = [], []
     for k, sky in enumerate(progress(np.concatenate(stacks), "Wiener maps")):
         data = observed(sky, like, np.random.default_rng([seed, 21, k]))
-        data = unreduced(data, problem) if reduced_shear else data
-        wiener = np.asarray(wiener_map(problem, *data_of(data))[0], float)
+        data, its_problem = unreduced(data, problem) if reduced_shear else (data, problem)
+        wiener = np.asarray(wiener_map(its_problem, *data_of(data))[0], float)
         features.append(residual_features(wiener, data))
         lacking.append((mean_free(sky[0], like.mask) - mean_free(wiener, like.mask))[like.mask].astype(np.float32))
     facts = {

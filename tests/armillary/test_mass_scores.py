@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from armillary.convergence import shear_of_convergence, smooth
+from armillary.mass_evaluation import error_metrics, many_samples_metrics, score_maps
 from armillary.mass_nulls import SIGNS, check_sign, compare_signs, excess_variance, stacked_signal
 from armillary.mass_scores import (
     QUANTILES_68,
@@ -12,9 +13,11 @@ from armillary.mass_scores import (
     coverage_in_bins,
     covered,
     peaks,
+    rank_density,
     rank_of_truth,
     spectra,
     squared_error,
+    whole_map_errors,
 )
 from armillary.shear_catalogs import Grid, ShearMap
 
@@ -24,6 +27,37 @@ def test_errors_do_not_see_the_mass_sheet(rng):
     assert squared_error(truth + 3, truth, mask) == pytest.approx(0, abs=1e-12)
     assert squared_error(0 * truth, truth, mask) == pytest.approx(truth[mask].var())
     assert correlation(2 * truth + 1, truth, mask) == pytest.approx(1)
+
+
+def test_whole_map_errors_take_off_the_mean_of_the_whole_map(rng):
+    truth, mask = rng.normal(size=(30, 30)), rng.random((30, 30)) < 0.7
+    assert whole_map_errors(truth + 3, truth, mask) == pytest.approx((0, 1))
+    shifted = truth + np.where(mask, 0.0, 1.0)  # right in the mask, but for the mean that the rest moves
+    assert whole_map_errors(shifted, truth, mask)[0] == pytest.approx((~mask).mean())
+    flat = mask * truth
+    rmse = np.sqrt(np.square(flat - flat.mean())[mask].mean())
+    assert whole_map_errors(1e-9 * truth, flat, mask)[0] == pytest.approx(rmse)
+
+
+def test_the_noise_of_a_few_samples_is_taken_off():
+    """Samples of an exact posterior: the mean of four has a larger error than the posterior mean, by a known share."""
+    rng = np.random.default_rng(13)
+    mask = np.ones((60, 60), bool)
+    like = ShearMap(*(np.zeros(mask.shape),) * 4, mask, 0.5)
+    centre = rng.normal(size=(5, *mask.shape))
+    truths = centre + rng.normal(size=centre.shape)
+    samples = centre[:, None] + rng.normal(size=(5, 4, *mask.shape))
+    edges = np.geomspace(600, 15000, 3)
+    scores = {name: score_maps(maps, truths, like, edges, 1.0) for name, maps in (
+        ("few", samples.mean(1)), ("wiener", centre)
+    )}  # fmt: skip
+    units, counts = np.arange(5), np.ones((3, 5))
+    few = error_metrics(
+        {"wiener": scores["wiener"], "kaiser_squires": scores["wiener"], "few": scores["few"]}, units, counts
+    )
+    assert few["few_gain_over_wiener"]["value"] == pytest.approx(1 - np.sqrt(1.25), abs=0.02)
+    many = many_samples_metrics("few", scores["few"], scores["wiener"], samples, mask, units, counts)
+    assert many["few_gain_over_wiener_many_samples"]["value"] == pytest.approx(0.0, abs=0.02)
 
 
 def test_a_map_has_coherence_one_with_itself(rng):
@@ -49,6 +83,8 @@ def test_coverage_of_an_exact_posterior_is_right_for_any_number_of_samples(n):
     rank = rank_of_truth(samples, truth, mask)
     for quantiles in (QUANTILES_68, UPPER_QUANTILES_68):
         assert covered(rank, n, quantiles).mean() == pytest.approx(quantiles[1] - quantiles[0], abs=0.012)
+    assert rank_density(rank, n) == pytest.approx(1.0, abs=0.12)
+    assert rank_density(rank, n).mean() == pytest.approx(1.0)
     narrow = rank_of_truth(centre + 0.5 * rng.normal(size=(n, *mask.shape)), truth, mask)
     assert covered(narrow, n).mean() < 0.6
 

@@ -7,6 +7,7 @@ import pytest
 from armillary.convergence_skies import SkyModel, draw_convergence, draw_field, observed, reduced
 from armillary.inverse.annealing import Schedule
 from armillary.inverse.local_network import Kept, fit, initial_weights, perceptron
+from armillary.inverse.lognormal import ChainSettings
 from armillary.inverse.methods import METHODS, SAMPLED_METHODS, reconstruct, set_up
 from armillary.inverse.residual import residual_features, train_residual, with_residual
 from armillary.inverse.score import train_score
@@ -94,7 +95,8 @@ def kept(folder, name="state"):
 def settings(like, residual=None, score=None):
     return set_up(
         like, MULTIPOLE, POWER, reduced_shear=True, tuned={"smoothing_arcmin": 1.0, "threshold_sigma": 4.0}, n_scales=3,
-        n_sparse_iterations=2, residual=residual, score=score, schedule=Schedule(0.3, 0.02, 4, 2), seed=0,
+        n_sparse_iterations=2, residual=residual, score=score, schedule=Schedule(0.3, 0.02, 4, 2), shift=0.033,
+        chain=ChainSettings(20, 2, 4), seed=0,
     )  # fmt: skip
 
 

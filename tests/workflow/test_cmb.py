@@ -36,6 +36,8 @@ def test_every_product_is_there(results):
     assert metrics["patches_k_iqe_rho_l400"]["baseline"] == "patches_k_qe_rho_l400"
     assert metrics["hybrid_k_vs_k_iqe_least"]["n"] == 12
     assert "hybrid_k_unlensed_power_l400" in metrics
+    assert metrics["hybrid_e_unlensed_rho_l400"]["baseline"] == "hybrid_e_rho_l400"
+    assert {"test2_b_unlensed_power_l400", "decomposition_b_scaled_response_l400"} <= set(metrics)
     assert metrics["test2_b_vs_remap_of_truth_l400"]["value"] < 0
     assert metrics["simulations_remap_error"]["value"] < 1e-3
     for experiment in ("hybrid", "test2", "decomposition"):

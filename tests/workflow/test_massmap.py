@@ -15,7 +15,7 @@ from armillary.metrics import validate_metrics
 
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "results/test/massmap"
-METHODS = ("kaiser_squires", "wiener", "sparse", "learned", "score")
+METHODS = ("kaiser_squires", "wiener", "sparse", "lognormal", "learned", "score")
 
 
 def snakemake(*arguments: str) -> subprocess.CompletedProcess:

@@ -1,0 +1,76 @@
+"""The scores of a field by its own data as metrics: E against B, turned shapes, stacks at clusters, its own truth."""
+
+import numpy as np
+
+from armillary.mass_nulls import excess_variance, signal_to_noise, stacked_signal
+from armillary.mass_scores import correlation, squared_error
+from armillary.metrics import measurement
+from armillary.shear_catalogs import Grid, ShearMap
+
+
+def shear_metrics(field: str, measured: ShearMap, turned: np.ndarray, smoothing_px: float) -> dict:
+    """E and B power of the shear over that of turned shapes, and the noise of those over the noise map."""
+    e_excess, b_excess, spread = excess_variance(measured, turned, smoothing_px)
+    note = (
+        f"Kaiser-Squires variance over that of turned shapes, smoothing {smoothing_px * measured.pixel_arcmin:g} arcmin"
+    )
+    ratio = (turned[:, 0] / np.where(measured.mask, measured.sigma1, 1.0))[:, measured.mask].std()
+    return {
+        f"{field}_e_excess": measurement(e_excess / spread, n=len(turned), unit="sigma", note=note),
+        f"{field}_b_excess": measurement(
+            b_excess / spread, None, None, len(turned), "sigma", f"{field}_e_excess", note
+        ),
+        f"{field}_noise_ratio": measurement(ratio, n=len(turned), note="noise of turned shapes over the noise map"),
+    }
+
+
+def null_metrics(field: str, method: str, arrays: dict) -> dict:
+    """What a method makes of shapes turned at random: the rms of its map and the stack at clusters."""
+    found = {}
+    for name, unit in (("rms", ""), ("stack", "sigma")):
+        values = arrays.get(f"{method}_null_{name}")
+        if values is not None:
+            spread = values.std(ddof=1)
+            found[f"{field}_{method}_null_{name}"] = measurement(
+                values.mean(),
+                values.mean() - spread,
+                values.mean() + spread,
+                len(values),
+                unit,
+                None,
+                "turned shapes; spread of one",
+            )
+    return found
+
+
+def truth_metrics(field: str, method: str, kappa: np.ndarray, truth: np.ndarray, mask: np.ndarray) -> dict:
+    """Error and correlation of the field's own map."""
+    values = {"rmse": np.sqrt(squared_error(kappa, truth, mask)), "r": correlation(kappa, truth, mask)}
+    return {
+        f"{field}_{method}_own_{name}": measurement(
+            value, n=1, baseline=f"{field}_kaiser_squires_own_{name}", note="the field's own map against its truth"
+        )
+        for name, value in values.items()
+    }  # fmt: skip
+
+
+def map_metrics(field: str, method: str, image: dict, mask: np.ndarray, positions, grid: Grid) -> dict:
+    """B over E of one method's maps, and its stacks at clusters."""
+    key = f"{field}_{method}"
+    ratio = image["KAPPA_B"][mask].std() / image["KAPPA_E"][mask].std()
+    found = {f"{key}_b_over_e": measurement(ratio, note="rms of the B map over that of the E map")}
+    if positions is not None:
+        for mode in "eb":
+            kappa = image[f"KAPPA_{mode.upper()}"]
+            mean, error, n = stacked_signal(kappa, mask, positions, grid)
+            value = signal_to_noise(kappa, mask, positions, grid)
+            found[f"{key}_stack_{mode}"] = measurement(
+                value,
+                value - 1,
+                value + 1,
+                n,
+                "sigma",
+                f"{field}_kaiser_squires_stack_{mode}",
+                f"mean {mode.upper()} {mean:.4f} at clusters",
+            )
+    return found
