@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
+SMALL = 0.02  # of a rule set's processor time: steps below this share are one row of its table
 COLUMNS = ["rule_set", "step", "n_jobs", "longest_s", "core_s", "peak_mb"]
 
 
@@ -36,17 +37,22 @@ def step_of(stem: str, steps: list[str]) -> str:
 
 
 def cost_tables(costs: pd.DataFrame) -> str:
-    """COLUMNS as Markdown, one table a rule set, with its sum."""
-    tables = []
-    for rule_set, steps in costs.groupby("rule_set", sort=False):
-        lines = [
-            f"| step of `{rule_set}` | jobs | longest, s | core-seconds in all | peak memory, MB |",
-            "|---|---|---|---|---|",
-        ]
-        lines += [
-            f"| {s.step} | {s.n_jobs} | {s.longest_s:.0f} | {s.core_s:.0f} | {s.peak_mb:.0f} |"
-            for s in steps.itertuples()
-        ]
-        lines += [f"| **all** | **{steps.n_jobs.sum()}** | | **{steps.core_s.sum():.0f}** | |"]
-        tables.append("\n".join(lines))
-    return "\n\n".join(tables) + "\n"
+    """COLUMNS as Markdown, one table a rule set: its larger steps, the small ones together, and the sum."""
+    return "\n".join(_table(rule_set, steps) for rule_set, steps in costs.groupby("rule_set", sort=False))
+
+
+def _table(rule_set: str, steps: pd.DataFrame) -> str:
+    large = steps["core_s"] >= SMALL * steps["core_s"].sum()
+    lines = [_row(*step) for step in steps[large].drop(columns="rule_set").itertuples(index=False)]
+    small = steps[~large]
+    if len(small):
+        name = f"{len(small)} small steps"
+        lines.append(_row(name, small.n_jobs.sum(), small.longest_s.max(), small.core_s.sum(), small.peak_mb.max()))
+    head = (
+        f"| step of `{rule_set}` | jobs | longest, s | core-seconds in all | peak memory, MB |\n|---|---|---|---|---|\n"
+    )
+    return f"{head}{''.join(lines)}| **all** | **{steps.n_jobs.sum()}** | | **{steps.core_s.sum():.0f}** | |\n"
+
+
+def _row(step: str, n_jobs: int, longest_s: float, core_s: float, peak_mb: float) -> str:
+    return f"| {step} | {n_jobs} | {longest_s:.0f} | {core_s:.0f} | {peak_mb:.0f} |\n"

@@ -36,10 +36,12 @@ def test_a_job_too_short_to_be_measured_counts_with_its_wall_time(folder):
 
 
 def test_the_table_ends_with_the_sum(folder):
+    benchmark(folder, "infer_fields_again", 1.0, 50, 1.0)
     lines = cost_tables(step_costs("clusters", folder, STEPS)).splitlines()
     assert lines[0].startswith("| step of `clusters` |")
     assert lines[2] == "| train_encoder | 1 | 60 | 110 | 2500 |"
-    assert lines[-1] == "| **all** | **3** | | **122** | |"
+    assert lines[-2] == "| 1 small steps | 1 | 1 | 1 | 50 |"
+    assert lines[-1] == "| **all** | **4** | | **123** | |"
 
 
 def test_what_is_missing_or_unknown_is_one_line(tmp_path):
