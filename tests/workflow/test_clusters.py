@@ -1,6 +1,7 @@
 """The cluster chain end to end at test size: products, re-runs, bad settings. The first test pays for the run."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -194,6 +195,21 @@ def test_the_report_is_one_file_that_needs_no_network(results, tmp_path):
     page = report.read_text()
     assert not re.search(r'(src|href)="https?://[^"]+\.(js|css)', page)
     assert "completeness.png" in page
+
+
+def test_the_notebook_needs_no_workflow(results):
+    """Its cells, one after the other, with the encoder that the test run trained."""
+    cells = json.loads((ROOT / "resources/first_steps.ipynb").read_text())["cells"]
+    code = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
+    assert "snakemake" not in code
+    told = {
+        **os.environ,
+        "ARMILLARY_CHECKPOINT": str(results / "checkpoints/best_encoder.ckpt"),
+        "PYTHONPATH": str(ROOT),
+    }
+    ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=told, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
+    assert "cluster members" in ran.stdout and "probability" in ran.stdout
 
 
 @pytest.fixture(scope="module")
