@@ -8,6 +8,7 @@ min_version("9.27")
 configfile: "config/clusters.yaml"
 configfile: "config/cmb.yaml"
 configfile: "config/massmap.yaml"
+configfile: "config/mim.yaml"
 configfile: "config/resources.yaml"
 configfile: "config/benchmarks.yaml"
 
@@ -16,7 +17,7 @@ include: "rules/common.smk"
 
 
 check_settings(config, "workflow")
-for rule_set in ("clusters", "massmap", "cmb", "resources", "benchmarks"):
+for rule_set in ("clusters", "massmap", "cmb", "mim", "resources", "benchmarks"):
     check_settings(config[rule_set], rule_set)
 
 
@@ -32,6 +33,10 @@ wildcard_constraints:
     cosmology="fiducial|other",
     field="[a-z0-9]+",
     method="[a-z_]+",
+    network=r"[a-z][a-z0-9_]*",
+    state="trained|untrained",
+    shown="all|missing",
+    task="[a-z_]+",
 
 
 include: "rules/resources.smk"
@@ -48,6 +53,9 @@ include: "rules/cmb_observed.smk"
 include: "rules/massmap_inputs.smk"
 include: "rules/massmap.smk"
 include: "rules/massmap_figures.smk"
+include: "rules/mim_inputs.smk"
+include: "rules/mim.smk"
+include: "rules/mim_figures.smk"
 include: "rules/benchmarks.smk"
 
 
@@ -59,6 +67,7 @@ localrules:
     cmb_experiments,
     cmb_observed,
     massmap,
+    mim,
     benchmarks,
 
 
@@ -114,6 +123,12 @@ rule massmap:
     """Convergence maps of the fields of the config by every method, scored, with figures and metrics."""
     input:
         massmap_products(),
+
+
+rule mim:
+    """Masked networks on a sky of cutouts: training, probes and search beside baselines, figures and metrics."""
+    input:
+        mim_products(),
 
 
 rule benchmarks:
