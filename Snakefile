@@ -35,7 +35,6 @@ wildcard_constraints:
     method="[a-z_]+",
     network=r"[a-z][a-z0-9_]*",
     state="trained|untrained",
-    shown="all|missing",
     task="[a-z_]+",
 
 
@@ -68,6 +67,8 @@ localrules:
     cmb_observed,
     massmap,
     mim,
+    mim_embed,
+    mim_similarity,
     benchmarks,
 
 
@@ -129,6 +130,18 @@ rule mim:
     """Masked networks on a sky of cutouts: training, probes and search beside baselines, figures and metrics."""
     input:
         mim_products(),
+
+
+rule mim_embed:
+    """Embeddings of the file of cutouts that `mim: embed:` names, by a trained network."""
+    input:
+        "<results>/mim/own_embeddings.h5",
+
+
+rule mim_similarity:
+    """The objects most similar to the query that `mim: similarity:` names, as a table and a figure."""
+    input:
+        "<results>/mim/similar.csv",
 
 
 rule benchmarks:

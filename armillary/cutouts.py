@@ -30,6 +30,13 @@ class Cutouts(NamedTuple):
         )  # fmt: skip
 
 
+def joined(parts: list[Cutouts]) -> Cutouts:
+    """Cutouts of several files or patches, one after the other."""
+    planes = [np.concatenate([part[k] for part in parts]) for k in range(3)]
+    columns = {name: np.concatenate([part.columns[name] for part in parts]) for name in parts[0].columns}
+    return Cutouts(*planes, columns, parts[0].facts)
+
+
 def cut_images(images: np.ndarray, x: np.ndarray, y: np.ndarray, size: int, outside=np.nan) -> np.ndarray:
     """Squares (N, C, size, size) of images (C, height, width) whose middle is nearest to (x, y); `outside` is what lies
     beyond the image.

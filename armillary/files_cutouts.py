@@ -36,7 +36,7 @@ def create_cutouts(path: str, n_rows: int, example: Cutouts, dtype: str) -> "Cut
 def write_cutouts(path: str, cutouts: Cutouts, dtype: str = "float32") -> None:
     """All of them at once."""
     with create_cutouts(path, len(cutouts.images), cutouts, dtype) as file:
-        file.fill(np.arange(len(cutouts.images)), cutouts)
+        file.fill(0, cutouts)
 
 
 class CutoutFile:
@@ -79,20 +79,27 @@ class CutoutFile:
         variance = estimated_variance(images) if variance is None else variance
         return Cutouts(images, variance, mask, columns if with_columns else {}, self.facts)
 
-    def fill(self, rows: np.ndarray, cutouts: Cutouts) -> None:
-        """Write cutouts at the given rows, which may be in any order; values that the format cannot hold are cut off."""
-        order = np.argsort(rows)
-        planes = dict(zip(PLANES, cutouts[:3], strict=True)) | cutouts.columns
-        for name, values in planes.items():
+    def read_stored(self) -> Cutouts:
+        """All cutouts in the number format of the file."""
+        if "variance" not in self.stream or "mask" not in self.stream:
+            return self.read(0, len(self))
+        return Cutouts(*(self.stream[name][()] for name in PLANES), self.columns(), self.facts)
+
+    @property
+    def n_bytes(self) -> int:
+        """Memory that all cutouts take."""
+        return int(
+            sum(self.stream[name].size * self.stream[name].dtype.itemsize for name in PLANES if name in self.stream)
+        )
+
+    def fill(self, first: int, cutouts: Cutouts) -> None:
+        """Write cutouts from row `first` on; values that the format cannot hold are cut off."""
+        for name, values in (dict(zip(PLANES, cutouts[:3], strict=True)) | cutouts.columns).items():
             target = self.stream[name]
             largest = LARGEST.get(target.dtype)
             if largest is not None and values.dtype != target.dtype:
                 values = np.clip(values, -largest, largest).astype(target.dtype)
-            if np.array_equal(rows, np.arange(len(target))):
-                target[...] = values
-                continue
-            for place in order.tolist():
-                target[rows[place]] = values[place]
+            target[first : first + len(values)] = values
 
 
 def open_cutouts(path: str, bands: list[str] | None = None) -> CutoutFile:

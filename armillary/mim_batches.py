@@ -86,7 +86,9 @@ def rows_of_step(step: int, n_rows: int, batch_size: int, seed: int) -> tuple[in
     return first, min(first + batch_size, n_rows)
 
 
-def batches_in_order(file: CutoutFile, scale: Scale, batch_size: int, n_most: int | None = None, with_sky: bool = False) -> Iterator[Batch]:  # fmt: skip
+def batches_in_order(
+    file: CutoutFile, scale: Scale, batch_size: int, n_most: int | None = None, with_sky: bool = False
+) -> Iterator[Batch]:
     """The first `n_most` cutouts of a file, batch by batch, each checked."""
     check_size(file, scale)
     n_rows = len(file) if n_most is None else min(len(file), n_most)

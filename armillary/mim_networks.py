@@ -36,10 +36,8 @@ def n_parameters(network: torch.nn.Module) -> int:
 def write_model(path: str, model: Model) -> None:
     """Weights, architecture, scale and facts in one file, readable without running code."""
     weights = {name: value.detach().cpu() for name, value in model.network.state_dict().items()}
-    torch.save(
-        {"format": FORMAT, "what": model.what._asdict(), "scale": model.scale._asdict(), "facts": model.facts, "weights": weights},
-        path,
-    )  # fmt: skip
+    parts = {"what": model.what._asdict(), "scale": model.scale._asdict(), "facts": model.facts, "weights": weights}
+    torch.save({"format": FORMAT, **parts}, path)
 
 
 def read_model(path: str, expected: dict | None = None) -> Model:
@@ -58,7 +56,7 @@ def read_model(path: str, expected: dict | None = None) -> Model:
     for name, value in (expected or {}).items():
         if saved["what"][name] != value:
             raise ValueError(
-                f"{path} was built with {name} {saved['what'][name]!r}; the config says {value!r} (config key `mim: {name}`)"
+                f"{path} was built with {name} {saved['what'][name]!r}; the config says {value!r}: another network"
             )
     what = Architecture(**saved["what"])
     network = MaskedViT(what)

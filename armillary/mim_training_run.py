@@ -53,7 +53,7 @@ def train_together(run: TrainingRun, n_processes: int) -> tuple[MaskedViT, list[
     if n_processes > 1:
         if run.settings.batch_size % n_processes:
             raise ValueError(
-                f"mim: train_network: batch_size is {run.settings.batch_size}; it must be a multiple of n_gpus ({n_processes})"
+                f"mim: train_network: batch_size is {run.settings.batch_size}; not a multiple of n_gpus ({n_processes})"
             )
         share_training(train_here, n_processes, run)
     return train_here(run, "cuda" if torch.cuda.is_available() else "cpu")
@@ -110,7 +110,7 @@ def _draw(run: TrainingRun, history: list[dict], shown: dict, writer) -> None:
 
 
 def live_probes(embedding: np.ndarray, columns: dict[str, np.ndarray]) -> dict[str, float]:
-    """Accuracy of class and R2 of galaxies' redshift by linear probes: every other object is labelled, the rest judge."""
+    """Accuracy of class and R2 of galaxies' redshift by linear probes; every other object is labelled."""
     from armillary.probes import predict, redshift_scores
 
     known = columns["class"] >= 0

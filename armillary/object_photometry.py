@@ -15,7 +15,7 @@ def aperture_magnitudes(cutouts: Cutouts) -> tuple[np.ndarray, np.ndarray]:
     """asinh magnitudes (N, C) within APERTURE_PX of the middle and concentrations (N, C): core minus aperture, in mag.
 
     The sky is the median of the outer ring. Unusable pixels count as the mean of the usable ones of the aperture; NaN
-    where less than half of it is usable, as in a missing band. asinh magnitudes (Lupton et al. 1999) exist for any flux.
+    where less than half of it is usable, as in a missing band. asinh magnitudes: Lupton et al. (1999).
     """
     images = cutouts.images
     usable = usable_pixels(images, cutouts.mask)

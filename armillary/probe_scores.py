@@ -1,4 +1,4 @@
-"""Features against each other: the same probes, labels and held-out objects for all, and what the differences are worth.
+"""Features against each other: the same probes, labels and held-out objects for all, and what differences are worth.
 
 A number's error has two parts: the scatter over seeds (of the network and of the labels together) and that of the
 held-out objects. Features are compared seed by seed and object by object.
@@ -31,7 +31,7 @@ TASKS = {
 
 
 class Contestant(NamedTuple):
-    """Features of all objects (N, d), one array a seed, with all bands and without the missing ones; how they are read."""
+    """Features of all objects (N, d), an array a seed, with all bands and without the missing ones; what reads them."""
 
     features: list[np.ndarray]
     without_bands: list[np.ndarray]
@@ -93,7 +93,7 @@ def with_error(metric: str, told: np.ndarray, truth: np.ndarray, n_resamples: in
 def gain(
     metric: str, told: np.ndarray, other: np.ndarray, truth: np.ndarray, n_resamples: int, rng_seed: list[int]
 ) -> tuple[float, float]:
-    """Mean over seeds of score minus score of another, and its error from both sources; the same seeds and resamples."""
+    """Mean over seeds of score minus score of another, and its error; the same seeds and resamples for both."""
     difference = _scores(metric, told, truth) - _scores(metric, other, truth)
     resampled = [_resampled(metric, one, truth, n_resamples, np.random.default_rng(rng_seed)) for one in (told, other)]
     return _summary(difference, resampled[0] - resampled[1])

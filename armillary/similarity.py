@@ -13,7 +13,7 @@ def whiten(embedding: np.ndarray, fitted_on: np.ndarray | None = None, keep: flo
 
 
 def nearest(whitened: np.ndarray, query: np.ndarray, n_wanted: int, left_out: np.ndarray | None = None):
-    """Rows and cosines of the `n_wanted` objects most similar to a query (d,), best first; `left_out` rows never come."""
+    """Rows and cosines of the `n_wanted` objects most similar to a query (d,), best first, without the `left_out`."""
     length = np.linalg.norm(whitened, axis=1) * np.linalg.norm(query)
     cosine = whitened @ query / np.maximum(length, 1e-12)
     if left_out is not None:

@@ -98,17 +98,18 @@ rule mim_train_network:
 
 
 rule mim_infer_embeddings:
-    """Embed the probe objects with the {wildcards.state} network {wildcards.network}, bands {wildcards.shown}."""
+    """Embed the probe objects with the {wildcards.state} network {wildcards.network}, once without {params.missing_bands}."""
     input:
         cutouts=MIM_SETS["probe"],
         model="<results>/mim/networks/{network}/{state}.ckpt",
         code=code_of("scripts/mim/infer_embeddings.py"),
     output:
-        embeddings="<results>/mim/embeddings/{network}_{state}_{shown}.h5",
+        embeddings="<results>/mim/embeddings/{network}_{state}_all.h5",
+        missing="<results>/mim/embeddings/{network}_{state}_missing.h5",
     log:
-        "<results>/mim/logs/infer_embeddings_{network}_{state}_{shown}.log",
+        "<results>/mim/logs/infer_embeddings_{network}_{state}.log",
     benchmark:
-        "<results>/mim/benchmarks/infer_embeddings_{network}_{state}_{shown}.tsv"
+        "<results>/mim/benchmarks/infer_embeddings_{network}_{state}.tsv"
     conda:
         "../envs/mim.yaml"
     threads: 1
@@ -117,7 +118,7 @@ rule mim_infer_embeddings:
         runtime=120,
     params:
         bands=MIM["bands"],
-        hidden_bands=lambda wildcards: MIM["missing_bands"] if wildcards.shown == "missing" else [],
+        missing_bands=MIM["missing_bands"],
         pooling=MIM["pooling"],
         expected=mim_expected,
     script:
@@ -258,3 +259,132 @@ rule mim_summarise_metrics:
         runtime=5,
     script:
         "../scripts/mim/summarise_metrics.py"
+
+
+rule mim_tile_coadds:
+    """Cut the objects of {params.columns} out of coadds of {params.patches}."""
+    input:
+        catalog=MIM["tile_coadds"]["catalog"],
+        code=code_of("scripts/mim/tile_coadds.py"),
+    output:
+        cutouts="<results>/mim/coadds.h5",
+    log:
+        "<results>/mim/logs/tile_coadds.log",
+    benchmark:
+        "<results>/mim/benchmarks/tile_coadds.tsv"
+    conda:
+        "../envs/images.yaml"
+    threads: 1
+    resources:
+        mem_mb=8000,
+        runtime=240,
+    params:
+        **{name: value for name, value in MIM["tile_coadds"].items() if name != "catalog"},
+        bands=MIM["bands"],
+    script:
+        "../scripts/mim/tile_coadds.py"
+
+
+rule mim_tile_blends:
+    """Cut the matched sources out of real HSC blends."""
+    input:
+        blends=mim_blends(),
+        code=code_of("scripts/mim/tile_blends.py"),
+    output:
+        cutouts="<results>/mim/blends/cutouts.h5",
+    log:
+        "<results>/mim/logs/tile_blends.log",
+    benchmark:
+        "<results>/mim/benchmarks/tile_blends.tsv"
+    conda:
+        "../envs/images.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=20,
+    params:
+        cutout_px=MIM["image_px"],
+    script:
+        "../scripts/mim/tile_blends.py"
+
+
+rule mim_score_blends:
+    """Tell stars from galaxies among real HSC sources by probes trained on the simulated sky."""
+    input:
+        blends="<results>/mim/blends/cutouts.h5",
+        features="<results>/mim/embeddings/features.npz",
+        models=[f"<results>/mim/networks/{name}/trained.ckpt" for name in MIM["networks"]],
+        embeddings=mim_embeddings("trained", "all"),
+        code=code_of("scripts/mim/score_blends.py"),
+    output:
+        scores="<results>/mim/scores/blends.json",
+    log:
+        "<results>/mim/logs/score_blends.log",
+    benchmark:
+        "<results>/mim/benchmarks/score_blends.tsv"
+    conda:
+        "../envs/mim.yaml"
+    threads: 1
+    resources:
+        mem_mb=3000,
+        runtime=30,
+    params:
+        bands=MIM["bands"],
+        pooling=MIM["pooling"],
+        seed=MIM["seed"],
+    script:
+        "../scripts/mim/score_blends.py"
+
+
+rule mim_infer_own:
+    """Embed a file of cutouts of your own."""
+    input:
+        cutouts=mim_own_cutouts,
+        model=mim_first("embed"),
+        code=code_of("scripts/mim/infer_own.py"),
+    output:
+        embeddings="<results>/mim/own_embeddings.h5",
+    log:
+        "<results>/mim/logs/infer_own.log",
+    benchmark:
+        "<results>/mim/benchmarks/infer_own.tsv"
+    conda:
+        "../envs/mim.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=120,
+    params:
+        bands=MIM["bands"],
+        pooling=MIM["pooling"],
+    script:
+        "../scripts/mim/infer_own.py"
+
+
+rule mim_estimate_similar:
+    """List the {params.n_wanted} objects most similar to a query."""
+    input:
+        embeddings=mim_searched(),
+        model=mim_first("similarity"),
+        query_cutouts=MIM["similarity"]["cutouts"] or [],
+        code=code_of("scripts/mim/estimate_similar.py"),
+    output:
+        similar="<results>/mim/similar.csv",
+        found="<results>/mim/similar.npz",
+    log:
+        "<results>/mim/logs/estimate_similar.log",
+    benchmark:
+        "<results>/mim/benchmarks/estimate_similar.tsv"
+    conda:
+        "../envs/mim.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        ids=MIM["similarity"]["ids"],
+        positions=MIM["similarity"]["positions"],
+        n_wanted=MIM["similarity"]["n_wanted"],
+        pooling=MIM["pooling"],
+    script:
+        "../scripts/mim/estimate_similar.py"

@@ -1,5 +1,6 @@
 """What the rules of masked image modelling are given: files, networks, settings; no rule lives here."""
 
+import os
 from pathlib import Path
 
 MIM = config["mim"]
@@ -29,7 +30,7 @@ def mim_check():
         if MIM["pooling"] == "attention" and not settings["attention_pool"]:
             raise WorkflowError(f"mim: pooling is attention; networks: {name} has attention_pool false")
     sky = MIM["simulate_sky"]
-    if not MIM["cutouts"] and sky["cutout_px"] < MIM["image_px"]:
+    if not MIM["cutouts"] and not MIM["tile_coadds"]["patches"] and sky["cutout_px"] < MIM["image_px"]:
         raise WorkflowError(
             f"mim: simulate_sky: cutout_px is {sky['cutout_px']}; image_px is {MIM['image_px']}, which must fit into it"
         )
@@ -39,6 +40,8 @@ def mim_raw_cutouts(wildcards):
     """Files of cutouts before de-duplication: your own, or those of the simulated sky."""
     if MIM["cutouts"]:
         return MIM["cutouts"]
+    if MIM["tile_coadds"]["patches"]:
+        return ["<results>/mim/coadds.h5"]
     return [f"<results>/mim/sky/{number:05d}.h5" for number in range(MIM["simulate_sky"]["n_files"])]
 
 
@@ -55,12 +58,37 @@ def mim_expected(wildcards):
     }
 
 
+def mim_first(step):
+    """The checkpoint that a target of one's own files names, else the first network of this run."""
+    return MIM[step]["checkpoint"] or f"<results>/mim/networks/{next(iter(MIM['networks']))}/trained.ckpt"
+
+
+def mim_searched():
+    """The embeddings that a query is searched in."""
+    own = MIM["similarity"]["embeddings"]
+    return own or f"<results>/mim/embeddings/{next(iter(MIM['networks']))}_trained_all.h5"
+
+
+def mim_own_cutouts(wildcards):
+    """The file that mim_embed embeds."""
+    if not MIM["embed"]["cutouts"]:
+        raise WorkflowError("mim: embed: cutouts names no file: nothing to embed")
+    return MIM["embed"]["cutouts"]
+
+
+def mim_blends():
+    """Real HSC blends, read where a mirror folder has them; a hundred small files are not worth a hundred jobs."""
+    mirror = os.environ.get("ARMILLARY_MIRROR")
+    return sorted(str(path) for path in Path(mirror, "mim/hsc_blends/set1").glob("*.npz")) if mirror else []
+
+
 def mim_metric_parts():
     """The files whose numbers make metrics.json."""
     return [
         "<results>/mim/cutouts/report.json",
         *[f"<results>/mim/scores/{task}.json" for task in MIM_TASKS],
         "<results>/mim/scores/similarity.json",
+        *(["<results>/mim/scores/blends.json"] if mim_blends() else []),
     ]
 
 

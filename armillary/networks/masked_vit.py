@@ -16,8 +16,8 @@ from torch.nn import functional as F
 OBJECTIVES = ("mae", "simmim")
 POOLINGS = ("mean", "max", "mean_centre", "centre", "attention")
 SIZES = {  # width, depth, heads: the published ones, and those for processors
-    "huge": (1280, 32, 16), "large": (1024, 24, 16), "base": (768, 12, 12), "tiny": (192, 12, 3), "demo": (128, 4, 4),
-    "test": (32, 2, 2),
+    "huge": (1280, 32, 16), "large": (1024, 24, 16), "base": (768, 12, 12), "tiny": (192, 12, 3),
+    "demo": (128, 4, 4), "test": (32, 2, 2),
 }  # fmt: skip
 N_SKY_FEATURES = 8
 
@@ -37,7 +37,7 @@ class Architecture(NamedTuple):
 
 
 class MaskedViT(nn.Module):
-    """Encoder, and the decoder of its objective. Images (B, C, S, S) are compressed pixels; P patches a side squared."""
+    """Encoder, and the decoder of its objective. Images (B, C, S, S) are compressed pixels, cut into P patches."""
 
     def __init__(self, what: Architecture):
         super().__init__()
@@ -263,5 +263,5 @@ def _check(what: Architecture) -> None:
         raise ValueError(f"mim: size is {what.size!r}; known: {', '.join(SIZES)}")
     if what.image_px % (2 * what.patch_px) or what.image_px < 4 * what.patch_px:
         raise ValueError(
-            f"mim: image_px is {what.image_px}; it must be an even multiple, four at least, of patch_px ({what.patch_px})"
+            f"mim: image_px is {what.image_px}: no even multiple of patch_px ({what.patch_px}), or below four of it"
         )

@@ -1,4 +1,4 @@
-"""Embed a file of cutouts with a trained, or an untrained, network."""
+"""Embed the probe objects with a trained, or an untrained, network: as they are, and as if bands were missing."""
 
 import torch
 
@@ -8,29 +8,23 @@ from armillary.step import announce, run
 
 
 def infer_embeddings(
-    cutouts: str, model: str, embeddings: str, *, bands: list[str], hidden_bands: list[str], pooling: str,
-    expected: dict, threads: int,
+    cutouts: str, model: str, embeddings: str, missing: str, *, bands: list[str], missing_bands: list[str],
+    pooling: str, expected: dict, threads: int,
 ) -> None:  # fmt: skip
-    """`hidden_bands` are treated as if they were missing; `expected` is what the network must have been built with."""
+    """`expected` is what the network must have been built with."""
     torch.set_num_threads(threads)
     held = read_model(model, expected)
     if held.scale.bands != list(bands):
         raise ValueError(
             f"{model} was trained on the bands {' '.join(held.scale.bands)}; the config says {' '.join(bands)}"
         )
+    device = "cuda" if torch.cuda.is_available() else "cpu"
     with open_cutouts(cutouts, bands) as file:
-        values = embed(
-            held,
-            file,
-            pooling=pooling,
-            device="cuda" if torch.cuda.is_available() else "cpu",
-            hidden_bands=hidden_bands,
-        )
         columns = file.columns()
+        for path, hidden in ((embeddings, []), (missing, missing_bands)):
+            values = embed(held, file, pooling=pooling, device=device, hidden_bands=hidden)
+            write_embeddings(path, values, columns, {"pooling": pooling, "bands": list(bands), "hidden_bands": hidden})
     announce(f"{values.shape[0]} objects, {values.shape[1]} numbers each")
-    write_embeddings(
-        embeddings, values, columns, {"pooling": pooling, "bands": list(bands), "hidden_bands": hidden_bands}
-    )
 
 
 if __name__ == "__main__":

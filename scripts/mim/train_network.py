@@ -26,7 +26,9 @@ def train_network(
     training = TrainingRun(
         train, validation, bands, what, fit_scale(train, bands, image_px),
         Settings(**{name: settings[name] for name in Settings._fields}), pooling, work_folder,
-        fingerprint({"settings": settings, "bands": bands, "image_px": image_px}, contents=code, stamped=[train, validation]),
+        fingerprint(
+            {"settings": settings, "bands": bands, "image_px": image_px}, contents=code, stamped=[train, validation]
+        ),
         tensorboard, runtime,
     )  # fmt: skip
     fresh = build_network(what, settings["seed"])
