@@ -308,13 +308,38 @@ rule mim_tile_blends:
         "../scripts/mim/tile_blends.py"
 
 
+rule mim_infer_blends:
+    """Embed the real HSC sources with every network."""
+    input:
+        blends="<results>/mim/blends/cutouts.h5",
+        models=[f"<results>/mim/networks/{name}/trained.ckpt" for name in MIM["networks"]],
+        code=code_of("scripts/mim/infer_blends.py"),
+    output:
+        embeddings=[f"<results>/mim/blends/{name}.h5" for name in MIM["networks"]],
+    log:
+        "<results>/mim/logs/infer_blends.log",
+    benchmark:
+        "<results>/mim/benchmarks/infer_blends.tsv"
+    conda:
+        "../envs/mim.yaml"
+    threads: 1
+    resources:
+        mem_mb=3000,
+        runtime=30,
+    params:
+        bands=MIM["bands"],
+        pooling=MIM["pooling"],
+    script:
+        "../scripts/mim/infer_blends.py"
+
+
 rule mim_score_blends:
     """Tell stars from galaxies among real HSC sources by probes trained on the simulated sky."""
     input:
         blends="<results>/mim/blends/cutouts.h5",
         features="<results>/mim/embeddings/features.npz",
-        models=[f"<results>/mim/networks/{name}/trained.ckpt" for name in MIM["networks"]],
-        embeddings=mim_embeddings("trained", "all"),
+        simulated=mim_embeddings("trained", "all"),
+        real=[f"<results>/mim/blends/{name}.h5" for name in MIM["networks"]],
         code=code_of("scripts/mim/score_blends.py"),
     output:
         scores="<results>/mim/scores/blends.json",
@@ -330,7 +355,6 @@ rule mim_score_blends:
         runtime=30,
     params:
         bands=MIM["bands"],
-        pooling=MIM["pooling"],
         seed=MIM["seed"],
     script:
         "../scripts/mim/score_blends.py"

@@ -1,12 +1,10 @@
 """Tell real stars from real galaxies by probes that were trained on the simulated sky alone."""
 
 import numpy as np
-import torch
 
 from armillary.files import read_arrays, write_json
-from armillary.files_cutouts import open_cutouts, read_cutouts, read_embeddings
+from armillary.files_cutouts import read_cutouts, read_embeddings
 from armillary.metrics import interval_68, measurement
-from armillary.mim_networks import embed, read_model
 from armillary.object_photometry import aperture_magnitudes, colour_features
 from armillary.probes import area_under_roc, balanced_accuracy, predict
 from armillary.step import announce, run
@@ -15,21 +13,21 @@ N_LABELS, N_RESAMPLES = 3000, 500
 
 
 def score_blends(
-    blends: str, features: str, models: list[str], embeddings: list[str], scores: str, *, bands: list[str],
-    pooling: str, seed: int, threads: int,
-) -> None:  # fmt: skip
-    """Area under ROC and balanced accuracy over the sources that the networks never saw, with errors from resamples."""
-    torch.set_num_threads(threads)
-    real, columns = read_cutouts(blends, bands), read_embeddings(embeddings[0])[1]
+    blends: str, features: str, simulated: list[str], real: list[str], scores: str, *, bands: list[str], seed: int
+) -> None:
+    """Area under ROC and balanced accuracy over the sources that the networks never saw, with errors from resamples.
+
+    `simulated` and `real` are embeddings of both skies, a file a network.
+    """
+    cutouts, columns = read_cutouts(blends, bands), read_embeddings(simulated[0])[1]
     labelled = np.flatnonzero((columns["class"] != 1) & (columns["lens"] == 0))
     labelled = np.random.default_rng(seed).permutation(labelled)[:N_LABELS]
-    is_star, truth = (columns["class"][labelled] == 2).astype(int), (real.columns["class"] == 2).astype(int)
-    learned = []
-    for model, path in zip(models, embeddings, strict=True):
-        with open_cutouts(blends, bands) as file:
-            values = embed(read_model(model), file, pooling=pooling, device="cpu")
-        learned.append((read_embeddings(path)[0][labelled], values))
-    photometry = [(read_arrays(features)["photometry"][labelled], colour_features(*aperture_magnitudes(real)))]
+    is_star, truth = (columns["class"][labelled] == 2).astype(int), (cutouts.columns["class"] == 2).astype(int)
+    learned = [
+        (read_embeddings(ours)[0][labelled], read_embeddings(theirs)[0])
+        for ours, theirs in zip(simulated, real, strict=True)
+    ]
+    photometry = [(read_arrays(features)["photometry"][labelled], colour_features(*aperture_magnitudes(cutouts)))]
     numbers = {}
     for name, pairs, kind in (
         ("mim", learned, "linear"),
