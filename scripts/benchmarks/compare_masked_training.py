@@ -1,4 +1,4 @@
-"""Time the training of masked networks: with and without masking, by torch's own transformer, and what reading costs."""
+"""Time the training of masked networks with and without masking, by torch's own transformer, and what reading costs."""
 
 import tempfile
 import time
@@ -15,7 +15,7 @@ from armillary.metrics import measurement
 from armillary.mim_batches import Scale, make_batch
 from armillary.mim_losses import masked_loss
 from armillary.mim_networks import build_network
-from armillary.networks.masked_vit import SIZES, Architecture, draw_hidden, patches, spread
+from armillary.networks.masked_vit import SIZES, Architecture, draw_hidden, spread
 from armillary.step import announce, run
 
 BANDS, IMAGE_PX, PATCH_PX = ["g", "r", "i", "z", "y"], 32, 4
