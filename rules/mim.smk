@@ -179,6 +179,7 @@ rule mim_score_probes:
         n_labels=MIM["score_probes"]["n_labels"],
         test_fraction=MIM["score_probes"]["test_fraction"],
         n_resamples=MIM["score_probes"]["n_resamples"],
+        n_redshift_bins=MIM["score_probes"]["n_redshift_bins"],
         seed=MIM["seed"],
     script:
         "../scripts/mim/score_probes.py"

@@ -15,7 +15,8 @@ from armillary.probe_scores import (
     told_by,
     with_error,
 )
-from armillary.probes import redshift_scores
+from armillary.probes import impute, redshift_scores
+from armillary.redshift_pdf import coverage, crps, cumulative_at, estimate_pdf
 from armillary.step import announce, run
 
 CONTESTANTS = "mim mim_neighbours random pca colours photometry trees mim_colours mim_trees".split()
@@ -24,7 +25,8 @@ AT_MOST_LABELS = ("mim_colours", "mim_trees")  # these only with all labels
 
 def score_probes(
     features: str, trained: list[str], trained_missing: list[str], untrained: list[str], untrained_missing: list[str],
-    scores: str, curves: str, *, task: str, n_labels: list[int], test_fraction: float, n_resamples: int, seed: int,
+    scores: str, curves: str, *, task: str, n_labels: list[int], test_fraction: float, n_resamples: int,
+    n_redshift_bins: int, seed: int,
 ) -> None:  # fmt: skip
     """A seed is one pre-trained network with one draw of labels; held-out objects are the same for all."""
     what, columns = TASKS[task], read_embeddings(trained[0])[1]
@@ -42,7 +44,13 @@ def score_probes(
             if name not in AT_MOST_LABELS or n == largest:
                 told[name, n] = told_by(contestants[name], what, truth, labelled, held_out)
         announce(f"{task}, {n} labels: {_line(what.metric, told, n, truth[held_out])}")
-    write_json(scores, _measurements(task, told, truth[held_out], n_resamples, seed))
+    numbers = _measurements(task, told, truth[held_out], n_resamples, seed)
+    if task == "redshift":
+        for name in ("mim", "mim_colours", "photometry"):
+            of = contestants[name].features[0].astype(float)
+            labelled = draw_labels(pool, largest, 1, seed)[0]
+            numbers |= _density(name, of, labelled, held_out, truth, min(n_redshift_bins, largest // 4))
+    write_json(scores, numbers)
     write_arrays(
         curves, truth=truth[held_out], rows=held_out, **{f"{name}_{n}": value for (name, n), value in told.items()}
     )
@@ -75,6 +83,23 @@ def _line(metric: str, told: dict, n: int, truth: np.ndarray) -> str:
     rng = np.random.default_rng(0)
     here = {name: with_error(metric, value, truth, 2, rng)[0] for (name, m), value in told.items() if m == n}
     return ", ".join(f"{name} {value:.3f}" for name, value in here.items())
+
+
+def _density(
+    name: str, features: np.ndarray, labelled: np.ndarray, held_out: np.ndarray, truth: np.ndarray, n_bins: int
+) -> dict:
+    """Calibration and sharpness of redshift densities of the held-out galaxies, with all labels."""
+    filled = impute(features, features[labelled])
+    edges, probability = estimate_pdf(filled[labelled], truth[labelled], filled[held_out], n_bins)
+    pit, n = cumulative_at(edges, probability, truth[held_out]), len(held_out)
+    numbers = {}
+    for level in (0.68, 0.95):
+        value = coverage(pit, level)
+        error, note = np.sqrt(level * (1 - level) / n), f"{level} if calibrated"
+        numbers[f"redshift_{name}_coverage_{round(100 * level)}"] = as_measurement(value, error, n, "share", note=note)
+    value = crps(edges, probability, truth[held_out])
+    numbers[f"redshift_{name}_crps"] = measurement(value, n=n, unit="redshift", note="lower is better")
+    return numbers
 
 
 def _measurements(task: str, told: dict, truth: np.ndarray, n_resamples: int, seed: int) -> dict:

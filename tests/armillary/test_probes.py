@@ -6,6 +6,7 @@ import pytest
 from armillary.metrics import validate_metrics
 from armillary.probe_scores import as_measurement, draw_labels, gain, with_error
 from armillary.probes import area_under_roc, impute, predict, redshift_scores
+from armillary.redshift_pdf import coverage, crps, cumulative_at, estimate_pdf
 from armillary.similarity import precision_at, rows_at, whiten
 
 RNG = np.random.default_rng(0)
@@ -92,3 +93,14 @@ def test_a_query_by_position():
     assert rows_at(np.array([10.0, 20.0]), np.array([0.0, 1.0]), [[20.0001, 1.0]], 2.0).tolist() == [1]
     with pytest.raises(ValueError, match="no object lies within 2 arcsec"):
         rows_at(np.array([10.0]), np.array([0.0]), [[20.0, 1.0]], 2.0)
+
+
+def test_densities_of_a_known_law_are_calibrated():
+    x = RNG.standard_normal(6000)
+    redshift = 0.6 + 0.1 * x + 0.05 * RNG.standard_normal(6000)
+    edges, probability = estimate_pdf(x[:3000, None], redshift[:3000], x[3000:, None], 20)
+    pit = cumulative_at(edges, probability, redshift[3000:])
+    assert coverage(pit, 0.68) == pytest.approx(0.68, abs=0.04)
+    assert crps(edges, probability, redshift[3000:]) == pytest.approx(0.05 / np.sqrt(np.pi), rel=0.15)
+    with pytest.raises(ValueError, match="four a bin"):
+        estimate_pdf(x[:10, None], redshift[:10], x[:2, None], 5)
