@@ -19,8 +19,8 @@ from armillary.probes import impute, redshift_scores
 from armillary.redshift_pdf import coverage, crps, cumulative_at, estimate_pdf
 from armillary.step import announce, run
 
-CONTESTANTS = "mim mim_neighbours random pca colours photometry trees mim_colours mim_trees".split()
-AT_MOST_LABELS = ("mim_colours", "mim_trees")  # these only with all labels
+CONTESTANTS = "mim mim_neighbours random pca colours photometry trees mim_colours".split()
+AT_MOST_LABELS = ("mim_colours",)  # these only with all labels
 
 
 def score_probes(
@@ -75,7 +75,6 @@ def _contestants(arrays: dict, trained, trained_missing, untrained, untrained_mi
         "photometry": Contestant(*colours, "linear"),
         "trees": Contestant(*colours, "trees"),
         "mim_colours": Contestant(*joined, "linear"),
-        "mim_trees": Contestant(*joined, "trees"),
     }
 
 
@@ -116,7 +115,7 @@ def _measurements(task: str, told: dict, truth: np.ndarray, n_resamples: int, se
                     np.mean(values), min(values), max(values), len(truth)
                 )
     pairs = [("mim", other) for other in ("random", "pca", "colours", "photometry", "trees")]
-    pairs += [("mim_colours", "photometry"), ("mim_trees", "trees")]
+    pairs.append(("mim_colours", "photometry"))
     for one, other in pairs:
         for n in sorted({n for name, n in told if name == one}):
             worth, error = gain(metric, told[one, n], told[other, n], truth, n_resamples, [seed, n])
