@@ -8,6 +8,7 @@ min_version("9.27")
 configfile: "config/clusters.yaml"
 configfile: "config/cmb.yaml"
 configfile: "config/massmap.yaml"
+configfile: "config/mim.yaml"
 configfile: "config/resources.yaml"
 configfile: "config/benchmarks.yaml"
 
@@ -16,7 +17,7 @@ include: "rules/common.smk"
 
 
 check_settings(config, "workflow")
-for rule_set in ("clusters", "massmap", "cmb", "resources", "benchmarks"):
+for rule_set in ("clusters", "massmap", "cmb", "mim", "resources", "benchmarks"):
     check_settings(config[rule_set], rule_set)
 
 
@@ -33,6 +34,9 @@ wildcard_constraints:
     field="[a-z0-9]+",
     method="[a-z_]+",
     rule_set="|".join(STEPS_OF_RULE_SETS),
+    network=r"[a-z][a-z0-9_]*",
+    state="trained|untrained",
+    task="[a-z_]+",
 
 
 include: "rules/resources.smk"
@@ -49,6 +53,9 @@ include: "rules/cmb_observed.smk"
 include: "rules/massmap_inputs.smk"
 include: "rules/massmap.smk"
 include: "rules/massmap_figures.smk"
+include: "rules/mim_inputs.smk"
+include: "rules/mim.smk"
+include: "rules/mim_figures.smk"
 include: "rules/benchmarks.smk"
 include: "rules/report_inputs.smk"
 include: "rules/report.smk"
@@ -62,6 +69,9 @@ localrules:
     cmb_experiments,
     cmb_observed,
     massmap,
+    mim,
+    mim_embed,
+    mim_similarity,
     benchmarks,
     report,
 
@@ -118,6 +128,24 @@ rule massmap:
     """Convergence maps of the fields of the config by every method, scored, with figures and metrics."""
     input:
         massmap_products(),
+
+
+rule mim:
+    """Masked networks on a sky of cutouts: training, probes and search beside baselines, figures and metrics."""
+    input:
+        mim_products(),
+
+
+rule mim_embed:
+    """Embeddings of the file of cutouts that `mim: embed:` names, by a trained network."""
+    input:
+        "<results>/mim/own_embeddings.h5",
+
+
+rule mim_similarity:
+    """The objects most similar to the query that `mim: similarity:` names, as a table and a figure."""
+    input:
+        "<results>/mim/similar.csv",
 
 
 rule benchmarks:

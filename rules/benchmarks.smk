@@ -2,8 +2,8 @@
 
 Makes  <results>/benchmarks/*.json in the form of metrics.json.
 Steps  compare_renderers, compare_render_processes, compare_windows, compare_imports, compare_survey_plans,
-       compare_remaps, compare_executors (where a throw-away Slurm can run); independent of each other.
-       summarise_costs is no part of the target: it runs every rule set first.
+       compare_remaps, compare_masked_training, compare_executors (where a throw-away Slurm can run); independent of each
+       other. summarise_costs is no part of the target: it runs every rule set first.
 
 Run them on a quiet machine with `--cores 1`, so that no two timings share it.
 """
@@ -253,3 +253,26 @@ rule benchmarks_summarise_costs:
         steps=STEPS_OF_RULE_SETS,
     script:
         "../scripts/benchmarks/summarise_costs.py"
+
+
+rule benchmarks_compare_masked_training:
+    """Time {params.n_steps} training steps of {params.batch_size} cutouts by a masked autoencoder, without masking, and by
+    torch's own transformer, {params.n_pairs} times in turn, and what reading adds."""
+    input:
+        code=code_of("scripts/benchmarks/compare_masked_training.py"),
+    output:
+        benchmark="<results>/benchmarks/masked_training.json",
+    log:
+        "<results>/benchmarks/logs/compare_masked_training.log",
+    benchmark:
+        "<results>/benchmarks/benchmarks/compare_masked_training.tsv"
+    conda:
+        "../envs/mim.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=20,
+    params:
+        **config["benchmarks"]["compare_masked_training"],
+    script:
+        "../scripts/benchmarks/compare_masked_training.py"

@@ -85,6 +85,7 @@ def benchmarks_products():
         "survey_plans",
         "remaps",
         "wiener",
+        "masked_training",
     ]
     names += [] if what_is_missing() else ["executors"]
     return [f"<results>/benchmarks/{name}.json" for name in names]

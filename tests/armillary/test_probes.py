@@ -1,0 +1,106 @@
+"""Probes and search: scores in closed form, equal footing, what is said of bad labels."""
+
+import numpy as np
+import pytest
+
+from armillary.metrics import validate_metrics
+from armillary.probe_scores import as_measurement, draw_labels, gain, with_error
+from armillary.probes import area_under_roc, impute, predict, redshift_scores
+from armillary.redshift_pdf import coverage, crps, cumulative_at, estimate_pdf
+from armillary.similarity import precision_at, rows_at, whiten
+
+RNG = np.random.default_rng(0)
+
+
+def test_redshift_scores_in_closed_form():
+    truth = RNG.uniform(0.2, 1.0, 20_000)
+    told = truth + 0.03 * (1 + truth) * RNG.standard_normal(len(truth)) + 0.01 * (1 + truth)
+    scores = redshift_scores(told, truth)
+    assert scores["nmad"] == pytest.approx(0.03, rel=0.03)
+    assert scores["bias"] == pytest.approx(0.01, abs=1e-3)
+    assert scores["outliers"] < 1e-3
+    assert redshift_scores(np.full(len(truth), truth.mean()), truth)["r2"] == pytest.approx(0, abs=1e-9)
+
+
+def test_area_under_roc_is_the_chance_of_the_right_order():
+    score, truth = np.array([0.1, 0.4, 0.4, 0.8]), np.array([0, 0, 1, 1])
+    assert area_under_roc(score, truth) == pytest.approx((1 + 1 + 0.5 + 1) / 4)
+
+
+def test_missing_features_become_the_linear_guess():
+    x = RNG.standard_normal((400, 2))
+    features = np.column_stack([x, x @ [1.0, -2.0]])
+    spoiled = features[:50].copy()
+    spoiled[::2, 2] = np.nan
+    spoiled[1, :] = np.nan
+    filled = impute(spoiled, features)
+    np.testing.assert_allclose(filled[::2, 2], features[:50:2, 2], atol=0.03)
+    np.testing.assert_allclose(filled[1], features.mean(0))
+    with pytest.raises(ValueError, match="nothing to fill"):
+        impute(np.full((3, 2), np.nan), np.full((3, 2), np.nan))
+
+
+@pytest.mark.parametrize("kind", ["linear", "neighbours", "trees"])
+def test_every_probe_learns_what_is_linear_and_nothing_from_noise(kind):
+    features, noise = RNG.standard_normal((600, 3)), RNG.standard_normal((600, 3))
+    value, label = features @ [1.0, 0.5, 0.0], (features[:, 0] > 0).astype(int)
+    rows, rest = slice(0, 300), slice(300, None)
+    told = predict(features[rows], value[rows], [features[rest]], task="value", kind=kind, seed=0)[0]
+    assert redshift_scores(told, value[rest])["r2"] > 0.75
+    told = predict(features[rows], label[rows], [features[rest]], task="classes", kind=kind, seed=0)[0]
+    assert (told == label[rest]).mean() > 0.85
+    told = predict(noise[rows], label[rows], [noise[rest]], task="score", kind=kind, seed=0)[0]
+    assert area_under_roc(told, label[rest]) == pytest.approx(0.5, abs=0.12)
+    with pytest.raises(ValueError, match="1 labels of a probe are not finite"):
+        predict(features[rows], np.append(value[:299], np.nan), [features[rest]], task="value", kind=kind, seed=0)
+
+
+def test_the_error_of_an_accuracy_is_binomial_and_a_gain_over_itself_is_nothing():
+    truth = RNG.integers(0, 2, 4000)
+    told = np.array([np.where(RNG.uniform(size=4000) < 0.8, truth, 1 - truth)])
+    value, error = with_error("accuracy", told, truth, 300, np.random.default_rng(1))
+    assert value == pytest.approx(0.8, abs=0.02)
+    assert error == pytest.approx(np.sqrt(0.8 * 0.2 / 4000), rel=0.2)
+    assert gain("accuracy", told, told, truth, 20, [0]) == (0.0, 0.0)
+    validate_metrics({"a": as_measurement(value, error, 4000, "accuracy")}, "test")
+
+
+def test_labels_are_drawn_without_replacement():
+    draws = draw_labels(np.arange(50), 50, 2, 0)
+    assert all(len(np.unique(rows)) == 50 for rows in draws)
+    with pytest.raises(ValueError, match="50 objects may be labelled, 51 are asked for"):
+        draw_labels(np.arange(50), 51, 1, 0)
+
+
+def test_whitened_embeddings_have_unit_covariance():
+    values = RNG.standard_normal((3000, 4)) @ RNG.standard_normal((4, 4))
+    np.testing.assert_allclose(np.cov(whiten(values).T), np.eye(4), atol=1e-6)
+
+
+def test_a_search_finds_a_rare_class_that_lies_apart_and_is_blind_in_noise():
+    rare = RNG.uniform(size=4000) < 0.03
+    values = RNG.standard_normal((4000, 6))
+    settings = {"n_wanted": 20, "n_examples": 5, "n_queries": 30}
+    blind = precision_at(values, rare, rng=np.random.default_rng(0), **settings)
+    assert blind.mean() < 0.12
+    values[rare, 0] += 8
+    assert precision_at(values, rare, rng=np.random.default_rng(0), **settings).mean() > 0.8
+    with pytest.raises(ValueError, match="objects of the rare class"):
+        precision_at(values, np.arange(4000) < 10, rng=np.random.default_rng(0), **settings)
+
+
+def test_a_query_by_position():
+    assert rows_at(np.array([10.0, 20.0]), np.array([0.0, 1.0]), [[20.0001, 1.0]], 2.0).tolist() == [1]
+    with pytest.raises(ValueError, match="no object lies within 2 arcsec"):
+        rows_at(np.array([10.0]), np.array([0.0]), [[20.0, 1.0]], 2.0)
+
+
+def test_densities_of_a_known_law_are_calibrated():
+    x = RNG.standard_normal(6000)
+    redshift = 0.6 + 0.1 * x + 0.05 * RNG.standard_normal(6000)
+    edges, probability = estimate_pdf(x[:3000, None], redshift[:3000], x[3000:, None], 20)
+    pit = cumulative_at(edges, probability, redshift[3000:])
+    assert coverage(pit, 0.68) == pytest.approx(0.68, abs=0.04)
+    assert crps(edges, probability, redshift[3000:]) == pytest.approx(0.05 / np.sqrt(np.pi), rel=0.15)
+    with pytest.raises(ValueError, match="four a bin"):
+        estimate_pdf(x[:10, None], redshift[:10], x[:2, None], 5)

@@ -1,0 +1,92 @@
+"""Masked image modelling end to end at test size: products, one's own files, bad settings, nothing left to do."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pandas as pd
+import pytest
+
+from armillary.files_cutouts import read_cutouts, write_cutouts
+from armillary.metrics import validate_metrics
+
+ROOT = Path(__file__).parents[2]
+RESULTS = ROOT / "results/test/mim"
+
+
+def snakemake(*arguments: str) -> subprocess.CompletedProcess:
+    """Run Snakemake at test size; settings files may follow the targets in `arguments`."""
+    command = [sys.executable, "-m", "snakemake", "--nolock", "--cores", "2", *arguments]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+
+
+@pytest.fixture(scope="module")
+def results() -> Path:
+    """The finished run; only what is missing or outdated is made."""
+    done = snakemake("mim", "--configfile", "config/test.yaml")
+    assert done.returncode == 0, done.stderr[-4000:]
+    return RESULTS
+
+
+def test_every_product_is_there(results):
+    metrics = json.loads((results / "metrics.json").read_text())
+    validate_metrics(metrics, "metrics.json")
+    assert 0 < metrics["class_mim_60"]["value"] <= 1
+    assert metrics["class_mim_over_pca_60"]["baseline"] == "class_pca_60"
+    assert metrics["redshift_trees_60_nmad"]["value"] > 0
+    assert metrics["similarity_mim_precision"]["baseline"] == "similarity_prevalence"
+    assert 0.01 < metrics["data_duplicates"]["value"] < 0.5
+    for noun in "training reconstructions probes similarity".split():
+        assert (results / f"figures/{noun}.png").stat().st_size > 10_000
+    for noun in "progress reconstructions".split():
+        assert (results / f"networks/mae_1/work/{noun}.png").stat().st_size > 10_000
+
+
+def test_no_object_of_the_probes_was_seen_in_training(results):
+    cells = {}
+    for name in ("train", "validation", "probe"):
+        with h5py.File(results / f"cutouts/{name}.h5") as stream:
+            cells[name] = set(np.floor(stream["ra"][()]).astype(int))
+            assert stream["cutouts"].chunks[1:] == stream["cutouts"].shape[1:]
+    assert not cells["train"] & cells["probe"] and not cells["train"] & cells["validation"]
+
+
+def test_files_of_ones_own_are_embedded_and_searched(results, tmp_path):
+    cutouts = read_cutouts(str(results / "cutouts/validation.h5")).rows(slice(0, 30))
+    write_cutouts(str(tmp_path / "own.h5"), cutouts)
+    write_cutouts(str(tmp_path / "query.h5"), cutouts.rows(slice(4, 5)))
+    config = tmp_path / "own.yaml"
+    config.write_text(
+        f"mim: {{embed: {{cutouts: {tmp_path}/own.h5}}, similarity: {{embeddings: results/test/mim/own_embeddings.h5, "
+        f"cutouts: {tmp_path}/query.h5, n_wanted: 5}}}}\n"
+    )
+    done = snakemake("mim_embed", "mim_similarity", "--configfile", "config/test.yaml", str(config))
+    assert done.returncode == 0, done.stderr[-3000:]
+    found = pd.read_csv(results / "similar.csv")
+    assert found["row"][0] == 4 and found["cosine"][0] == pytest.approx(1, abs=1e-3)
+
+
+def test_second_run_does_nothing(results):
+    done = snakemake("mim", "-n", "--configfile", "config/test.yaml")
+    assert "Nothing to be done" in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ("{missing_bands: [u]}", "missing_bands has 'u'"),
+        ("{pooling: attention}", "attention_pool false"),
+        ("{networks: {mae_1: {patch_px: 5}}}", "must be an even multiple"),
+        ("{simulate_sky: {cutout_px: 8}}", "must fit into it"),
+        ("{train_network: {epochs: 3}}", "'epochs' was unexpected"),
+    ],
+)
+def test_bad_settings_end_with_one_line(tmp_path, settings, words):
+    config = tmp_path / "bad.yaml"
+    config.write_text(f"mim: {settings}\n")
+    done = snakemake("mim", "-n", "--configfile", "config/test.yaml", str(config))
+    assert done.returncode != 0
+    assert words in done.stderr + done.stdout
