@@ -8,6 +8,7 @@ min_version("9.27")
 configfile: "config/clusters.yaml"
 configfile: "config/cmb.yaml"
 configfile: "config/massmap.yaml"
+configfile: "config/challenges.yaml"
 configfile: "config/resources.yaml"
 configfile: "config/benchmarks.yaml"
 
@@ -16,7 +17,7 @@ include: "rules/common.smk"
 
 
 check_settings(config, "workflow")
-for rule_set in ("clusters", "massmap", "cmb", "resources", "benchmarks"):
+for rule_set in ("clusters", "massmap", "cmb", "challenges", "resources", "benchmarks"):
     check_settings(config[rule_set], rule_set)
 
 
@@ -32,6 +33,10 @@ wildcard_constraints:
     cosmology="fiducial|other",
     field="[a-z0-9]+",
     method="[a-z_]+",
+    challenge="[a-z_]+",
+    variant="[a-z0-9_]+",
+    seed=r"\d+",
+    figure="[a-z_]+",
 
 
 include: "rules/resources.smk"
@@ -48,6 +53,8 @@ include: "rules/cmb_observed.smk"
 include: "rules/massmap_inputs.smk"
 include: "rules/massmap.smk"
 include: "rules/massmap_figures.smk"
+include: "rules/challenges_inputs.smk"
+include: "rules/challenges.smk"
 include: "rules/benchmarks.smk"
 
 
@@ -59,6 +66,7 @@ localrules:
     cmb_experiments,
     cmb_observed,
     massmap,
+    challenges,
     benchmarks,
 
 
@@ -114,6 +122,23 @@ rule massmap:
     """Convergence maps of the fields of the config by every method, scored, with figures and metrics."""
     input:
         massmap_products(),
+
+
+rule challenges:
+    """Every challenge that `challenges: run:` names, with a page each and an overview."""
+    input:
+        challenges_products(),
+
+
+for challenge_name in CHALLENGES_FIGURES:
+
+    rule:
+        """One challenge: data, variants, scores, figures and its page."""
+        name:
+            f"challenge_{challenge_name}"
+        input:
+            challenge_products(challenge_name),
+        localrule: True
 
 
 rule benchmarks:
