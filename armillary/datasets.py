@@ -38,7 +38,8 @@ def manifest_entry(manifest: dict, dataset: str) -> dict:
 
     manifest: {"collections": {folder: {"source", "licence", "citation", "base_url", "files"}}}.
     Keys of `files` are file names, or patterns with {tile} and {band} (the url may use the same words).
-    Returns dataset, urls (none: derived data without an address), source, sha256 (None: not known), n_bytes (None: not known), mirror, licence, citation.
+    Returns dataset, urls (none: derived data without an address), source, sha256 (None: not known), n_bytes (None: not
+    known), mirror, licence, citation.
     Raises ValueError, naming the nearest folder's files, when the manifest has no such file.
     """
     for folder, collection in manifest["collections"].items():

@@ -28,7 +28,9 @@ def challenges_of(*keys):
 def challenges_block(name):
     """All settings of a challenge; a WorkflowError for one that there is not."""
     if name not in CHALLENGES_FIGURES:
-        raise WorkflowError(f"challenges: no challenge is called {name!r}; known: {', '.join(CHALLENGES_FIGURES)}")
+        raise WorkflowError(
+            f"challenges: no challenge is called {name!r}; known: {', '.join(CHALLENGES_FIGURES)}"
+        )
     return CHALLENGES[name]
 
 

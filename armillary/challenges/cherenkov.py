@@ -29,8 +29,8 @@ def cherenkov_angle(beta):
 
 
 def sample_events(n: int, energy_mev: tuple[float, float], rng: np.random.Generator) -> dict[str, np.ndarray]:
-    """`n` events: images (n, 2, rows, columns) float32 of ln(1 + charge) and time in units of 10 ns, particle (n,) as an
-    index of PARTICLES, energy_mev (n,) visible. The visible energy is uniform, the same for all particles, so that
+    """`n` events: images (n, 2, rows, columns) float32 of ln(1 + charge) and time in units of 10 ns, particle (n,) as
+    an index of PARTICLES, energy_mev (n,) visible. The visible energy is uniform, the same for all particles, so that
     charge alone tells little."""
     images, particle, energy = [], [], []
     while len(images) < n:
@@ -107,7 +107,7 @@ def pion_gammas(total_mev: float, direction, rng) -> list[tuple[float, np.ndarra
 
 
 def event_image(start, towards, time_ns, rng) -> np.ndarray:
-    """Charge and time of each module (2, rows, columns): photons that reach the barrel, dark noise, both resolutions."""
+    """Charge and time of each module (2, rows, columns): photons that reach the barrel, dark noise, resolutions."""
     a = np.maximum((towards[:, :2] ** 2).sum(1), 1e-9)
     b = (start[:, :2] * towards[:, :2]).sum(1)
     c = (start[:, :2] ** 2).sum(1) - RADIUS_M**2

@@ -72,7 +72,7 @@ def applied(network: nn.Module, inputs: Tensor, batch_size: int = 256) -> np.nda
 
 
 def gaussian_loss(mean: Tensor, ln_variance: Tensor, target: Tensor, beta: float = 0.5) -> Tensor:
-    """Negative log-likelihood weighted by variance^beta, so that hard objects are learned, too (Seitzer et al. 2022)."""
+    """Negative log-likelihood weighted by variance^beta, so that hard objects count, too (Seitzer et al. 2022)."""
     ln_variance = ln_variance.clamp(-12, 8)
     each = 0.5 * (ln_variance + (target - mean) ** 2 * torch.exp(-ln_variance))
     return (each * torch.exp(beta * ln_variance).detach()).mean()

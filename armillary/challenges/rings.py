@@ -20,8 +20,8 @@ from armillary.files_challenges import (
 )
 
 QUESTION = (
-    "How many Cherenkov rings are in an image, where is a ring and how large is it, can new ones be drawn from labels, and was it "
-    "a muon, an electron, a photon or a neutral pion?"
+    "How many Cherenkov rings are in an image, where is a ring and how large is it, can new ones be drawn from labels, "
+    "and was it a muon, an electron, a photon or a neutral pion?"
 )
 HEADLINE = ("cnn_four_accuracy", "pca_svm_four_accuracy")
 CAVEATS = (

@@ -77,10 +77,14 @@ def train_counter(method: str, data, n_classes: int, settings, seed, n_train: in
         return {"guess": model.fit(flat[inside], count[inside]).predict(flat[split[TEST]]), "truth": truth}
     x, y = scaled(images), torch.from_numpy(count - 1)
     network = build(lambda: RingCounter(n_classes), seed)
+    outside = split[VALIDATION]
+
+    def loss(index, rng):
+        return F.cross_entropy(network(mirrored(x[inside[index]], rng)), y[inside[index]])
+
     history = fit(
-        network, lambda index, rng: F.cross_entropy(network(mirrored(x[inside[index]], rng)), y[inside[index]]), n_train,
-        lambda: F.cross_entropy(network(x[split[VALIDATION]]), y[split[VALIDATION]]), _training(settings), seed,
-    )  # fmt: skip
+        network, loss, n_train, lambda: F.cross_entropy(network(x[outside]), y[outside]), _training(settings), seed
+    )
     return {"guess": applied(network, x[split[TEST]]).argmax(1) + 1, "truth": truth, "history": history}
 
 
@@ -165,7 +169,7 @@ class RingDrawer(nn.Module):
 def train_generator(what: str, data, settings, seed) -> dict[str, np.ndarray]:
     """Draw rings with the labels of the test images, and have an independent regressor read them.
 
-    `plain` draws one image for a set of labels, `vae` any number. `variance` is that of two drawings of the same labels.
+    `plain` draws one image for a set of labels, `vae` any number; `variance` is that of two drawings of one set.
     """
     split = {k: np.flatnonzero(data["ring_split"] == k) for k in (TRAIN, VALIDATION, TEST)}
     reader, _ = train_regressor(data, {**settings, "n_epochs": max(settings["n_epochs"] // 2, 1)}, seed + 1000)
@@ -178,30 +182,31 @@ def train_generator(what: str, data, settings, seed) -> dict[str, np.ndarray]:
     def noise(n, rng):
         return torch.from_numpy(rng.normal(0, 1, (n, max(n_codes, 1))).astype(np.float32))
 
+    def loss(index, rng):
+        return network.loss(images[index], labels[index], noise(len(index), rng))
+
     history = fit(
-        network, lambda index, rng: network.loss(images[inside[index]], labels[inside[index]], noise(len(index), rng)),
-        len(inside), lambda: network.loss(images[outside], labels[outside], noise(len(outside), np.random.default_rng(0))),
-        Training(settings["n_generator_epochs"], 64, 2e-3), seed,
+        network, lambda index, rng: loss(inside[index], rng), len(inside),
+        lambda: loss(outside, np.random.default_rng(0)), Training(settings["n_generator_epochs"], 64, 2e-3), seed,
     )  # fmt: skip
     test = split[TEST]
     rng = np.random.default_rng([seed, 83])
     with torch.inference_mode():
         drawn = [network(labels[test], noise(len(test), rng)[:, :n_codes]).numpy() for _ in range(2)]
     real = [draw_rings(data["ring_labels"][test], rng) / 255.0 for _ in range(2)]
-    read = [
-        applied(reader, torch.from_numpy(np.asarray(x, np.float32)))[:, :5] for x in (drawn[0], images[test].numpy())
-    ]
+    pictures = (torch.from_numpy(drawn[0]), images[test])
+    read = [applied(reader, one)[:, :5] * reader.spread + reader.middle for one in pictures]
+    variance, variance_real = (0.5 * ((one - two) ** 2).mean((1, 2)) for one, two in (drawn, real))
     return {
-        "asked": data["ring_labels"][test], "seen": read[0] * reader.spread + reader.middle, "history": history,
-        "seen_real": read[1] * reader.spread + reader.middle, "drawn": drawn[0][:8], "drawn_again": drawn[1][:8],
-        "variance": 0.5 * ((drawn[0] - drawn[1]) ** 2).mean((1, 2)), "variance_real": 0.5 * ((real[0] - real[1]) ** 2).mean((1, 2)),
+        "asked": data["ring_labels"][test], "seen": read[0], "seen_real": read[1], "history": history,
+        "drawn": drawn[0][:8], "drawn_again": drawn[1][:8], "variance": variance, "variance_real": variance_real,
     }  # fmt: skip
 
 
 class BarrelNetwork(nn.Module):
     """Convolutions over the unrolled barrel, closed in azimuth."""
 
-    def __init__(self, n_classes: int, width: int = 24):
+    def __init__(self, n_classes: int, width: int = 16):
         super().__init__()
         sizes = [2, width, 2 * width, 3 * width]
         self.layers = nn.ModuleList(nn.Conv2d(a, b, 3) for a, b in zip(sizes[:-1], sizes[1:], strict=True))
@@ -218,7 +223,7 @@ class BarrelNetwork(nn.Module):
 
 
 def hand_features(events: np.ndarray) -> np.ndarray:
-    """(n, 18): charge, lit modules, how concentrated the charge is, its likeness to itself a few modules away, times."""
+    """(n, 18): charge, lit modules, how concentrated the charge is, its likeness to itself further on, times."""
     charge = np.expm1(events[:, 0])
     flat = charge.reshape(len(charge), -1)
     total = flat.sum(1)
@@ -252,8 +257,9 @@ def train_detector(what: str, data, settings, seed) -> dict[str, np.ndarray]:
             batch = batch.flip(2) if rng.integers(2) else batch
             return F.cross_entropy(network(batch), y[inside[index]])
 
-        history = fit(network, loss, len(inside), lambda: F.cross_entropy(network(x[split[VALIDATION]]), y[split[VALIDATION]]),
-                      _training(settings), seed)  # fmt: skip
+        outside = split[VALIDATION]
+        held_out = lambda: F.cross_entropy(network(x[outside]), y[outside])  # noqa: E731
+        history = fit(network, loss, len(inside), held_out, _training(settings), seed)
         logits = torch.from_numpy(applied(network, x[test]))
         return {"probability": logits.softmax(1).numpy(), "history": history}
     features = hand_features(events)

@@ -83,6 +83,6 @@ def wholes(n: int) -> np.ndarray:
 
 
 def splits(n: int, shares: Sequence[float], rng: np.random.Generator) -> np.ndarray:
-    """0 (train), 1 (validation) or 2 (test) for each of n objects, drawn; `shares` are those of train and validation."""
+    """0 (train), 1 (validation) or 2 (test) for each of n objects, drawn; `shares` are those of the first two."""
     split = np.searchsorted(np.cumsum(shares), (rng.permutation(n) + 0.5) / n)
     return split.astype(np.int8)

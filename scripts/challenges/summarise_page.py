@@ -1,4 +1,4 @@
-"""Write the page of a challenge: question, data, methods with errors, checks, figures, literature, caveats, run time."""
+"""Write the page of a challenge: question, data, numbers, checks, figures, literature, caveats, run time."""
 
 import importlib
 
@@ -16,13 +16,13 @@ def summarise_page(
     scores = read_json(metrics)
     told = check_expectations(scores, challenge, expect)
     for check in told:
-        if not check["passed"]:
+        if check["passed"] is False:
             announce(f"{challenge}: {check['key']} is {check['value']}, outside {check['range']}")
     seconds = {name: float(sum(run["cpu_seconds"] for run in runs)) for name, runs in found.items()}
     facts = importlib.import_module(f"armillary.challenges.{challenge}")
     write_page(page, challenge, facts, str(tables[0]["source"]), len(tables), scores, told, figures, seconds)
-    write_json(checks, {"source": str(tables[0]["source"]), "n_seeds": len(tables), "cpu_seconds": seconds, "checks": told,
-                        "headline": [f"{challenge}_{key}" for key in facts.HEADLINE]})  # fmt: skip
+    told_of = {"source": str(tables[0]["source"]), "n_seeds": len(tables), "cpu_seconds": seconds, "checks": told}
+    write_json(checks, {**told_of, "headline": [f"{challenge}_{key}" for key in facts.HEADLINE]})
 
 
 if __name__ == "__main__":
