@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from armillary.challenges import photoz_trees, photoz_trees_models
+from armillary.figures import challenge_photoz_trees
+from armillary.figures.style import page
 
 SETTINGS = {"n_simulated": 1200, "n_trees": 10, "n_folds": 2, "n_resamples": 20}
 COLUMNS = (
@@ -78,7 +80,7 @@ def test_redshift_errors_of_a_known_shift():
     assert errors["bias"] == pytest.approx(0.12)
 
 
-def test_methods_run_and_the_boosting_beats_a_tree():
+def test_methods_run_and_the_boosting_beats_a_tree(tmp_path):
     data = photoz_trees.sample([], SETTINGS | {"n_simulated": 4000}, 0)
     names = ["tree", "tuned_tree", "forest", "forest_colours", "extra_trees", "boosting", "neighbours"]
     found = {name: [photoz_trees_models.train(name, data, SETTINGS, 0)] for name in names}
@@ -87,6 +89,11 @@ def test_methods_run_and_the_boosting_beats_a_tree():
     assert 0.5 < scores["forest_colours_coverage_68"]["value"] < 0.9
     assert scores["boosting_mse"]["baseline"] == "forest_mse"
     assert found["tree"][0]["depth_errors"][-1, 0] < 1e-3 < found["tree"][0]["depth_errors"][-1, 1]  # it over-fits
+    metrics = {f"photoz_trees_{key}": entry for key, entry in scores.items()}
+    for figure in ("redshifts", "learning", "dependence"):
+        with page(str(tmp_path / "figure.png"), 800, 400) as sheet:
+            getattr(challenge_photoz_trees, f"draw_{figure}")(sheet, [data], found, metrics)
+        assert (tmp_path / "figure.png").stat().st_size > 3000
 
 
 def test_a_template_fit_finds_redshifts_of_its_own_templates():

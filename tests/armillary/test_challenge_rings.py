@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 from armillary.challenges import cherenkov, rings, rings_models
+from armillary.figures import challenge_rings
+from armillary.figures.style import page
 from armillary.files_challenges import write_png
 
 SETTINGS = {
@@ -127,7 +129,7 @@ def test_broken_barrel_files_give_one_line(tmp_path):
         rings.read(str(tmp_path), 6)
 
 
-def test_every_variant_runs_and_is_scored():
+def test_every_variant_runs_is_scored_and_drawn(tmp_path):
     data = rings.sample([], SETTINGS, 0)
     names = ["pca_svm_two", "cnn_four", "training_curve", "dbscan", "regressor", "generator_plain", "generator_vae"]
     names += ["detector_charge", "detector_boosting", "detector_cnn"]
@@ -138,3 +140,9 @@ def test_every_variant_runs_and_is_scored():
     assert 0 <= scores["detector_cnn_auc_mu"]["value"] <= 1
     again = rings_models.train("cnn_four", data, SETTINGS, 0)
     assert np.array_equal(again["guess"], found["cnn_four"][0]["guess"])  # same seed, same answer
+    metrics = {f"rings_{key}": entry for key, entry in scores.items()}
+    for figure in ("examples", "counting", "regression", "generation", "detector"):
+        for runs in (found, {}):  # all variants, and none
+            with page(str(tmp_path / "figure.png"), 800, 400) as sheet:
+                getattr(challenge_rings, f"draw_{figure}")(sheet, [data], runs, metrics)
+            assert (tmp_path / "figure.png").stat().st_size > 3000
