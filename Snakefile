@@ -9,6 +9,7 @@ configfile: "config/clusters.yaml"
 configfile: "config/cmb.yaml"
 configfile: "config/massmap.yaml"
 configfile: "config/mim.yaml"
+configfile: "config/challenges.yaml"
 configfile: "config/resources.yaml"
 configfile: "config/benchmarks.yaml"
 
@@ -17,7 +18,7 @@ include: "rules/common.smk"
 
 
 check_settings(config, "workflow")
-for rule_set in ("clusters", "massmap", "cmb", "mim", "resources", "benchmarks"):
+for rule_set in ("clusters", "massmap", "cmb", "mim", "challenges", "resources", "benchmarks"):
     check_settings(config[rule_set], rule_set)
 
 
@@ -37,6 +38,10 @@ wildcard_constraints:
     network=r"[a-z][a-z0-9_]*",
     state="trained|untrained",
     task="[a-z_]+",
+    challenge="[a-z_]+",
+    variant="[a-z0-9_]+",
+    seed=r"\d+",
+    figure="[a-z_]+",
 
 
 include: "rules/resources.smk"
@@ -56,6 +61,8 @@ include: "rules/massmap_figures.smk"
 include: "rules/mim_inputs.smk"
 include: "rules/mim.smk"
 include: "rules/mim_figures.smk"
+include: "rules/challenges_inputs.smk"
+include: "rules/challenges.smk"
 include: "rules/benchmarks.smk"
 include: "rules/report_inputs.smk"
 include: "rules/report.smk"
@@ -72,6 +79,7 @@ localrules:
     mim,
     mim_embed,
     mim_similarity,
+    challenges,
     benchmarks,
     report,
 
@@ -146,6 +154,23 @@ rule mim_similarity:
     """The objects most similar to the query that `mim: similarity:` names, as a table and a figure."""
     input:
         "<results>/mim/similar.csv",
+
+
+rule challenges:
+    """Every challenge that `challenges: run:` names, with a page each and an overview."""
+    input:
+        challenges_products(),
+
+
+for challenge_name in CHALLENGES_FIGURES:
+
+    rule:
+        """One challenge: data, variants, scores, figures and its page."""
+        name:
+            f"challenge_{challenge_name}"
+        input:
+            challenge_products(challenge_name),
+        localrule: True
 
 
 rule benchmarks:

@@ -1,0 +1,275 @@
+"""Methods for the rings: networks, and what must be beaten without one."""
+
+import numpy as np
+import torch
+from sklearn.cluster import DBSCAN
+from sklearn.decomposition import PCA
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from armillary.challenges.cherenkov import PARTICLES
+from armillary.challenges.loop import Training, applied, build, fit, gaussian_loss
+from armillary.challenges.rings import SIDE_PX, draw_rings
+
+CLASSES = {"two": 2, "three": 3, "four": 4}
+TRAIN, VALIDATION, TEST = 0, 1, 2
+
+
+def train(variant: str, data: dict[str, np.ndarray], settings: dict, seed: int) -> dict[str, np.ndarray]:
+    """Outcome of one variant on the test images of its level."""
+    method, _, what = variant.rpartition("_")
+    if what in CLASSES:
+        return train_counter(method, data, CLASSES[what], settings, seed)
+    if variant == "training_curve":
+        return training_curve(data, settings, seed)
+    if variant == "dbscan":
+        return count_clusters(data)
+    if variant == "regressor":
+        return train_regressor(data, settings, seed)[1]
+    if method == "generator":
+        return train_generator(what, data, settings, seed)
+    return train_detector(what, data, settings, seed)
+
+
+class RingCounter(nn.Module):
+    """Three convolutions and two dense layers: 28 x 28 px to scores of classes, or to any other numbers."""
+
+    def __init__(self, n_outputs: int, width: int = 16):
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Conv2d(1, width, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),  # (B, w, 14, 14)
+            nn.Conv2d(width, 2 * width, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),  # (B, 2w, 7, 7)
+            nn.Conv2d(2 * width, 4 * width, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),  # (B, 4w, 3, 3)
+            nn.Flatten(), nn.Linear(36 * width, 64), nn.ReLU(), nn.Linear(64, n_outputs),
+        )  # fmt: skip
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.layers(images[:, None])
+
+
+def scaled(images: np.ndarray) -> Tensor:
+    """uint8 images as numbers between 0 and 1."""
+    return torch.from_numpy(images.astype(np.float32) / 255)
+
+
+def mirrored(images: Tensor, rng: np.random.Generator) -> Tensor:
+    """Each batch turned and mirrored at random: rings have no preferred side."""
+    images = torch.rot90(images, int(rng.integers(4)), (-2, -1))
+    return images.flip(-1) if rng.integers(2) else images
+
+
+def train_counter(method: str, data, n_classes: int, settings, seed, n_train: int | None = None) -> dict:
+    """Number of rings of each test image with at most `n_classes`; the training set has `n_per_class` of each."""
+    count = data["count"]
+    usable = count <= n_classes
+    split = {k: np.flatnonzero(usable & (data["count_split"] == k)) for k in (TRAIN, VALIDATION, TEST)}
+    n_train = min(n_train or settings["n_counting_train"], len(split[TRAIN]))
+    inside = split[TRAIN][:n_train]
+    images, truth = data["count_images"], count[split[TEST]]
+    if method == "pca_svm":
+        flat = images.reshape(len(images), -1) / 255.0
+        model = make_pipeline(PCA(min(60, n_train - 1), random_state=seed), StandardScaler(), SVC(C=10, gamma="scale"))
+        return {"guess": model.fit(flat[inside], count[inside]).predict(flat[split[TEST]]), "truth": truth}
+    x, y = scaled(images), torch.from_numpy(count - 1)
+    network = build(lambda: RingCounter(n_classes), seed)
+    outside = split[VALIDATION]
+
+    def loss(index, rng):
+        return F.cross_entropy(network(mirrored(x[inside[index]], rng)), y[inside[index]])
+
+    history = fit(
+        network, loss, n_train, lambda: F.cross_entropy(network(x[outside]), y[outside]), _training(settings), seed
+    )
+    return {"guess": applied(network, x[split[TEST]]).argmax(1) + 1, "truth": truth, "history": history}
+
+
+def training_curve(data, settings, seed) -> dict[str, np.ndarray]:
+    """Accuracy with one to four rings against the number of training images."""
+    sizes = [n for n in settings["curve_sizes"] if n <= settings["n_counting_train"]]
+    rows = []
+    for size in sizes:
+        runs = [train_counter(method, data, 4, settings, seed, size) for method in ("pca_svm", "cnn")]
+        rows.append([np.mean(run["guess"] == run["truth"]) for run in runs])
+    return {"sizes": np.array(sizes), "accuracies": np.array(rows)}
+
+
+def count_clusters(data) -> dict[str, np.ndarray]:
+    """How many clusters DBSCAN finds among the lit pixels of each test image; eps chosen on training images."""
+    images, count = data["count_images"], data["count"]
+
+    def clusters(image, eps):
+        points = np.argwhere(image > 60)
+        return len(set(DBSCAN(eps=eps, min_samples=3).fit_predict(points)) - {-1}) if len(points) else 0
+
+    tuning = np.flatnonzero(data["count_split"] == TRAIN)[:300]
+    grid = (1.0, 1.5, 2.3)
+    right = [np.mean([clusters(images[k], eps) == count[k] for k in tuning]) for eps in grid]
+    best = grid[int(np.argmax(right))]
+    test = np.flatnonzero(data["count_split"] == TEST)
+    return {
+        "n_clusters": np.array([clusters(images[k], best) for k in test]),
+        "truth": count[test],
+        "eps": np.array(best),
+    }
+
+
+def train_regressor(data, settings, seed) -> tuple[nn.Module, dict[str, np.ndarray]]:
+    """Centre, radius, thickness and deformation with an error of each: mean and ln variance by beta-NLL."""
+    split = {k: np.flatnonzero(data["ring_split"] == k) for k in (TRAIN, VALIDATION, TEST)}
+    labels = data["ring_labels"]
+    middle, spread = labels[split[TRAIN]].mean(0), labels[split[TRAIN]].std(0) + 1e-6
+    x, y = scaled(data["ring_images"]), torch.from_numpy(((labels - middle) / spread).astype(np.float32))
+    network = build(lambda: RingCounter(2 * labels.shape[1]), seed)
+
+    def loss(index, rng=None):
+        mean, ln_variance = network(x[index]).chunk(2, 1)
+        return gaussian_loss(mean, ln_variance, y[index], 0.5 if rng is not None else 0.0)
+
+    inside = split[TRAIN]
+    history = fit(network, lambda index, rng: loss(inside[index], rng), len(inside), lambda: loss(split[VALIDATION]),
+                  _training(settings), seed)  # fmt: skip
+    mean, ln_variance = np.split(applied(network, x[split[TEST]]), 2, 1)
+    outcome = {
+        "mean": mean * spread + middle, "sigma": np.exp(0.5 * ln_variance) * spread, "truth": labels[split[TEST]],
+        "history": history,
+    }  # fmt: skip
+    network.middle, network.spread = middle, spread
+    return network, outcome
+
+
+class RingDrawer(nn.Module):
+    """Labels, and for the variational one a code of eight numbers, to an image."""
+
+    def __init__(self, n_codes: int):
+        super().__init__()
+        n_pixels = SIDE_PX**2
+        self.n_codes = n_codes
+        self.encoder = nn.Sequential(nn.Linear(n_pixels + 5, 256), nn.ReLU(), nn.Linear(256, 2 * max(n_codes, 1)))
+        self.decoder = nn.Sequential(
+            nn.Linear(5 + n_codes, 256), nn.ReLU(), nn.Linear(256, 512), nn.ReLU(), nn.Linear(512, n_pixels)
+        )
+
+    def forward(self, labels: Tensor, code: Tensor) -> Tensor:
+        return self.decoder(torch.cat([labels, code], 1)).sigmoid().view(-1, SIDE_PX, SIDE_PX)
+
+    def loss(self, images: Tensor, labels: Tensor, noise: Tensor, sigma: float = 0.12) -> Tensor:
+        """Gaussian likelihood of pixels and the divergence of the code from the unit Gaussian, per image."""
+        mean, ln_variance = self.encoder(torch.cat([images.flatten(1), labels], 1)).chunk(2, 1)
+        code = (mean + noise * torch.exp(0.5 * ln_variance))[:, : self.n_codes]
+        misfit = 0.5 * ((self(labels, code) - images) ** 2).sum((1, 2)) / sigma**2
+        divergence = 0.5 * (mean**2 + ln_variance.exp() - 1 - ln_variance).sum(1) if self.n_codes else 0.0
+        return (misfit + divergence).mean()
+
+
+def train_generator(what: str, data, settings, seed) -> dict[str, np.ndarray]:
+    """Draw rings with the labels of the test images, and have an independent regressor read them.
+
+    `plain` draws one image for a set of labels, `vae` any number; `variance` is that of two drawings of one set.
+    """
+    split = {k: np.flatnonzero(data["ring_split"] == k) for k in (TRAIN, VALIDATION, TEST)}
+    reader, _ = train_regressor(data, {**settings, "n_epochs": max(settings["n_epochs"] // 2, 1)}, seed + 1000)
+    labels = torch.from_numpy(((data["ring_labels"] - reader.middle) / reader.spread).astype(np.float32))
+    images = scaled(data["ring_images"])
+    n_codes = 8 if what == "vae" else 0
+    network = build(lambda: RingDrawer(n_codes), seed)
+    inside, outside = split[TRAIN], split[VALIDATION]
+
+    def noise(n, rng):
+        return torch.from_numpy(rng.normal(0, 1, (n, max(n_codes, 1))).astype(np.float32))
+
+    def loss(index, rng):
+        return network.loss(images[index], labels[index], noise(len(index), rng))
+
+    history = fit(
+        network, lambda index, rng: loss(inside[index], rng), len(inside),
+        lambda: loss(outside, np.random.default_rng(0)), Training(settings["n_generator_epochs"], 64, 2e-3), seed,
+    )  # fmt: skip
+    test = split[TEST]
+    rng = np.random.default_rng([seed, 83])
+    with torch.inference_mode():
+        drawn = [network(labels[test], noise(len(test), rng)[:, :n_codes]).numpy() for _ in range(2)]
+    real = [draw_rings(data["ring_labels"][test], rng) / 255.0 for _ in range(2)]
+    pictures = (torch.from_numpy(drawn[0]), images[test])
+    read = [applied(reader, one)[:, :5] * reader.spread + reader.middle for one in pictures]
+    variance, variance_real = (0.5 * ((one - two) ** 2).mean((1, 2)) for one, two in (drawn, real))
+    return {
+        "asked": data["ring_labels"][test], "seen": read[0], "seen_real": read[1], "history": history,
+        "drawn": drawn[0][:8], "drawn_again": drawn[1][:8], "variance": variance, "variance_real": variance_real,
+    }  # fmt: skip
+
+
+class BarrelNetwork(nn.Module):
+    """Convolutions over the unrolled barrel, closed in azimuth."""
+
+    def __init__(self, n_classes: int, width: int = 16):
+        super().__init__()
+        sizes = [2, width, 2 * width, 3 * width]
+        self.layers = nn.ModuleList(nn.Conv2d(a, b, 3) for a, b in zip(sizes[:-1], sizes[1:], strict=True))
+        self.head = nn.Sequential(
+            nn.Flatten(), nn.Linear(sizes[-1] * 20, 64), nn.ReLU(), nn.Dropout(0.2), nn.Linear(64, n_classes)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        for number, layer in enumerate(self.layers):
+            x = F.pad(F.pad(x, (1, 1, 0, 0), mode="circular"), (0, 0, 1, 1))
+            x = layer(x).relu()
+            x = F.max_pool2d(x, 2) if number < 2 else F.adaptive_max_pool2d(x, (4, 5))
+        return self.head(x)
+
+
+def hand_features(events: np.ndarray) -> np.ndarray:
+    """(n, 18): charge, lit modules, how concentrated the charge is, its likeness to itself further on, times."""
+    charge = np.expm1(events[:, 0])
+    flat = charge.reshape(len(charge), -1)
+    total = flat.sum(1)
+    ordered = -np.sort(-flat, 1)
+    shares = np.stack([ordered[:, :k].sum(1) / total for k in (3, 10, 30, 80, 150)], 1)
+    root = np.sqrt(charge)
+    norm = (root**2).sum((1, 2))
+    around = [(root * np.roll(root, shift, 2)).sum((1, 2)) / norm for shift in (1, 2, 4, 8)]
+    along = [(root[:, shift:] * root[:, :-shift]).sum((1, 2)) / norm for shift in (1, 2, 4)]
+    lit = charge > 0
+    faint = ((charge > 0) & (charge < 3)).sum((1, 2)) / lit.sum((1, 2))
+    time = np.where(lit, events[:, 1], np.nan).reshape(len(charge), -1)
+    return np.column_stack([
+        np.log(total), lit.sum((1, 2)), faint, shares, *around, *along, np.nanstd(time, 1),
+        *np.nanpercentile(time, (5, 95), axis=1),
+    ])  # fmt: skip
+
+
+def train_detector(what: str, data, settings, seed) -> dict[str, np.ndarray]:
+    """Probabilities (n, 4) of PARTICLES for each test event, from the total charge, by boosting, or by a network."""
+    split = {k: np.flatnonzero(data["event_split"] == k) for k in (TRAIN, VALIDATION, TEST)}
+    events, particle = data["events"], data["particle"]
+    inside, test = split[TRAIN], split[TEST]
+    probability = np.zeros((len(test), len(PARTICLES)))
+    if what == "cnn":
+        x, y = torch.from_numpy(events), torch.from_numpy(particle)
+        network = build(lambda: BarrelNetwork(len(PARTICLES)), seed)
+
+        def loss(index, rng):
+            batch = torch.roll(x[inside[index]], int(rng.integers(x.shape[3])), 3)
+            batch = batch.flip(2) if rng.integers(2) else batch
+            return F.cross_entropy(network(batch), y[inside[index]])
+
+        outside = split[VALIDATION]
+        held_out = lambda: F.cross_entropy(network(x[outside]), y[outside])  # noqa: E731
+        history = fit(network, loss, len(inside), held_out, _training(settings), seed)
+        logits = torch.from_numpy(applied(network, x[test]))
+        return {"probability": logits.softmax(1).numpy(), "history": history}
+    features = hand_features(events)
+    model = HistGradientBoostingClassifier(max_iter=120, learning_rate=0.08, random_state=seed)
+    if what == "charge":
+        features, model = features[:, :1], make_pipeline(StandardScaler(), LogisticRegression())
+    model.fit(features[inside], particle[inside])
+    probability[:, model.classes_] = model.predict_proba(features[test])
+    return {"probability": probability}
+
+
+def _training(settings) -> Training:
+    return Training(settings["n_epochs"], settings["batch_size"], settings["learning_rate"])

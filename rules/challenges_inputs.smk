@@ -1,0 +1,93 @@
+"""What the rules of the challenges are given: files, variants, seeds, settings; no rule lives here."""
+
+import os
+from pathlib import Path
+
+CHALLENGES = config["challenges"]
+CHALLENGES_FIGURES = {
+    "snia_lasso": ["errors", "path", "stability"],
+    "rings": ["examples", "counting", "regression", "generation", "detector"],
+    "photoz_trees": ["redshifts", "learning", "dependence"],
+}
+
+
+def challenges_names():
+    """The challenges that the target `challenges` runs."""
+    return CHALLENGES["run"]
+
+
+def challenges_of(*keys):
+    """Settings of the challenge that the wildcards name, as params: one function a key."""
+
+    def setting(key):
+        return lambda wildcards: challenges_block(wildcards.challenge)[key]
+
+    return {key: setting(key) for key in keys}
+
+
+def challenges_block(name):
+    """All settings of a challenge; a WorkflowError for one that there is not."""
+    if name not in CHALLENGES_FIGURES:
+        raise WorkflowError(
+            f"challenges: no challenge is called {name!r}; known: {', '.join(CHALLENGES_FIGURES)}"
+        )
+    return CHALLENGES[name]
+
+
+def challenges_code(ending="", folder="armillary/challenges/"):
+    """The modules of a challenge that a generic step imports by name."""
+    return lambda wildcards: code_of(f"{folder}{wildcards.challenge}{ending}.py")
+
+
+def challenges_at_hand(name):
+    """Whether a given file exists, is downloaded or is in the mirror folder, so that no network is needed."""
+    mirror = os.environ.get("ARMILLARY_MIRROR")
+    return (
+        Path(name).exists()
+        or Path("resources/downloads", name).exists()
+        or bool(mirror and Path(mirror, name).exists())
+    )
+
+
+def challenges_files(wildcards):
+    """The real files of a challenge: none if it is simulated, or if they are not at hand and `source` is auto."""
+    block = challenges_block(wildcards.challenge)
+    names = block["files"] if block["source"] != "simulated" else []
+    if block["source"] == "real" and not names:
+        raise WorkflowError(f"challenges: {wildcards.challenge}: source is real; name its `files`")
+    if block["source"] == "auto" and not all(challenges_at_hand(name) for name in names):
+        return []
+    return [name if Path(name).exists() else dataset_file(name) for name in names]
+
+
+def challenges_data(wildcards):
+    """The data of all seeds of a challenge."""
+    seeds = challenges_block(wildcards.challenge)["seeds"]
+    return [f"<results>/challenges/{wildcards.challenge}/data_{seed}.npz" for seed in seeds]
+
+
+def challenges_outcomes(wildcards):
+    """The outcomes of all variants and seeds of a challenge, the seeds of a variant side by side."""
+    block = challenges_block(wildcards.challenge)
+    folder = f"<results>/challenges/{wildcards.challenge}"
+    return [f"{folder}/{variant}/seed_{seed}.npz" for variant in block["variants"] for seed in block["seeds"]]
+
+
+def challenges_figures(wildcards):
+    """The figures of a challenge."""
+    folder = f"<results>/challenges/{wildcards.challenge}/figures"
+    return [f"{folder}/{figure}.png" for figure in CHALLENGES_FIGURES[wildcards.challenge]]
+
+
+def challenge_products(name):
+    """What the target `challenge_<name>` asks for."""
+    return [f"<results>/challenges/{name}/index.html", f"<results>/challenges/{name}/metrics.json"]
+
+
+def challenges_products():
+    """What the target `challenges` asks for."""
+    return [
+        "<results>/challenges/metrics.json",
+        "<results>/challenges/index.html",
+        *(path for name in challenges_names() for path in challenge_products(name)),
+    ]

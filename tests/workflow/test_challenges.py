@@ -1,0 +1,90 @@
+"""Challenges end to end at test size: products, pages, a file of one's own, bad settings, nothing left to do."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from armillary.metrics import validate_metrics
+
+ROOT = Path(__file__).parents[2]
+RESULTS = ROOT / "results/test/challenges"
+
+
+def snakemake(*arguments: str) -> subprocess.CompletedProcess:
+    """Run Snakemake at test size; settings files may follow the targets in `arguments`."""
+    command = [sys.executable, "-m", "snakemake", "--nolock", "--cores", "2", *arguments]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+
+
+@pytest.fixture(scope="module")
+def results() -> Path:
+    """The finished run; only what is missing or outdated is made."""
+    done = snakemake("challenges", "--configfile", "config/test.yaml")
+    assert done.returncode == 0, done.stderr[-4000:]
+    return RESULTS
+
+
+def test_every_product_is_there(results):
+    metrics = json.loads((results / "metrics.json").read_text())
+    validate_metrics(metrics, "metrics.json")
+    assert metrics["snia_lasso_lasso_min_rmse"]["baseline"] == "snia_lasso_ols_c_x1_rmse"
+    assert metrics["rings_cnn_four_gain"]["n"] == 34  # test images of the one seed
+    overview = (results / "index.html").read_text()
+    page = (results / "rings/index.html").read_text()
+    assert "snia_lasso" in overview and "rings" in overview
+    assert page.count("<img") == 5 and "http" not in page  # self-contained
+    assert "not measured" in page  # what is expected of variants that were not run
+    checks = json.loads((results / "snia_lasso/checks.json").read_text())
+    assert "30 simulated supernovae" in checks["source"] and checks["n_seeds"] == 2
+
+
+def test_a_seed_is_a_data_set_of_its_own(results):
+    one, two = (np.load(results / f"snia_lasso/data_{seed}.npz")["y"] for seed in (0, 1))
+    assert len(one) == 30 and not np.array_equal(one, two)
+
+
+def test_second_run_does_nothing(results):
+    done = snakemake("challenges", "-n", "--configfile", "config/test.yaml")
+    assert "Nothing to be done" in done.stdout + done.stderr
+
+
+def test_a_file_of_ones_own(results, tmp_path):
+    """A CSV takes the place of the simulation; a broken one is one clear line."""
+    table, config = tmp_path / "own.csv", tmp_path / "own.yaml"
+    rng = np.random.default_rng(0)
+    rows = [f"sn{k},{-19 + rng.normal():.3f},{rng.normal():.3f},{rng.normal():.3f}" for k in range(30)]
+    table.write_text("name,M,c,x1\n" + "\n".join(rows) + "\n")
+    config.write_text(
+        f"challenges: {{snia_lasso: {{source: real, files: [{table}]}}}}\npathvars: {{results: {tmp_path}}}\n"
+    )
+    product = f"{tmp_path}/challenges/snia_lasso/data_0.npz"
+    done = snakemake(product, "--configfile", "config/test.yaml", str(config))
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert list(np.load(product)["names"]) == ["c", "x1"]
+    table.write_text("name,c,x1\nsn0,1,2\n")
+    done = snakemake(product, "--configfile", "config/test.yaml", str(config))
+    assert done.returncode != 0 and "has no column M or Magnitude" in done.stderr
+
+
+BAD_SETTINGS = {
+    "challenges: {run: [ring]}": "'ring' is not one of",
+    "challenges: {rings: {variants: [cnn_five]}}": "'cnn_five' is not one of",
+    "challenges: {rings: {seeds: []}}": "non-empty",
+    "challenges: {snia_lasso: {source: real, files: []}}": "source is real; name its `files`",
+    "challenges: {snia_lasso: {source: real, files: [no.npz]}}": "no data set 'no.npz'",
+    "challenges: {snia_lasso: {settings: {n_folds: 1}}}": "less than the minimum of 2",
+}
+
+
+@pytest.mark.parametrize("setting", BAD_SETTINGS)
+def test_a_bad_setting_gives_one_clear_line(setting, tmp_path):
+    config = tmp_path / "bad.yaml"
+    config.write_text(setting + "\n")
+    done = snakemake("challenges", "-n", "--configfile", "config/test.yaml", str(config))
+    assert done.returncode != 0
+    assert BAD_SETTINGS[setting] in done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
