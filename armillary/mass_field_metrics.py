@@ -24,6 +24,19 @@ def shear_metrics(field: str, measured: ShearMap, turned: np.ndarray, smoothing_
     }
 
 
+def sign_metrics(field: str, signs: dict[str, float], with_clusters: bool, smoothing_arcmin: float) -> dict:
+    """What the data say to each choice of the signs of (e1, e2), relative to the one made."""
+    what = "stack at clusters" if with_clusters else "(var E - var B) / (var E + var B)"
+    note = f"{what}, Kaiser-Squires through {smoothing_arcmin:g} arcmin"
+    words = {"+": "p", "-": "m"}
+    return {
+        f"{field}_signs_{words[name[1]]}{words[name[4]]}": measurement(
+            value, unit="sigma" if with_clusters else "", note=f"signs {name}: {note}"
+        )
+        for name, value in signs.items()
+    }  # fmt: skip
+
+
 def null_metrics(field: str, method: str, arrays: dict) -> dict:
     """What a method makes of shapes turned at random: the rms of its map and the stack at clusters."""
     found = {}

@@ -167,7 +167,7 @@ def draw_nulls(figure: Figure, curves: dict[str, np.ndarray], methods: list[str]
         axes.set_xticks(
             list(places.values()),
             [LABELS[method].replace(", ", ",\n").replace(" ", "\n", 1) for method in places],
-            fontsize=8,
+            fontsize=7,
         )
         axes.set(ylabel=label, xlim=(-0.5, len(places) - 0.3))
     rms_axes.set_ylim(bottom=0)

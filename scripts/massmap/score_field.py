@@ -4,7 +4,7 @@ import numpy as np
 
 from armillary.files import read_arrays, read_named_images, write_arrays, write_json
 from armillary.files_maps import read_plain_image, read_positions, read_shear_map, read_stack
-from armillary.mass_field_metrics import map_metrics, null_metrics, shear_metrics, truth_metrics
+from armillary.mass_field_metrics import map_metrics, null_metrics, shear_metrics, sign_metrics, truth_metrics
 from armillary.mass_nulls import check_sign, compare_signs, signal_to_noise
 from armillary.step import announce, run
 
@@ -22,6 +22,7 @@ def score_field(
     found = shear_metrics(field, measured, turned, smoothing_px)
     excess = [found[f"{field}_{mode}_excess"]["value"] for mode in "eb"]
     check_sign(signs, positions is not None, *excess, field)
+    found |= sign_metrics(field, signs, positions is not None, sign_smoothing_arcmin)
     arrays = {
         "signs": np.array(list(signs)),
         "sign_scores": np.array(list(signs.values())),

@@ -77,6 +77,7 @@ def test_a_field_of_ones_own_by_its_maps(results, tmp_path):
     """Binned maps of the user, as FITS with a WCS, through the first step; and what is said when they are spoiled."""
     rng = np.random.default_rng(0)
     header = fits.getheader(results / "simulated/maps/wiener.fits", 1)
+    header.update(CRPIX1=40 / 2 + 0.5, CRPIX2=32 / 2 + 0.5)
     images = {"g1": rng.normal(0, 0.1, (32, 40)), "g2": rng.normal(0, 0.1, (32, 40)), "cov": np.full((32, 40), 0.02)}
     images["g1"][3, 3] = np.nan
     for name, image in images.items():
