@@ -28,11 +28,13 @@ def fit_components(file: CutoutFile, *, n_components: int, n_fitted: int, image_
     return Components(fitted.mean_, fitted.components_, noise, image_px)
 
 
-def project(file: CutoutFile, components: Components, hidden_bands: list[int], rows_at_once: int = 2000) -> np.ndarray:
-    """Coordinates (N, d) of all cutouts of a file; hidden bands count as missing."""
+def project(
+    file: CutoutFile, components: Components, hidden_bands: list[int], n_objects: int, rows_at_once: int = 2000
+) -> np.ndarray:
+    """Coordinates (n_objects, d) of the first cutouts of a file; hidden bands count as missing."""
     parts = []
-    for first in range(0, len(file), rows_at_once):
-        cutouts = file.read(first, min(first + rows_at_once, len(file)), with_columns=False)
+    for first in range(0, n_objects, rows_at_once):
+        cutouts = file.read(first, min(first + rows_at_once, n_objects), with_columns=False)
         pixels = _pixels(cutouts, components.noise, components.image_px, hidden_bands)
         parts.append((pixels - components.mean) @ components.directions.T)
     return np.concatenate(parts)

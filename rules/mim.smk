@@ -121,6 +121,7 @@ rule mim_infer_embeddings:
         missing_bands=MIM["missing_bands"],
         pooling=MIM["pooling"],
         expected=mim_expected,
+        n_probe=MIM["n_probe"],
     script:
         "../scripts/mim/infer_embeddings.py"
 
@@ -148,6 +149,7 @@ rule mim_estimate_features:
         bands=MIM["bands"],
         image_px=MIM["image_px"],
         missing_bands=MIM["missing_bands"],
+        n_probe=MIM["n_probe"],
         seed=MIM["seed"],
     script:
         "../scripts/mim/estimate_features.py"

@@ -11,7 +11,7 @@ from armillary.step import run
 
 def estimate_features(
     train: str, probe: str, features: str, *, bands: list[str], image_px: int, n_components: int, n_fitted: int,
-    missing_bands: list[str], seed: int,
+    missing_bands: list[str], n_probe: int | None, seed: int,
 ) -> None:  # fmt: skip
     """Each of pca, colours and photometry (colours and concentrations) for all objects, and once more, ending in
     _missing, without the `missing_bands`."""
@@ -19,9 +19,13 @@ def estimate_features(
     with open_cutouts(train, bands) as file:
         components = fit_components(file, n_components=n_components, n_fitted=n_fitted, image_px=image_px, seed=seed)
     with open_cutouts(probe, bands) as file:
-        found = {"pca": project(file, components, []), "pca_missing": project(file, components, hidden)}
+        n_objects = min(len(file), n_probe or len(file))
+        found = {
+            f"pca{ending}": project(file, components, without, n_objects)
+            for ending, without in (("", []), ("_missing", hidden))
+        }
         measured = [
-            aperture_magnitudes(file.read(first, min(first + 2000, len(file)))) for first in range(0, len(file), 2000)
+            aperture_magnitudes(file.read(first, min(first + 2000, n_objects))) for first in range(0, n_objects, 2000)
         ]
     magnitudes, concentrations = (np.concatenate(parts) for parts in zip(*measured, strict=True))
     for ending in ("", "_missing"):

@@ -9,7 +9,7 @@ from armillary.step import announce, run
 
 def infer_embeddings(
     cutouts: str, model: str, embeddings: str, missing: str, *, bands: list[str], missing_bands: list[str],
-    pooling: str, expected: dict, threads: int,
+    pooling: str, expected: dict, n_probe: int | None, threads: int,
 ) -> None:  # fmt: skip
     """`expected` is what the network must have been built with."""
     torch.set_num_threads(threads)
@@ -20,9 +20,9 @@ def infer_embeddings(
         )
     device = "cuda" if torch.cuda.is_available() else "cpu"
     with open_cutouts(cutouts, bands) as file:
-        columns = file.columns()
+        columns = {name: values[:n_probe] for name, values in file.columns().items()}
         for path, hidden in ((embeddings, []), (missing, missing_bands)):
-            values = embed(held, file, pooling=pooling, device=device, hidden_bands=hidden)
+            values = embed(held, file, pooling=pooling, device=device, n_most=n_probe, hidden_bands=hidden)
             write_embeddings(path, values, columns, {"pooling": pooling, "bands": list(bands), "hidden_bands": hidden})
     announce(f"{values.shape[0]} objects, {values.shape[1]} numbers each")
 
