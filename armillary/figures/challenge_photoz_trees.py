@@ -13,7 +13,7 @@ LABELS = {
 
 
 def draw_redshifts(sheet: Figure, data: list[dict], found: dict, metrics: dict) -> None:
-    """Estimated against true redshift of eight methods, with the lines of outliers."""
+    """Estimated against true redshift of eight methods, with the lines that outliers are beyond."""
     names = [name for name in LABELS if name in found][:8]
     axes = sheet.subplots(2, 4, sharex=True, sharey=True).ravel()
     line = np.array([0, 4.0])
@@ -24,7 +24,7 @@ def draw_redshifts(sheet: Figure, data: list[dict], found: dict, metrics: dict) 
         for sign in (-1, 1):
             one.plot(line, line + sign * 0.15 * (1 + line), color=PALE, lw=0.8)
         numbers = [metrics[f"photoz_trees_{name}_{key}"]["value"] for key in ("mse", "nmad", "outliers_15")]
-        note(one, f"{LABELS[name]}\nMSE {numbers[0]:.3f}\nNMAD {numbers[1]:.3f}\nbeyond 0.15: {numbers[2]:.0%}")
+        one.set_title(f"{LABELS[name]}\nMSE {numbers[0]:.3f}, NMAD {numbers[1]:.3f}, off {numbers[2]:.0%}", fontsize=8)
         one.set(xlim=(0, 4), ylim=(0, 4))
         light_grid(one)
     sheet.supxlabel("true redshift", fontsize=10)
@@ -79,5 +79,5 @@ def draw_dependence(sheet: Figure, data: list[dict], found: dict, metrics: dict)
     values = np.concatenate([run["pit"] for run in found["forest_colours"]])
     pit.hist(values, bins=np.linspace(0, 1, 21), density=True, color=BLUE)
     pit.axhline(1, color=INK, lw=1, ls="--")
-    pit.set(xlabel="share of the forest's distribution below the truth", ylabel="density")
-    note(pit, f"within 68 %: {metrics['photoz_trees_forest_colours_coverage_68']['value']:.2f}")
+    pit.set(xlabel="share of p(z) below the truth", ylabel="density")
+    note(pit, f"forest, colours\nwithin 68 %: {metrics['photoz_trees_forest_colours_coverage_68']['value']:.2f}")

@@ -58,7 +58,8 @@ def draw_counting(sheet: Figure, data: list[dict], found: dict, metrics: dict) -
             text.append(f"{label} rings: {metrics[keys[0]]['value']:.3f}, {metrics[keys[1]]['value']:.3f}")
     note(sweep, "accuracy of SVM, network\n" + "\n".join(text), 0.97, 0.05)
     sweep.set(xscale="log", xlabel="training images", ylabel="accuracy")
-    sweep.legend(loc="upper left")
+    if "training_curve" in found:
+        sweep.legend(loc="upper left")
     light_grid(sweep)
     if "dbscan" in found:
         truth = np.concatenate([run["truth"] for run in found["dbscan"]])
@@ -133,18 +134,16 @@ def draw_detector(sheet: Figure, data: list[dict], found: dict, metrics: dict) -
     roc.plot([0, 1], [0, 1], color=PALE, lw=1)
     roc.set(xlabel="electrons kept", ylabel="others taken for electrons", yscale="log", ylim=(2e-3, 1))
     note(roc, "solid: network, dashed: boosting\ndotted: charge alone", 0.97, 0.05)
-    roc.legend(loc="upper left")
+    if "detector_cnn" in found:
+        roc.legend(loc="upper left")
     light_grid(roc)
     energies = np.concatenate([one["energy_mev"][one["event_split"] == 2] for one in data])
     edges = np.quantile(energies, np.linspace(0, 1, ENERGY_BINS + 1))
     for other, colour in COLOURS.items():
         entries = [metrics.get(f"rings_detector_cnn_auc_{other}_energy_{b + 1}") for b in range(ENERGY_BINS)]
-        if all(entries):
-            values = [entry["value"] for entry in entries]
-            low, high = ([entry[end] for entry in entries] for end in ("lo", "hi"))
-            centres = 0.5 * (edges[1:] + edges[:-1])
-            energy.errorbar(
-                centres, values, [np.subtract(values, low), np.subtract(high, values)], fmt="o-", color=colour
-            )
+        known = [b for b, entry in enumerate(entries) if entry and entry["lo"] is not None]  # bins with both particles
+        values, low, high = (np.array([entries[b][end] for b in known]) for end in ("value", "lo", "hi"))
+        centres = 0.5 * (edges[1:] + edges[:-1])[known]
+        energy.errorbar(centres, values, [values - low, high - values], fmt="o-", color=colour)
     energy.set(xlabel="visible energy, MeV", ylabel="area under the curve, network")
     light_grid(energy)

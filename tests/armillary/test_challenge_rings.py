@@ -143,6 +143,6 @@ def test_every_variant_runs_is_scored_and_drawn(tmp_path):
     metrics = {f"rings_{key}": entry for key, entry in scores.items()}
     for figure in ("examples", "counting", "regression", "generation", "detector"):
         for runs in (found, {}):  # all variants, and none
-            with page(str(tmp_path / "figure.png"), 800, 400) as sheet:
+            with page(str(tmp_path / "figure.png"), 1600, 800) as sheet:
                 getattr(challenge_rings, f"draw_{figure}")(sheet, [data], runs, metrics)
             assert (tmp_path / "figure.png").stat().st_size > 3000
