@@ -8,6 +8,7 @@ min_version("9.27")
 configfile: "config/clusters.yaml"
 configfile: "config/cmb.yaml"
 configfile: "config/massmap.yaml"
+configfile: "config/hsc.yaml"
 configfile: "config/resources.yaml"
 configfile: "config/benchmarks.yaml"
 
@@ -16,7 +17,7 @@ include: "rules/common.smk"
 
 
 check_settings(config, "workflow")
-for rule_set in ("clusters", "massmap", "cmb", "resources", "benchmarks"):
+for rule_set in ("clusters", "massmap", "hsc", "cmb", "resources", "benchmarks"):
     check_settings(config[rule_set], rule_set)
 
 
@@ -32,6 +33,8 @@ wildcard_constraints:
     cosmology="fiducial|other",
     field="[a-z0-9]+",
     method="[a-z_]+",
+    problem="[a-z]+",
+    population="parametric|real",
 
 
 include: "rules/resources.smk"
@@ -48,6 +51,9 @@ include: "rules/cmb_observed.smk"
 include: "rules/massmap_inputs.smk"
 include: "rules/massmap.smk"
 include: "rules/massmap_figures.smk"
+include: "rules/hsc_inputs.smk"
+include: "rules/hsc.smk"
+include: "rules/hsc_figures.smk"
 include: "rules/benchmarks.smk"
 
 
@@ -59,6 +65,7 @@ localrules:
     cmb_experiments,
     cmb_observed,
     massmap,
+    hsc,
     benchmarks,
 
 
@@ -114,6 +121,12 @@ rule massmap:
     """Convergence maps of the fields of the config by every method, scored, with figures and metrics."""
     input:
         massmap_products(),
+
+
+rule hsc:
+    """Galaxies deconvolved, inpainted and deblended under learned priors, scored, with figures and metrics."""
+    input:
+        hsc_products(),
 
 
 rule benchmarks:
