@@ -1,6 +1,6 @@
 """HSC priors: learn what galaxies look like from space-based stamps, then deconvolve, inpaint and deblend ground-based images.
 
-Makes  <results>/hsc/metrics.json, posteriors/<problem>/<method>.h5 and figures/.
+Makes  <results>/hsc/metrics.json, posteriors/<problem>.h5 and figures/.
 From   galaxies drawn with GalSim, or a RealGalaxyCatalog (config/hsc.yaml: problems).
 Steps  render_stamps -> estimate_basis -> train_autoencoder -> train_flow -> infer_prior, simulate_observations ->
        estimate_tuning -> infer_observations -> estimate_operator, score_prior, score_observations -> summarise_metrics.
@@ -250,7 +250,7 @@ rule hsc_infer_observations:
         tuned="<results>/hsc/prior/tuned.json",
         code=code_of("scripts/hsc/infer_observations.py"),
     output:
-        posteriors=[f"<results>/hsc/posteriors/{{problem}}/{method}.h5" for method in HSC["methods"]],
+        posteriors="<results>/hsc/posteriors/{problem}.h5",
     log:
         "<results>/hsc/logs/infer_observations_{problem}.log",
     benchmark:
@@ -263,12 +263,12 @@ rule hsc_infer_observations:
         runtime=240,
     params:
         **hsc_shared("mask_planes", "missing_planes", "seed"),
-        methods=HSC["methods"],
+        methods=hsc_methods,
         n_draws=HSC["infer_observations"]["n_draws"],
         effort={k: v for k, v in HSC["infer_observations"].items() if k != "n_draws"},
         background_share=HSC["camera"]["background_share"],
         compiled_folder=lambda wildcards, output: str(
-            Path(output.posteriors[0]).parents[2] / "prior/work/compiled"
+            Path(output.posteriors).parents[1] / "prior/work/compiled"
         ),
     script:
         "../scripts/hsc/infer_observations.py"
@@ -279,7 +279,7 @@ rule hsc_score_observations:
     input:
         observations="<results>/hsc/observations/{problem}.h5",
         basis="<results>/hsc/prior/basis.npz",
-        posteriors=hsc_posteriors,
+        posteriors="<results>/hsc/posteriors/{problem}.h5",
         code=code_of("scripts/hsc/score_observations.py"),
     output:
         metrics="<results>/hsc/scores/score_observations_{problem}.json",
@@ -298,7 +298,6 @@ rule hsc_score_observations:
         **HSC["score_observations"],
         **hsc_shared("seed"),
         problem="{problem}",
-        methods=HSC["methods"],
         fine_pixel_arcsec=HSC["frame"]["pixel_arcsec"],
     script:
         "../scripts/hsc/score_observations.py"

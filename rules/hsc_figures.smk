@@ -35,7 +35,7 @@ rule hsc_plot_galaxies:
     input:
         observations="<results>/hsc/observations/{problem}.h5",
         basis="<results>/hsc/prior/basis.npz",
-        posteriors=hsc_posteriors,
+        posteriors="<results>/hsc/posteriors/{problem}.h5",
         code=code_of("scripts/hsc/plot_galaxies.py"),
     output:
         figure=report(
@@ -54,7 +54,6 @@ rule hsc_plot_galaxies:
         mem_mb=1500,
         runtime=10,
     params:
-        methods=HSC["methods"],
         fine_pixel_arcsec=HSC["frame"]["pixel_arcsec"],
     script:
         "../scripts/hsc/plot_galaxies.py"

@@ -49,7 +49,9 @@ def hsc_stamps(wildcards):
 def hsc_scene(wildcards):
     """What a problem's scenes hold, as a param."""
     settings = hsc_problem(wildcards.problem)
-    return {name: value for name, value in settings.items() if name not in ("galaxies", "n_scenes")}
+    return {
+        name: value for name, value in settings.items() if name not in ("galaxies", "n_scenes", "methods")
+    }
 
 
 def hsc_setting(name):
@@ -57,9 +59,12 @@ def hsc_setting(name):
     return lambda wildcards: hsc_problem(wildcards.problem)[name]
 
 
-def hsc_posteriors(wildcards):
-    """The posterior of every method for a problem."""
-    return [f"<results>/hsc/posteriors/{wildcards.problem}/{method}.h5" for method in HSC["methods"]]
+def hsc_methods(wildcards):
+    """The methods of a problem: its own, or those of all; the PCA-Gaussian, which calibration needs, among them."""
+    methods = hsc_problem(wildcards.problem).get("methods", HSC["methods"])
+    if "pca_gaussian" not in methods:
+        raise WorkflowError(f"hsc: problems: {wildcards.problem}: methods must hold pca_gaussian")
+    return methods
 
 
 def hsc_scored():

@@ -3,7 +3,7 @@
 from armillary.figures.galaxies import draw_galaxies
 from armillary.figures.style import page
 from armillary.files import read_arrays
-from armillary.files_hsc import read_groups, read_set
+from armillary.files_hsc import read_posteriors, read_set
 from armillary.stamp_basis import StampBasis
 from armillary.stamp_evaluation import ProblemData
 from armillary.stamp_sets import Observations
@@ -12,10 +12,8 @@ from armillary.step import run
 N_SCENES = 5
 
 
-def plot_galaxies(
-    observations: str, basis: str, posteriors: list[str], figure: str, *, methods: list[str], fine_pixel_arcsec: float
-) -> None:
-    found = {method: read_groups(path) for method, path in zip(methods, posteriors, strict=True)}
+def plot_galaxies(observations: str, basis: str, posteriors: str, figure: str, *, fine_pixel_arcsec: float) -> None:
+    found = read_posteriors(posteriors)
     stack = StampBasis(**read_arrays(basis)).stack
     data = ProblemData("", read_set(observations, Observations), found, stack, fine_pixel_arcsec)
     with page(figure, 1700, 1050) as sheet:

@@ -3,7 +3,7 @@
 import numpy as np
 
 from armillary.files import read_arrays, write_arrays, write_json
-from armillary.files_hsc import read_groups, read_set
+from armillary.files_hsc import read_posteriors, read_set
 from armillary.stamp_basis import StampBasis
 from armillary.stamp_evaluation import ProblemData, score_problem
 from armillary.stamp_sets import Observations
@@ -11,14 +11,14 @@ from armillary.step import announce, run
 
 
 def score_observations(
-    observations: str, basis: str, posteriors: list[str], metrics: str, curves: str, *, problem: str, methods: list[str],
+    observations: str, basis: str, posteriors: str, metrics: str, curves: str, *, problem: str,
     fine_pixel_arcsec: float, n_resamples: int, seed: int,
 ) -> None:  # fmt: skip
-    found = {method: read_groups(path) for method, path in zip(methods, posteriors, strict=True)}
+    found = read_posteriors(posteriors)
     stack = StampBasis(**read_arrays(basis)).stack
     data = ProblemData(problem, read_set(observations, Observations), found, stack, fine_pixel_arcsec)
     numbers, arrays = score_problem(data, n_resamples, np.random.default_rng([seed, 4]))
-    announce(f"{problem}: " + ", ".join(f"{m} {numbers[f'{problem}_{m}_psnr_db']['value']:.1f} dB" for m in methods))
+    announce(f"{problem}: " + ", ".join(f"{m} {numbers[f'{problem}_{m}_psnr_db']['value']:.1f} dB" for m in found))
     write_json(metrics, numbers)
     write_arrays(curves, **arrays)
 

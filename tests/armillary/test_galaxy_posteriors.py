@@ -90,8 +90,14 @@ def test_hamiltonian_samples_of_a_gaussian_have_its_moments():
     precision = jnp.linalg.inv(root @ root.T)
     samples, acceptance = jax.jit(
         lambda key: hamiltonian_samples(
-            lambda x, heat: -0.5 * heat * (x - 3.0) @ precision @ (x - 3.0), jnp.zeros((4, 2)), jnp.zeros(2), jnp.eye(2),
-            key, n_warmup=200, n_samples=2000, n_leapfrog=5,
+            lambda x, heat: -0.5 * heat * (x - 3.0) @ precision @ (x - 3.0),
+            jnp.zeros((4, 2)),
+            jnp.zeros(2),
+            jnp.eye(2),
+            key,
+            n_warmup=200,
+            n_samples=2000,
+            n_leapfrog=5,
         )  # fmt: skip
     )(jax.random.key(0))
     flat = np.asarray(samples).reshape(-1, 2)
@@ -106,9 +112,7 @@ def test_the_evidence_is_the_likelihood_with_its_nuisances_integrated(scene, bas
     point = Point(jnp.array([30.0]), jnp.zeros((1, 6)), jnp.array([[0.02, -0.03]]))
     residual = jnp.asarray(np.diag(np.linspace(1, 2, 6)) * 1e-4, jnp.float32)
     found = evidence(one, jnp.asarray(basis.stack, jnp.float32), residual, point)
-    signal, nuisance = (
-        np.asarray(a, float) for a in linear_columns(one, jnp.asarray(basis.stack, jnp.float32), point)
-    )
+    signal, nuisance = (np.asarray(a, float) for a in linear_columns(one, jnp.asarray(basis.stack, jnp.float32), point))
     good = ~missing.ravel()
     a, z = (part.reshape(len(part), -1)[:, good].T for part in (signal, nuisance))
     prior = np.diag([0.05**2, 0.05**2, float(one.background_sigma) ** 2])
@@ -154,7 +158,10 @@ def test_bad_variances_and_masks_are_one_clear_line():
         whitening(np.zeros((4, 4)), nothing, 0.0)
     with pytest.raises(ValueError, match="unknown mask plane 'HALO'"):
         missing_pixels(np.zeros((2, 2), int), {"BAD": 0}, ["HALO"])
-    assert missing_pixels(np.array([[4, 1], [44, 32]]), {"INTRP": 2}, ["INTRP"]).tolist() == [[True, False], [True, False]]
+    assert missing_pixels(np.array([[4, 1], [44, 32]]), {"INTRP": 2}, ["INTRP"]).tolist() == [
+        [True, False],
+        [True, False],
+    ]
 
 
 def test_a_shift_by_whole_pixels_is_a_roll(rng):

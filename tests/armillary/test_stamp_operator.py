@@ -49,9 +49,7 @@ def test_a_psf_is_brought_to_the_middle_and_to_flux_one():
     assert centred_psf(between, "psf").shape == (10, 10)
 
 
-@pytest.mark.parametrize(
-    ("spoil", "said"), [("nan", "not finite"), ("zero", "positive flux"), ("corner", "centre it")]
-)
+@pytest.mark.parametrize(("spoil", "said"), [("nan", "not finite"), ("zero", "positive flux"), ("corner", "centre it")])
 def test_a_bad_psf_is_one_clear_line(spoil, said):
     psf = np.ones((9, 9))
     if spoil == "nan":
