@@ -45,8 +45,8 @@ def sample_parameters(rng: np.random.Generator, n: int, mag_min: float, mag_max:
 
     # ASSUME: counts rise as 10^(0.3 mag); sizes are log-normal around 0.32" (0.4 in ln) at magnitude 22.5 and shrink
     # by 0.08 dex a magnitude, about as galaxies of COSMOS do (Leauthaud et al. 2007); three in four are discs, half of
-    # these with a bulge; six discs in ten have star-forming knots, as many a few large clumps; one in twelve galaxies has a
-    # close companion; the axis ratio of a disc is flat, that of a spheroid is above 0.5.
+    # these with a bulge; six discs in ten have star-forming knots, as many a few large clumps; one galaxy in twelve
+    # has a close companion; the axis ratio of a disc is flat, that of a spheroid is above 0.5.
     """
     share = rng.uniform(size=n)
     low, high = 10 ** (MAG_SLOPE * mag_min), 10 ** (MAG_SLOPE * mag_max)
@@ -148,8 +148,8 @@ def real_stamps(folder: str, catalog: str, frame: StampFrame, mag_max: float, mi
         rows.append((image / flux, original / original.sum(), variance / flux**2, book.mag[index], index))
     if not rows:
         raise ValueError(
-            f"{catalog}: none of {book.nobjects} galaxies is brighter than {mag_max:g} with a flux above {min_snr:g} times "
-            "the noise of its stamp (config keys `mag_max`, `min_snr` of `render_stamps`)"
+            f"{catalog}: none of {book.nobjects} galaxies is brighter than {mag_max:g} with a flux above {min_snr:g} "
+            "times the noise of its stamp (config keys `mag_max`, `min_snr` of `render_stamps`)"
         )
     images, psfs, variances, mags, ids = (np.array(column, np.float32) for column in zip(*rows, strict=True))
     return StampSet(

@@ -24,7 +24,7 @@ def closer_share(samples: np.ndarray, truth: np.ndarray, reference: np.ndarray) 
 
 
 def expected_coverage_deviation(shares: np.ndarray) -> float:
-    """Largest difference between credibility and the share of objects inside: 0 is right, 1.36 / sqrt(n) its 95 % bound."""
+    """Largest difference between credibility and the share of objects inside it; `deviation_bound` is its 95 % point."""
     shares = np.sort(np.asarray(shares, float))
     steps = np.arange(len(shares) + 1) / len(shares)
     return float(max(np.abs(steps[1:] - shares).max(), np.abs(steps[:-1] - shares).max()))
@@ -36,7 +36,7 @@ def deviation_bound(n: int) -> float:
 
 
 def rank_chi2(ranks: np.ndarray, n_samples: int, n_bins: int = 8) -> float:
-    """chi2 of the ranks (n,), each of 0 ... n_samples, in bins of equal chance; about n_bins - 1 if they are uniform."""
+    """chi2 of the ranks (n,), each of 0 ... n_samples, in bins of equal chance; n_bins - 1 if uniform."""
     counts, _ = np.histogram(np.asarray(ranks) / n_samples, np.linspace(0, 1 + 1e-9, n_bins + 1))
     expected = len(ranks) / n_bins
     return float(np.sum((counts - expected) ** 2) / expected)

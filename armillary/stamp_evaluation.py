@@ -1,4 +1,4 @@
-"""Scores of galaxy reconstructions as metrics: every method on the same scenes, each number with its error and baseline."""
+"""Scores of galaxy reconstructions as metrics: every method on the same scenes, each number with error and baseline."""
 
 from typing import NamedTuple
 

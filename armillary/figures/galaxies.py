@@ -10,7 +10,8 @@ from armillary.figures.style import BLUE, GREEN, INK, ORANGE, PALE, PURPLE, VERM
 from armillary.stamp_evaluation import ProblemData
 
 LABELS = {
-    "ml": "ML", "ml_positive": "ML, positive", "pca_gaussian": "PCA-Gaussian", "map": "MAP", "vi": "VI, mean", "hmc": "HMC, mean",
+    "ml": "ML", "ml_positive": "ML, positive", "pca_gaussian": "PCA-Gaussian", "map": "MAP",
+    "vi": "VI, mean", "hmc": "HMC, mean",
 }  # fmt: skip
 COLOURS = {"pca_gaussian": VERMILION, "map": ORANGE, "vi": GREEN, "hmc": BLUE}
 SOFTENING = 0.03  # of the peak: linear below, logarithmic above

@@ -36,14 +36,14 @@ def keep_compiled(folder: str) -> None:
 
 
 def reconstruct(
-    method: str, seen: Observations, missing: np.ndarray, stamps: StampSet, prior: GalaxyPrior, tuned: dict, effort: Effort,
-    n_draws: int, background_share: float, seed: int,
+    method: str, seen: Observations, missing: np.ndarray, stamps: StampSet, prior: GalaxyPrior, tuned: dict,
+    effort: Effort, n_draws: int, background_share: float, seed: int,
 ) -> dict[str, np.ndarray]:  # fmt: skip
     """Arrays by name, each starting with the scene.
 
     image (n, n_sources, size, size) centred on the given positions, in counts a fine pixel; chi2 and n_pixels of all,
-    chi2_bright and n_bright of pixels where the galaxies are seen; and, where there are samples: sd (as image), c, shift,
-    background, predicted and predicted_sd (n, n_y, n_x), r_hat and ess (the worst unknown's), quality.
+    chi2_bright and n_bright of pixels where the galaxies are seen; and, where there are samples: sd (as image), c,
+    shift, background, predicted and predicted_sd (n, n_y, n_x), r_hat and ess (the worst unknown's), quality.
     """
     size = stamps.image.shape[-1]
     scenes = scenes_of(seen, missing, stamps.effective_psf, size, stamps.pixel_arcsec, background_share)
@@ -130,7 +130,8 @@ def _misfit(scene: Scene, model: np.ndarray, background: float) -> dict[str, np.
     level = np.asarray(jnp.max(scene.whiten)) if scene.whiten.shape == scene.image.shape else np.inf
     bright = seen & ((model.ravel() * level > BRIGHT_SIGMA) if np.isfinite(level) else True)
     return {
-        "chi2": squares[seen].sum(), "n_pixels": seen.sum(), "chi2_bright": squares[bright].sum(), "n_bright": bright.sum()
+        "chi2": squares[seen].sum(), "n_pixels": seen.sum(), "chi2_bright": squares[bright].sum(),
+        "n_bright": bright.sum(),
     }  # fmt: skip
 
 

@@ -73,7 +73,7 @@ def ln_posterior(
 
 @jax.jit
 def _climb(prior: GalaxyPrior, found: Evidence, flux: jax.Array, start: jax.Array, n_steps: int):
-    """Unknowns (n_starts, n) after damped Gauss-Newton steps (Marquardt 1963) from each start, and their ln posterior."""
+    """Unknowns (n_starts, n) after damped Gauss-Newton steps (Marquardt 1963) from each start, with ln posterior."""
 
     def step(_, state):
         unknowns, height, damping = state

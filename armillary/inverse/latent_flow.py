@@ -64,8 +64,8 @@ def _coupling(weights: dict[str, jax.Array], first: jax.Array) -> tuple[jax.Arra
 
 
 def train_flow(
-    mean: np.ndarray, sd: np.ndarray, held_out: np.ndarray, *, n_couplings: int, n_hidden: int, n_steps: int, learning_rate:
-    float, seed: int, kept: Kept,
+    mean: np.ndarray, sd: np.ndarray, held_out: np.ndarray, *, n_couplings: int, n_hidden: int, n_steps: int,
+    learning_rate: float, seed: int, kept: Kept,
 ) -> tuple[LatentFlow, list[dict]]:  # fmt: skip
     """The flow and the history of training on latents of mean (n, n_latents) and standard deviation `sd`.
 

@@ -10,8 +10,8 @@ from armillary.step import announce, run
 
 
 def render_stamps(
-    catalogs: list[str], stamps: str, *, population: str, frame: dict, n_train: int, n_validation: int, n_test: int, mag_min:
-    float, mag_max: float, real_mag_max: float, real_min_snr: float, seed: int,
+    catalogs: list[str], stamps: str, *, population: str, frame: dict, n_train: int, n_validation: int, n_test: int,
+    mag_min: float, mag_max: float, real_mag_max: float, real_min_snr: float, seed: int,
 ) -> None:  # fmt: skip
     grid = StampFrame(**frame)
     if population == "parametric":

@@ -1,4 +1,4 @@
-"""Score the prior on held-out stamps: decoding against the linear basis, the flow against Gaussians, drawn populations."""
+"""Score the prior on held-out stamps: decoding against the linear basis, the flow against Gaussians, populations."""
 
 import numpy as np
 
@@ -27,7 +27,9 @@ def score_prior(stamps: str, checks: str, metrics: str, *, n_resamples: int, see
         "prior_basis_psnr_db": mean(whole, "dB", None, "all components: what no method here can exceed"),
         "prior_flow_nats": mean(found["nats_flow"], "nats"),
         "prior_flow_gain_nats": mean(found["nats_unit"] - found["nats_flow"], "nats", None, "over unit Gaussians"),
-        "prior_flow_gain_over_gaussian_nats": mean(found["nats_gaussian"] - found["nats_flow"], "nats", None, "over the Gaussian fitted to training latents"),
+        "prior_flow_gain_over_gaussian_nats": mean(
+            found["nats_gaussian"] - found["nats_flow"], "nats", None, "over the Gaussian fitted to training latents"
+        ),
         "prior_active_latents": measurement((found["active"] > 0.1).sum(), n=len(found["active"])),
     }  # fmt: skip
     real, drawn = shapes(truth, sets.pixel_arcsec), shapes(found["drawn"], sets.pixel_arcsec)

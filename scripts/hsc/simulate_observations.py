@@ -11,8 +11,8 @@ from armillary.step import run
 
 
 def simulate_observations(
-    stamps: str, basis: str, autoencoder: str, flow: str, residual: str, observations: str, *, problem: str, galaxies: str,
-    n_scenes: int, scene: dict, camera: dict, hidden_bit: int, seed: int,
+    stamps: str, basis: str, autoencoder: str, flow: str, residual: str, observations: str, *, problem: str,
+    galaxies: str, n_scenes: int, scene: dict, camera: dict, hidden_bit: int, seed: int,
 ) -> None:  # fmt: skip
     rng = np.random.default_rng([seed, 3, *problem.encode()])
     sets, kind = read_set(stamps, StampSet), Problem(**scene)

@@ -14,8 +14,8 @@ from armillary.step import announce, run
 
 
 def train_autoencoder(
-    stamps: str, basis: str, code: list[str], weights: str, residual: str, history: str, *, n_latents: int, n_hidden: int,
-    n_steps: int, learning_rate: float, seed: int, work_file: str,
+    stamps: str, basis: str, code: list[str], weights: str, residual: str, history: str, *, n_latents: int,
+    n_hidden: int, n_steps: int, learning_rate: float, seed: int, work_file: str,
 ) -> None:  # fmt: skip
     linear = StampBasis(**read_arrays(basis))
     sets = read_set(stamps, StampSet)

@@ -16,8 +16,8 @@ from armillary.step import run
 
 
 def train_flow(
-    stamps: str, basis: str, autoencoder: str, code: list[str], weights: str, history: str, *, n_couplings: int, n_hidden:
-    int, n_steps: int, learning_rate: float, seed: int, work_file: str,
+    stamps: str, basis: str, autoencoder: str, code: list[str], weights: str, history: str, *, n_couplings: int,
+    n_hidden: int, n_steps: int, learning_rate: float, seed: int, work_file: str,
 ) -> None:  # fmt: skip
     linear, model = StampBasis(**read_arrays(basis)), autoencoder_of_arrays(read_arrays(autoencoder))
     sets = read_set(stamps, StampSet)
