@@ -24,7 +24,7 @@ def closer_share(samples: np.ndarray, truth: np.ndarray, reference: np.ndarray) 
 
 
 def expected_coverage_deviation(shares: np.ndarray) -> float:
-    """Largest difference between credibility and the share of objects inside it; `deviation_bound` is its 95 % point."""
+    """Largest difference between credibility and the share of objects inside; `deviation_bound` is its 95 % point."""
     shares = np.sort(np.asarray(shares, float))
     steps = np.arange(len(shares) + 1) / len(shares)
     return float(max(np.abs(steps[1:] - shares).max(), np.abs(steps[:-1] - shares).max()))

@@ -7,7 +7,7 @@ HSC_PRIOR = {name: f"<results>/hsc/prior/{name}.npz" for name in ("basis", "auto
 HSC_CATALOG_PARTS = (
     "real_galaxy_images_extension.fits",
     "real_galaxy_PSF_images_extension.fits",
-    "real_galaxy_catalog_26_extension_example_fits.fits",
+    "acs_I_unrot_sci_20_cf.fits",
 )
 
 

@@ -31,7 +31,8 @@ class StampOperator(NamedTuple):
 
 def stamp_operator(
     fine_psf: np.ndarray, ground_psf: np.ndarray, *, fine_size: int, fine_pixel_arcsec: float,
-    ground_shape: tuple[int, int], ground_pixel_arcsec: float, psf_pixel_arcsec: float | None = None, min_window_arcsec: float = 0.0,
+    ground_shape: tuple[int, int], ground_pixel_arcsec: float, psf_pixel_arcsec: float | None = None,
+    min_window_arcsec: float = 0.0,
 ) -> StampOperator:  # fmt: skip
     """The operator from stamps (fine_size, fine_size) to images (n_y, n_x) of the camera.
 
