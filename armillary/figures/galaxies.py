@@ -26,7 +26,7 @@ def draw_prior(figure: Figure, truth: np.ndarray, decoded: np.ndarray, drawn: np
     for row, title, images in zip(panels, titles, (truth[:n], decoded[:n], drawn[:n], drawn[n : 2 * n]), strict=True):
         for axes, image, scale in zip(row, images, truth[:n] if title == "decoded" else images, strict=True):
             _show(axes, image, scale.max())
-        row[0].set_title(title)
+        row[0].set_title(title).set_in_layout(False)  # longer than its panel is wide
 
 
 def draw_galaxies(figure: Figure, data: ProblemData, n_scenes: int) -> None:
@@ -47,7 +47,7 @@ def draw_galaxies(figure: Figure, data: ProblemData, n_scenes: int) -> None:
         row[-1].imshow(left, cmap="RdBu", vmin=-4, vmax=4)
         _bare(row[-1])
     for axes, title in zip(panels[0], titles, strict=True):
-        axes.set_title(title, fontsize=8)
+        axes.set_title(title, fontsize=7)
 
 
 def _together(data: ProblemData, images: np.ndarray, scene: int) -> np.ndarray:

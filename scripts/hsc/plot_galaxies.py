@@ -16,7 +16,8 @@ def plot_galaxies(observations: str, basis: str, posteriors: str, figure: str, *
     found = read_posteriors(posteriors)
     stack = StampBasis(**read_arrays(basis)).stack
     data = ProblemData("", read_set(observations, Observations), found, stack, fine_pixel_arcsec)
-    with page(figure, 1700, 1050) as sheet:
+    n_rows = min(N_SCENES, len(data.seen.image))
+    with page(figure, 1700, 60 + 150 * n_rows) as sheet:
         draw_galaxies(sheet, data, N_SCENES)
 
 

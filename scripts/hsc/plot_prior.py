@@ -11,7 +11,7 @@ from armillary.step import run
 def plot_prior(stamps: str, checks: str, figure: str) -> None:
     found = read_arrays(checks)
     truth = read_set(stamps, StampSet).of_split("test").image
-    with page(figure, 1600, 800) as sheet:
+    with page(figure, 1600, 660) as sheet:
         draw_prior(sheet, truth, found["decoded"], found["drawn"])
 
 
