@@ -10,6 +10,7 @@ configfile: "config/cmb.yaml"
 configfile: "config/massmap.yaml"
 configfile: "config/mim.yaml"
 configfile: "config/challenges.yaml"
+configfile: "config/hsc.yaml"
 configfile: "config/resources.yaml"
 configfile: "config/benchmarks.yaml"
 
@@ -18,7 +19,7 @@ include: "rules/common.smk"
 
 
 check_settings(config, "workflow")
-for rule_set in ("clusters", "massmap", "cmb", "mim", "challenges", "resources", "benchmarks"):
+for rule_set in ("clusters", "massmap", "hsc", "cmb", "mim", "challenges", "resources", "benchmarks"):
     check_settings(config[rule_set], rule_set)
 
 
@@ -42,6 +43,8 @@ wildcard_constraints:
     variant="[a-z0-9_]+",
     seed=r"\d+",
     figure="[a-z_]+",
+    problem="[a-z]+",
+    population="parametric|real",
 
 
 include: "rules/resources.smk"
@@ -63,6 +66,9 @@ include: "rules/mim.smk"
 include: "rules/mim_figures.smk"
 include: "rules/challenges_inputs.smk"
 include: "rules/challenges.smk"
+include: "rules/hsc_inputs.smk"
+include: "rules/hsc.smk"
+include: "rules/hsc_figures.smk"
 include: "rules/benchmarks.smk"
 include: "rules/report_inputs.smk"
 include: "rules/report.smk"
@@ -80,6 +86,7 @@ localrules:
     mim_embed,
     mim_similarity,
     challenges,
+    hsc,
     benchmarks,
     report,
 
@@ -171,6 +178,10 @@ for challenge_name in CHALLENGES_FIGURES:
         input:
             challenge_products(challenge_name),
         localrule: True
+rule hsc:
+    """Galaxies deconvolved, inpainted and deblended under learned priors, scored, with figures and metrics."""
+    input:
+        hsc_products(),
 
 
 rule benchmarks:

@@ -1,0 +1,86 @@
+"""Files of galaxy stamps: sets, observations and posteriors as HDF5; stamps of a user as FITS, NPZ or HDF5."""
+
+from pathlib import Path
+from typing import TypeVar
+
+import h5py
+import numpy as np
+
+from armillary.files import open_fits, read_arrays
+from armillary.stamp_sets import Observations, StampSet
+
+Kind = TypeVar("Kind", StampSet, Observations)
+COMPRESSED_ABOVE = 1 << 16  # values
+
+
+def write_set(path: str, values: StampSet | Observations) -> None:
+    """A named tuple of arrays and numbers, a dataset each."""
+    with h5py.File(path, "w") as stream:
+        write_arrays_to(stream, values._asdict())
+
+
+def read_set(path: str, kind: type[Kind]) -> Kind:
+    """What `write_set` wrote."""
+    with _opened(path) as stream:
+        arrays = {name: stream[name][()] for name in stream}
+    missing = set(kind._fields) - set(arrays)
+    if missing:
+        raise ValueError(f"{path} is no {kind.__name__}: it lacks {', '.join(sorted(missing))}")
+    return kind(**{name: arrays[name] for name in kind._fields})
+
+
+def write_arrays_to(stream: h5py.Group, arrays: dict[str, np.ndarray]) -> None:
+    """Arrays by name into an open file or group, doubles as float32, large ones compressed."""
+    for name, array in arrays.items():
+        array = np.asarray(array)
+        array = array.astype(np.float32) if array.dtype == np.float64 and array.ndim else array
+        big = {"compression": "gzip", "compression_opts": 1, "shuffle": True} if array.size > COMPRESSED_ABOVE else {}
+        stream.create_dataset(name, data=array, **big)
+
+
+def write_posteriors(path: str, posteriors: dict[str, dict[str, np.ndarray]]) -> None:
+    """A group a method, in their order, with its arrays."""
+    with h5py.File(path, "w", track_order=True) as stream:
+        for method, arrays in posteriors.items():
+            write_arrays_to(stream.create_group(method), arrays)
+
+
+def read_posteriors(path: str) -> dict[str, dict[str, np.ndarray]]:
+    """What `write_posteriors` wrote."""
+    with _opened(path) as stream:
+        return {method: {name: group[name][()] for name in group} for method, group in stream.items()}
+
+
+def _opened(path: str) -> h5py.File:
+    try:
+        return h5py.File(path, "r")
+    except OSError as error:
+        raise ValueError(f"{path} is no HDF5 file, or is truncated") from error
+
+
+def read_user_image(source: str, role: str) -> np.ndarray:
+    """An image (y, x), or a stack (n, y, x), of a user: `file.fits`, `file.fits[2]` (HDU), `file.npz:name`, or
+    `file.h5:group/dataset`. Raises ValueError or FileNotFoundError naming the config key."""
+    path, _, part = source.partition(":") if ":" in source else source.partition("[")
+    part = part.rstrip("]")
+    key = f"(config key `observed: {role}`)"
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"{path}: no such file {key}")
+    if path.endswith((".h5", ".hdf5")):
+        with h5py.File(path, "r") as stream:
+            if part not in stream or not isinstance(stream[part], h5py.Dataset):
+                raise ValueError(f"{path} has no dataset {part!r}; it has {', '.join(stream)} {key}")
+            image = stream[part][()]
+    elif path.endswith(".npz"):
+        arrays = read_arrays(path)
+        if part not in arrays:
+            raise ValueError(f"{path} has no array {part!r}; it has {', '.join(arrays)} {key}")
+        image = arrays[part]
+    else:
+        with open_fits(path) as fits:
+            if int(part or 0) >= len(fits):
+                raise ValueError(f"{path} has {len(fits)} HDUs; HDU {part} was asked for {key}")
+            image = fits[int(part or 0)].read()
+    if image is None or image.ndim not in (2, 3):
+        raise ValueError(f"{source} holds no image or stack of images {key}")
+    return np.asarray(image)

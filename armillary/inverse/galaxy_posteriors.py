@@ -1,0 +1,260 @@
+"""Posteriors of scenes of galaxies: the most likely, Gaussian approximations, and samples, under the learned prior.
+
+Unknowns of a source are the unit Gaussian variables of its stamp and one more for the logarithm of its flux. Shifts,
+background and what the decoder misses are integrated out (`stamp_likelihood`) and drawn afterwards, given the rest.
+"""
+
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from armillary.inverse.galaxy_prior import GalaxyPrior, coefficients_of_unit, unit_of_coefficients
+from armillary.inverse.hamiltonian import hamiltonian_samples
+from armillary.inverse.stamp_likelihood import (
+    Evidence,
+    Point,
+    Scene,
+    evidence,
+    gaussian_posterior,
+    moved,
+    nuisance_sample,
+    registered,
+    residual_sample,
+)
+
+LN_FLUX_SIGMA = 0.5  # of the prior of ln flux around the registered one
+N_POLISH_STEPS = 15
+
+
+class Effort(NamedTuple):
+    """How long the methods work."""
+
+    n_starts: int = 4
+    n_map_steps: int = 40
+    n_chains: int = 4
+    n_warmup: int = 150
+    n_samples: int = 100  # of a chain
+    n_leapfrog: int = 6
+    n_vi_steps: int = 300
+    n_vi_draws: int = 4  # pairs
+
+
+class Draws(NamedTuple):
+    """What a method says of a scene: its best c, samples of c, shifts and background, and chains of the unknowns."""
+
+    best: jax.Array  # (n_sources, 1 + n_components): flux x (1, a)
+    best_shift: jax.Array  # (n_sources, 2) arcsec
+    c: jax.Array  # (n, n_sources, 1 + n_components)
+    shift: jax.Array  # (n, n_sources, 2)
+    background: jax.Array  # (n,)
+    chains: jax.Array | None  # (n_chains, n_samples, n_unknowns)
+    quality: jax.Array  # acceptance of HMC, importance efficiency of VI; nan otherwise
+
+
+def c_of(prior: GalaxyPrior, flux: jax.Array, unknowns: jax.Array) -> jax.Array:
+    """c (n,) of unknowns (n_sources (n_latents + 1),)."""
+    rows = unknowns.reshape(len(flux), -1)
+    stamps = coefficients_of_unit(prior, rows[:, :-1])
+    brightness = flux * jnp.exp(LN_FLUX_SIGMA * rows[:, -1])
+    return (brightness[:, None] * jnp.pad(stamps, ((0, 0), (1, 0)), constant_values=1.0)).ravel()
+
+
+def ln_posterior(
+    prior: GalaxyPrior, found: Evidence, flux: jax.Array, unknowns: jax.Array, inverse_temperature: jax.Array = 1.0
+) -> jax.Array:
+    """ln of prior times likelihood, up to a constant."""
+    c = c_of(prior, flux, unknowns)
+    fit = found.pull_with_residual @ c - 0.5 * c @ found.gram_with_residual @ c
+    return inverse_temperature * fit - 0.5 * jnp.sum(unknowns**2)
+
+
+@jax.jit
+def _climb(prior: GalaxyPrior, found: Evidence, flux: jax.Array, start: jax.Array, n_steps: int):
+    """Unknowns (n_starts, n) after damped Gauss-Newton steps (Marquardt 1963) from each start, with ln posterior."""
+
+    def step(_, state):
+        unknowns, height, damping = state
+        c, slope = c_of(prior, flux, unknowns), jax.jacfwd(lambda one: c_of(prior, flux, one))(unknowns)
+        gradient = slope.T @ (found.pull_with_residual - found.gram_with_residual @ c) - unknowns
+        curvature = slope.T @ found.gram_with_residual @ slope + jnp.eye(len(unknowns))
+        tried = unknowns + jnp.linalg.solve(curvature + damping * jnp.diag(jnp.diag(curvature)), gradient)
+        new = ln_posterior(prior, found, flux, tried)
+        higher = new > height
+        unknowns, height = jnp.where(higher, tried, unknowns), jnp.where(higher, new, height)
+        return (unknowns, height, jnp.clip(damping * jnp.where(higher, 0.3, 4.0), 1e-4, 1e6))
+
+    def climb(start):
+        state = (start, ln_posterior(prior, found, flux, start), jnp.array(1.0))
+        return jax.lax.fori_loop(0, n_steps, step, state)[:2]
+
+    return jax.vmap(climb)(start)
+
+
+class Summit(NamedTuple):
+    """The maximum of a posterior, the evidence around it, and the root of the Gaussian's covariance there."""
+
+    unknowns: jax.Array
+    root: jax.Array
+    flux: jax.Array  # that ln flux is counted from
+    point: Point
+    found: Evidence
+
+
+def summit(prior: GalaxyPrior, scene: Scene, key: jax.Array, effort: Effort) -> Summit:
+    """Climb from the PCA-Gaussian posterior and from random galaxies; linearise at the best; climb on from there."""
+    point = _registered(scene, prior.stack, prior.covariance)
+    flux = point.flux
+    found = _evidence(scene, prior.stack, prior.residual, point)
+    starts = _starts(prior, point, jax.random.normal(key, (effort.n_starts - 1, len(flux), prior.n_latents)))
+    unknowns, height = _climb(prior, found, flux, starts, effort.n_map_steps)
+    point = _moved(prior, found, flux, unknowns, height, point)
+    found = _evidence(scene, prior.stack, prior.residual, point)
+    unknowns, height = _climb(prior, found, flux, unknowns, N_POLISH_STEPS)
+    return Summit(*_curvature(prior, found, flux, unknowns, height), flux, point, found)
+
+
+_registered, _evidence = jax.jit(registered), jax.jit(evidence)  # compiled apart: methods and rounds share them
+
+
+@jax.jit
+def _starts(prior: GalaxyPrior, point: Point, noise: jax.Array) -> jax.Array:
+    """Unknowns (n_starts, n): near the PCA-Gaussian's galaxy, then random ones."""
+    near = jnp.clip(unit_of_coefficients(prior, point.coefficients), -3, 3)
+    starts = jnp.concatenate([near[None], 0.7 * noise])
+    return jnp.pad(starts, ((0, 0), (0, 0), (0, 1))).reshape(len(starts), -1)
+
+
+def _highest(unknowns: jax.Array, height: jax.Array) -> jax.Array:
+    return unknowns[jnp.argmax(jnp.where(jnp.isfinite(height), height, -jnp.inf))]
+
+
+@jax.jit
+def _moved(prior, found, flux, unknowns, height, point) -> Point:
+    c, nuisances = _with_residual(prior, found, flux, _highest(unknowns, height))
+    return moved(point, c, nuisances)
+
+
+@jax.jit
+def _curvature(prior, found, flux, unknowns, height) -> tuple[jax.Array, jax.Array]:
+    """The highest of the unknowns (n_starts, n), and the root of the covariance that the curvature there stands for."""
+    best = _highest(unknowns, height)
+    slope = jax.jacfwd(lambda unknowns: c_of(prior, flux, unknowns))(best)
+    hessian = jnp.eye(len(best)) + slope.T @ found.gram_with_residual @ slope
+    return best, jnp.linalg.inv(jnp.linalg.cholesky(hessian)).T
+
+
+def _with_residual(prior, found: Evidence, flux, unknowns, noise=None):
+    """c with its residual, and the nuisances; means where `noise` is None."""
+    c = c_of(prior, flux, unknowns)
+    first = jnp.zeros(found.residual_root.shape[1]) if noise is None else noise[0]
+    last = jnp.zeros(len(found.nuisance_mean)) if noise is None else noise[1]
+    missed = residual_sample(found, c, first)
+    return c + missed, nuisance_sample(found, c + missed, last)
+
+
+@jax.jit
+def _draws(prior, top: Summit, unknowns, key, chains, quality) -> Draws:
+    """Draws of everything from unknowns (n, n_unknowns)."""
+    found, n_sources = top.found, len(top.flux)
+    keys = jax.random.split(key)
+    noise = (
+        jax.random.normal(keys[0], (len(unknowns), found.residual_root.shape[1])),
+        jax.random.normal(keys[1], (len(unknowns), len(found.nuisance_mean))),
+    )
+    complete = jax.vmap(lambda one, *noise: _with_residual(prior, found, top.flux, one, noise))
+    c, nuisances = complete(unknowns, *noise)
+    best, best_nuisances = _with_residual(prior, found, top.flux, top.unknowns)
+    return Draws(
+        best.reshape(n_sources, -1), top.point.shift + best_nuisances[:-1].reshape(-1, 2),
+        c.reshape(len(unknowns), n_sources, -1), top.point.shift + nuisances[:, :-1].reshape(len(unknowns), -1, 2),
+        nuisances[:, -1], chains, quality,
+    )  # fmt: skip
+
+
+@partial(jax.jit, static_argnames="n_draws")
+def gaussian_draws(prior: GalaxyPrior, scene: Scene, key: jax.Array, n_draws: int) -> Draws:
+    """The PCA-Gaussian posterior: no network, closed form."""
+    point = registered(scene, prior.stack, prior.covariance)
+    found = evidence(scene, prior.stack, jnp.zeros_like(prior.covariance), point)
+    mean, covariance = gaussian_posterior(found, prior.covariance, point.flux)
+    values, vectors = jnp.linalg.eigh(covariance)
+    root = vectors * jnp.sqrt(jnp.maximum(values, 0.0))
+    keys = jax.random.split(key)
+    c = mean + jax.random.normal(keys[0], (n_draws, len(mean))) @ root.T
+    noise = jax.random.normal(keys[1], (n_draws, len(found.nuisance_mean)))
+    nuisances = jax.vmap(lambda one, noise: nuisance_sample(found, one, noise))(c, noise)
+    best_shift = point.shift + nuisance_sample(found, mean, jnp.zeros(noise.shape[1]))[:-1].reshape(-1, 2)
+    n_sources = len(point.flux)
+    return Draws(
+        mean.reshape(n_sources, -1), best_shift, c.reshape(n_draws, n_sources, -1),
+        point.shift + nuisances[:, :-1].reshape(n_draws, -1, 2), nuisances[:, -1], None, jnp.array(jnp.nan),
+    )  # fmt: skip
+
+
+def laplace_draws(prior: GalaxyPrior, scene: Scene, key: jax.Array, effort: Effort, n_draws: int) -> Draws:
+    """The maximum, and a Gaussian of its curvature."""
+    keys = jax.random.split(key, 3)
+    top = summit(prior, scene, keys[0], effort)
+    unknowns = top.unknowns + jax.random.normal(keys[1], (n_draws, len(top.unknowns))) @ top.root.T
+    return _draws(prior, top, unknowns, keys[2], None, jnp.array(jnp.nan))
+
+
+def variational_draws(prior: GalaxyPrior, scene: Scene, key: jax.Array, effort: Effort, n_draws: int) -> Draws:
+    """The Gaussian of full covariance with the least Kullback-Leibler divergence to the posterior, started at the
+    curvature's; `quality` is the efficiency of importance weights, 1 where the posterior is that Gaussian."""
+    keys = jax.random.split(key, 4)
+    top = summit(prior, scene, keys[0], effort)
+    noise = jax.random.normal(keys[2], (n_draws, len(top.unknowns)))
+    unknowns, efficiency = _variational(prior, top, keys[1], noise, effort.n_vi_steps, effort.n_vi_draws)
+    return _draws(prior, top, unknowns, keys[3], None, efficiency)
+
+
+@partial(jax.jit, static_argnames=("n_steps", "n_pairs"))
+def _variational(prior, top: Summit, key, noise, n_steps: int, n_pairs: int) -> tuple[jax.Array, jax.Array]:
+    """Unknowns (n_draws, n) of the fitted Gaussian, and the efficiency of their importance weights."""
+    n = noise.shape[1]
+    optimiser = optax.adam(optax.cosine_decay_schedule(0.02, n_steps))
+
+    def unknowns_of(shape, noise):
+        lower = jnp.tril(shape["root"], -1) + jnp.diag(jnp.exp(shape["ln_diagonal"]))
+        return top.unknowns + (noise @ lower.T + shape["mean"]) @ top.root.T
+
+    def ln_target(unknowns):
+        return jax.vmap(lambda one: ln_posterior(prior, top.found, top.flux, one))(unknowns)
+
+    def loss(shape, noise):
+        return -jnp.mean(ln_target(unknowns_of(shape, noise))) - jnp.sum(shape["ln_diagonal"])
+
+    def step(state, key):
+        shape, memory = state
+        half = jax.random.normal(key, (n_pairs, n))
+        change, memory = optimiser.update(jax.grad(loss)(shape, jnp.concatenate([half, -half])), memory)
+        return (optax.apply_updates(shape, change), memory), None
+
+    shape = {"mean": jnp.zeros(n), "root": jnp.zeros((n, n)), "ln_diagonal": jnp.zeros(n)}
+    (shape, _), _ = jax.lax.scan(step, (shape, optimiser.init(shape)), jax.random.split(key, n_steps))
+    unknowns = unknowns_of(shape, noise)
+    weight = jax.nn.softmax(ln_target(unknowns) + 0.5 * jnp.sum(noise**2, -1))
+    return unknowns, 1 / jnp.sum(weight**2) / len(noise)
+
+
+def hamiltonian_draws(prior: GalaxyPrior, scene: Scene, key: jax.Array, effort: Effort, n_draws: int) -> Draws:
+    """Samples by Hamiltonian Monte Carlo from dispersed starts around the maximum."""
+    keys = jax.random.split(key, 4)
+    top = summit(prior, scene, keys[0], effort)
+    start = top.unknowns + 1.5 * jax.random.normal(keys[1], (effort.n_chains, len(top.unknowns))) @ top.root.T
+    chains, acceptance = _chains(prior, top, start, keys[2], effort.n_warmup, effort.n_samples, effort.n_leapfrog)
+    flat = jnp.swapaxes(chains, 0, 1).reshape(-1, chains.shape[-1])
+    thinned = flat[jnp.linspace(0, len(flat) - 1, n_draws).astype(int)]
+    return _draws(prior, top, thinned, keys[3], chains, acceptance)
+
+
+@partial(jax.jit, static_argnames=("n_warmup", "n_samples", "n_leapfrog"))
+def _chains(prior, top: Summit, start, key, n_warmup: int, n_samples: int, n_leapfrog: int):
+    return hamiltonian_samples(
+        lambda unknowns, inverse_temperature: ln_posterior(prior, top.found, top.flux, unknowns, inverse_temperature),
+        start, top.unknowns, top.root, key, n_warmup=n_warmup, n_samples=n_samples, n_leapfrog=n_leapfrog,
+    )  # fmt: skip

@@ -1,0 +1,190 @@
+"""The likelihood of a scene of galaxies, reduced to one small quadratic form in their coefficients.
+
+A source is flux x (1, a) on a stack of stamps: the mean and the components of a basis. Seen through the camera, these
+are columns of a linear model, and so are, to first order, a shift of each source and the background. All that the
+data say is a Gram matrix and a vector; what is not asked for (shifts, background, what the decoder misses) is Gaussian
+and integrated out in closed form. Samplers then work with matrices of a few hundred rows instead of images.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from armillary.inverse.stamp_operator import StampOperator, images_and_slopes
+
+POSITION_SIGMA_ARCSEC = 0.05  # of a centre around its given position: 0.3 pixels of HSC
+FLUX_SIGMA = 0.5  # of the PCA-Gaussian's flux around the template's
+N_ROUNDS = 3  # of registration
+
+
+class Scene(NamedTuple):
+    """The data of one scene, ready for linear algebra."""
+
+    operator: StampOperator
+    whiten: jax.Array  # (n_y, n_x) weights 1 / sigma, 0 where missing; or (n_pixels, n_pixels) for correlated noise
+    image: jax.Array  # (n_y, n_x), 0 where missing
+    position: jax.Array  # (n_sources, 2) arcsec
+    background_sigma: jax.Array
+
+
+class Point(NamedTuple):
+    """Where the model is linearised: each source's flux, coefficients of its stamp of flux 1, and shift."""
+
+    flux: jax.Array  # (n_sources,)
+    coefficients: jax.Array  # (n_sources, n_components)
+    shift: jax.Array  # (n_sources, 2) arcsec, from the middle of the frame
+
+
+class Evidence(NamedTuple):
+    """What the data say about c = flux x (1, a) of all sources, (n,) in a row, nuisances integrated out.
+
+    ln p(data | c) = -0.5 c gram c + pull c + const; the same with residuals of the decoder integrated out, too.
+    """
+
+    gram: jax.Array
+    pull: jax.Array
+    gram_with_residual: jax.Array
+    pull_with_residual: jax.Array
+    residual_root: jax.Array  # (n, n_sources n_components): root of the covariance of residuals given data and c
+    nuisance_mean: (
+        jax.Array
+    )  # (n_nuisances,) at c = 0; shifts (dy, dx) of each source relative to the point, background
+    nuisance_slope: jax.Array  # (n_nuisances, n): how c changes that mean
+    nuisance_root: jax.Array  # (n_nuisances, n_nuisances) root of the covariance
+
+
+def whitening(variance: np.ndarray, missing: np.ndarray, correlation: float) -> np.ndarray:
+    """What turns an image's noise into independent unit noise, missing pixels left out.
+
+    Without correlation an image of 1 / sigma. With it the inverse Cholesky factor (n_pixels, n_pixels) of the
+    covariance of the pixels that are there: neighbours in a row or column share `correlation`, diagonal ones its
+    square. Raises ValueError for bad variances or nothing left.
+    """
+    good = ~missing
+    if not good.any():
+        raise ValueError("all pixels are masked: nothing constrains the galaxy (config keys `mask`, `missing_planes`)")
+    if not (np.isfinite(variance[good]).all() and (variance[good] > 0).all()):
+        bad = int(np.sum(~(np.isfinite(variance[good]) & (variance[good] > 0))))
+        raise ValueError(
+            f"{bad} unmasked pixels have a variance that is not above 0: mask them (config key `variance`)"
+        )
+    root = np.where(good, 1 / np.sqrt(np.where(good, variance, 1.0)), 0.0)
+    if correlation == 0:
+        return root
+    if not abs(correlation) < 0.5:
+        raise ValueError(f"noise_correlation is {correlation}; it must be below 0.5 in size")
+    axes = [np.eye(n) + correlation * (np.eye(n, k=1) + np.eye(n, k=-1)) for n in variance.shape]
+    places = np.flatnonzero(good.ravel())
+    factor = np.linalg.inv(np.linalg.cholesky(np.kron(*axes)[np.ix_(places, places)]))
+    full = np.zeros((variance.size, variance.size))
+    full[np.ix_(places, places)] = factor * root.ravel()[places]
+    return full
+
+
+def residual_of(scene: Scene, model: jax.Array) -> jax.Array:
+    """Whitened residuals of a model image (n_y, n_x), flat; missing pixels are 0."""
+    return _whitened(scene, (scene.image - model)[None])[0]
+
+
+def _whitened(scene: Scene, images: jax.Array) -> jax.Array:
+    """(n, n_pixels) of images (n, n_y, n_x)."""
+    if scene.whiten.shape == scene.image.shape:
+        return (images * scene.whiten).reshape(len(images), -1)
+    return images.reshape(len(images), -1) @ scene.whiten.T
+
+
+def linear_columns(scene: Scene, stack: jax.Array, point: Point) -> tuple[jax.Array, jax.Array]:
+    """Images of c (n, n_y, n_x) and of the nuisances (2 n_sources + 1, n_y, n_x) at a point."""
+    signal, slopes = [], []
+    for flux, coefficients, shift in zip(*point, strict=True):
+        images = images_and_slopes(scene.operator, stack, shift)  # (3, 1 + n_components, n_y, n_x)
+        signal.append(images[0])
+        slopes.append(flux * (images[1:, 0] + jnp.tensordot(coefficients, images[1:, 1:], (0, 1))))
+    return jnp.concatenate(signal), jnp.concatenate([*slopes, jnp.ones_like(scene.image)[None]])
+
+
+def evidence(scene: Scene, stack: jax.Array, residual: jax.Array, point: Point) -> Evidence:
+    """The quadratic form of a scene around a point; `residual` is the covariance (n_components, n_components) of what
+    the decoder misses in a stamp of flux 1."""
+    signal, nuisances = linear_columns(scene, stack, point)
+    n = len(signal)
+    rows = _whitened(scene, jnp.concatenate([signal, nuisances]))
+    gram, pull = rows @ rows.T, rows @ _whitened(scene, scene.image[None])[0]
+    expected = jnp.append((scene.position - point.shift).ravel(), 0.0)
+    sigma = jnp.append(jnp.full(expected.size - 1, POSITION_SIGMA_ARCSEC), scene.background_sigma)
+    precision = jnp.diag(sigma**-2)
+    inverse = jnp.linalg.inv(gram[n:, n:] + precision)
+    nuisance_mean = inverse @ (pull[n:] + precision @ expected)
+    nuisance_slope = -inverse @ gram[n:, :n]
+    gram, pull = gram[:n, :n] + gram[:n, n:] @ nuisance_slope, pull[:n] - gram[:n, n:] @ nuisance_mean
+    root = _residual_root(residual, point.flux)
+    inner = jnp.linalg.cholesky(jnp.eye(root.shape[1]) + root.T @ gram @ root)
+    root = jax.scipy.linalg.solve_triangular(inner, root.T, lower=True).T
+    seen = gram @ root
+    return Evidence(
+        gram, pull, gram - seen @ seen.T, pull - seen @ (root.T @ pull), root, nuisance_mean, nuisance_slope,
+        jnp.linalg.cholesky(inverse),
+    )  # fmt: skip
+
+
+def residual_sample(found: Evidence, c: jax.Array, noise: jax.Array) -> jax.Array:
+    """Residuals of c (n,) given data and c; their mean for noise 0 (n_sources n_components,)."""
+    return found.residual_root @ (found.residual_root.T @ (found.pull - found.gram @ c) + noise)
+
+
+def nuisance_sample(found: Evidence, c: jax.Array, noise: jax.Array) -> jax.Array:
+    """Shifts and background given data and c (n,), residuals included; their mean for noise 0."""
+    return found.nuisance_mean + found.nuisance_slope @ c + found.nuisance_root @ noise
+
+
+def _residual_root(residual: jax.Array, flux: jax.Array) -> jax.Array:
+    """Root (n, n_sources n_components) of the covariance of the sources' residuals; the mean stamp has none."""
+    values, vectors = jnp.linalg.eigh(residual)
+    root = jnp.pad(vectors * jnp.sqrt(jnp.maximum(values, 0.0)), ((1, 0), (0, 0)))
+    return jnp.kron(jnp.diag(flux), root)
+
+
+def gaussian_posterior(found: Evidence, covariance: jax.Array, flux: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Mean (n,) and covariance of c under the PCA-Gaussian prior: flux within FLUX_SIGMA of `flux`, coefficients with
+    the population's covariance."""
+    size = len(covariance) + 1
+    prior = jnp.zeros((size, size)).at[0, 0].set(FLUX_SIGMA**2).at[1:, 1:].set(covariance)
+    root = jnp.kron(jnp.diag(flux), jnp.linalg.cholesky(prior + 1e-9 * jnp.diag(jnp.diag(prior))))
+    mean = jnp.kron(flux, jnp.eye(size)[0])
+    inner = jnp.linalg.inv(jnp.eye(len(root)) + root.T @ found.gram @ root)
+    posterior = root @ inner @ root.T
+    return mean + posterior @ (found.pull - found.gram @ mean), posterior
+
+
+def registered(scene: Scene, stack: jax.Array, covariance: jax.Array) -> Point:
+    """A first point: fluxes by the mean galaxy, then shifts and stamps of the PCA-Gaussian posterior, in rounds."""
+    n_sources, n_components = len(scene.position), len(covariance)
+    point = Point(jnp.ones(n_sources), jnp.zeros((n_sources, n_components)), scene.position)
+    point = point._replace(flux=_template_fluxes(scene, stack, point))
+    none = jnp.zeros((n_components, n_components))
+
+    def improve(_, point):
+        found = evidence(scene, stack, none, point)
+        mean, _ = gaussian_posterior(found, covariance, point.flux)
+        return moved(point, mean, found.nuisance_mean + found.nuisance_slope @ mean)
+
+    return jax.lax.fori_loop(0, N_ROUNDS, improve, point)
+
+
+def moved(point: Point, c: jax.Array, nuisances: jax.Array) -> Point:
+    """The point that c (n,) and nuisances found around `point` stand for."""
+    sources = c.reshape(len(point.flux), -1)
+    flux = jnp.maximum(sources[:, 0], 0.05 * jnp.abs(point.flux))
+    step = jnp.clip(nuisances[:-1].reshape(-1, 2), -3 * POSITION_SIGMA_ARCSEC, 3 * POSITION_SIGMA_ARCSEC)
+    return Point(flux, sources[:, 1:] / flux[:, None], point.shift + step)
+
+
+def _template_fluxes(scene: Scene, stack: jax.Array, point: Point) -> jax.Array:
+    """Fluxes (n_sources,) that fit best if all sources are the mean galaxy; at least a hundredth of the largest."""
+    images = jnp.stack([images_and_slopes(scene.operator, stack[:1], shift)[0, 0] for shift in point.shift])
+    rows = _whitened(scene, jnp.concatenate([images, jnp.ones_like(scene.image)[None]]))
+    ridge = jnp.diag(jnp.append(jnp.zeros(len(images)), scene.background_sigma**-2.0))
+    flux = jnp.linalg.solve(rows @ rows.T + ridge, rows @ _whitened(scene, scene.image[None])[0])[:-1]
+    return jnp.maximum(flux, 0.01 * jnp.maximum(flux.max(), 1e-6))

@@ -1,0 +1,180 @@
+"""Scores of galaxy reconstructions as metrics: every method on the same scenes, each number with error and baseline."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from armillary.metrics import bootstrap_ratio, estimate, measurement, resample_counts
+from armillary.posterior_checks import (
+    closer_share,
+    covered_share,
+    deviation_bound,
+    expected_coverage_deviation,
+    rank_chi2,
+)
+from armillary.stamp_scores import BRIGHT, psnr_db, shapes
+from armillary.stamp_sets import Observations, shifted_images
+
+SHAPE_NAMES = ("flux", "size", "e1", "e2")
+
+
+class ProblemData(NamedTuple):
+    """What the scores of one problem are made from."""
+
+    name: str
+    seen: Observations
+    posteriors: dict[str, dict[str, np.ndarray]]  # method -> arrays of `reconstruct`
+    stack: np.ndarray  # mean and components
+    fine_pixel_arcsec: float
+
+    def samples(self, method: str, scene: int) -> np.ndarray:
+        """Sample images (n_draws, n_sources, size, size), centred as the truth is."""
+        found = self.posteriors[method]
+        images = np.tensordot(found["c"][scene], self.stack, 1)
+        return shifted_images(images, found["shift"][scene] - self.seen.position[scene], self.fine_pixel_arcsec)
+
+
+def image_metrics(data: ProblemData, counts: np.ndarray) -> dict:
+    """PSNR of all methods, gains over positivity and over the PCA-Gaussian, chi2 a pixel."""
+    found, decibels = {}, {}
+    for method, posterior in data.posteriors.items():
+        one = psnr_db(posterior["image"], data.seen.truth, data.seen.truth_variance).mean(1)
+        decibels[method] = one
+        baseline = (
+            None if method == "ml" else f"{data.name}_{'ml' if method == 'ml_positive' else 'ml_positive'}_psnr_db"
+        )
+        found[f"{data.name}_{method}_psnr_db"] = _mean(one, counts, "dB", baseline)
+        for part in ("", "_bright"):
+            value, samples = bootstrap_ratio(
+                posterior[f"chi2{part}"],
+                posterior[f"n_{'pixels' if not part else 'bright'}"],
+                np.arange(len(one)),
+                counts,
+            )
+            found[f"{data.name}_{method}_chi2{part}"] = estimate(value, samples, len(one), "a pixel")
+    for method, one in decibels.items():
+        for other in ("ml_positive", "pca_gaussian"):
+            if other in decibels and method not in ("ml", "ml_positive", other):
+                found[f"{data.name}_{method}_gain_over_{other}"] = _mean(
+                    one - decibels[other], counts, "dB", f"{data.name}_{other}_psnr_db", "same scenes"
+                )
+    if "ml_positive" in data.posteriors:
+        late = psnr_db(data.posteriors["ml_positive"]["image_at_end"], data.seen.truth, data.seen.truth_variance).mean(
+            1
+        )
+        found[f"{data.name}_ml_positive_converged_psnr_db"] = _mean(late, counts, "dB", None, "without early stopping")
+    return found
+
+
+def _mean(values: np.ndarray, counts: np.ndarray, unit: str, baseline=None, note="") -> dict:
+    value, samples = bootstrap_ratio(values, np.ones(len(values)), np.arange(len(values)), counts)
+    return estimate(value, samples, len(values), unit, baseline, note)
+
+
+def flux_metrics(data: ProblemData, counts: np.ndarray) -> dict:
+    """Median and 90 % point of the absolute relative flux error of the sources, and the median of the signed one."""
+    found, units = {}, np.repeat(np.arange(len(data.seen.image)), data.seen.true_flux.shape[1])
+    for method, posterior in data.posteriors.items():
+        error = (posterior["image"].sum((2, 3)) / data.seen.true_flux - 1).ravel()
+        for name, values, level in (("median", np.abs(error), 50), ("p90", np.abs(error), 90), ("bias", error, 50)):
+            samples = [np.percentile(np.repeat(values, row[units].astype(int)), level) for row in counts]
+            baseline = f"{data.name}_pca_gaussian_flux_error_{name}" if method != "pca_gaussian" else None
+            found[f"{data.name}_{method}_flux_error_{name}"] = estimate(
+                np.percentile(values, level), samples, len(error), "of the flux", baseline
+            )
+    return found
+
+
+def calibration_metrics(data: ProblemData, counts: np.ndarray, rng: np.random.Generator) -> tuple[dict, dict]:
+    """Coverage, TARP and ranks of every method with samples, with two controls that must fail; and the curves."""
+    found, curves = {}, {}
+    sampled = [method for method, posterior in data.posteriors.items() if "c" in posterior]
+    n = len(data.seen.image)
+    fluxes = data.seen.truth.sum((1, 2, 3))
+    for method in sampled:
+        rows = [_of_scene(data, method, scene, fluxes, rng) for scene in range(n)]
+        table = {name: np.array([row[name] for row in rows]) for name in rows[0]}
+        inside, sizes = table["covered"] * table["n_bright"], table["n_bright"]
+        value, samples = bootstrap_ratio(inside, sizes, np.arange(n), counts)
+        key = f"{data.name}_{method}"
+        found[f"{key}_coverage_68"] = estimate(
+            value, samples, n, "", None, "of pixels above a tenth of the peak; 0.683 is right"
+        )
+        found[f"{key}_width"] = _mean(table["width"], counts, "of the peak", None, "mean sd of these pixels")
+        for control in ("", "_shuffled", "_prior_only"):
+            deviation = expected_coverage_deviation(table[f"closer{control}"])
+            name = f"{key}_tarp{control or '_deviation'}"
+            note = "" if not control else "negative control: must exceed the bound"
+            found[name] = measurement(deviation, n=n, baseline=f"{key}_tarp_bound", note=note)
+        found[f"{key}_tarp_bound"] = measurement(deviation_bound(n), n=n, note="KS, 95 %")
+        n_draws = data.posteriors[method]["c"].shape[1]
+        for number, name in enumerate(SHAPE_NAMES):
+            chi2 = rank_chi2(table["ranks"][:, number], n_draws)
+            found[f"{key}_sbc_{name}_chi2"] = measurement(
+                chi2, n=n, note="7 degrees of freedom; 14.1 is its 95 % bound"
+            )
+        if "r_hat" in data.posteriors[method]:
+            for name in ("r_hat", "ess"):
+                values = data.posteriors[method][name]
+                found[f"{key}_{name}"] = measurement(
+                    np.median(values), *np.percentile(values, (10, 90)), n, "", None, "worst unknown; 10 to 90 %"
+                )
+        curves |= {f"{method}_{name}": values for name, values in table.items()}
+    return found, curves
+
+
+def _of_scene(data: ProblemData, method: str, scene: int, fluxes: np.ndarray, rng: np.random.Generator) -> dict:
+    """Coverage, width, TARP shares and ranks of one scene; sources are taken together."""
+    samples, truth = data.samples(method, scene), data.seen.truth[scene]
+    bright = truth > BRIGHT * truth.max((1, 2), keepdims=True)
+    n = len(samples)
+    rows, flat = samples.reshape(n, -1), truth.ravel()
+    other = (scene + 1 + rng.integers(len(fluxes) - 1)) % len(fluxes)
+    # half of the references know nothing of the data, half are what another method makes of them, off by its error
+    if scene % 2:
+        reference = data.seen.truth[other].ravel() * fluxes[scene] / fluxes[other]
+    else:
+        guess = data.posteriors["pca_gaussian"]
+        reference = (guess["image"][scene] + 2 * guess["sd"][scene] * rng.normal(size=truth.shape)).ravel()
+    swapped = data.samples(method, other).reshape(n, -1) * (flat.sum() / rows.sum(1).mean())
+    ignorant = np.arange(len(fluxes))[np.arange(len(fluxes)) != scene][:n]
+    ignorant = data.seen.truth[ignorant].reshape(len(ignorant), -1) * (fluxes[scene] / fluxes[ignorant])[:, None]
+    shape_of_truth = shapes(truth, data.fine_pixel_arcsec)[0]
+    shape_of_samples = shapes(samples[:, 0], data.fine_pixel_arcsec)
+    return {
+        "covered": covered_share(samples, truth, bright), "n_bright": bright.sum(),
+        "width": samples.std(0)[bright].mean() / truth.max(),
+        "closer": closer_share(rows, flat, reference), "closer_shuffled": closer_share(swapped, flat, reference),
+        "closer_prior_only": closer_share(ignorant, flat, reference),
+        "ranks": (shape_of_samples < shape_of_truth).sum(0),
+    }  # fmt: skip
+
+
+def hidden_metrics(data: ProblemData, counts: np.ndarray) -> dict:
+    """z-scores of masked pixels: what they would have shown, less the prediction, over its error with their noise."""
+    found, hidden = {}, data.seen.hidden != 0
+    if not hidden.any():
+        return found
+    units = np.nonzero(hidden)[0]
+    for method, posterior in data.posteriors.items():
+        if "predicted" not in posterior:
+            continue
+        error = np.sqrt(posterior["predicted_sd"] ** 2 + data.seen.variance)
+        z = ((data.seen.hidden - posterior["predicted"]) / error)[hidden]
+        value, samples = bootstrap_ratio(z**2, np.ones(len(z)), units, counts)
+        found[f"{data.name}_{method}_hidden_z"] = estimate(
+            np.sqrt(value), np.sqrt(samples), len(z), "", None, "rms of masked pixels' z-scores; 1 is right"
+        )
+    return found
+
+
+def score_problem(data: ProblemData, n_resamples: int, rng: np.random.Generator) -> tuple[dict, dict]:
+    """All metrics of a problem, and the curves that figures show."""
+    counts = resample_counts(len(data.seen.image), n_resamples, rng)
+    found = image_metrics(data, counts) | flux_metrics(data, counts) | hidden_metrics(data, counts)
+    for method, posterior in data.posteriors.items():
+        found[f"{data.name}_{method}_seconds"] = measurement(
+            posterior["seconds"][0], n=len(data.seen.image), unit="s a scene", note="after compilation"
+        )
+    more, curves = calibration_metrics(data, counts, rng)
+    return found | more, curves

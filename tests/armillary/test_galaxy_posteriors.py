@@ -1,0 +1,171 @@
+"""Basis, networks and posteriors of galaxies, each against a closed form."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from armillary.inverse.hamiltonian import hamiltonian_samples
+from armillary.inverse.latent_flow import LatentFlow, ln_density, to_latents, to_unit, train_flow
+from armillary.inverse.local_network import Kept, initial_weights
+from armillary.inverse.scenes import Camera, Problem, moffat_psf, scenes_of, simulated
+from armillary.inverse.stamp_likelihood import (
+    Point,
+    evidence,
+    gaussian_posterior,
+    linear_columns,
+    registered,
+    whitening,
+)
+from armillary.stamp_basis import coefficients_of, fit_basis, images_of, orientations
+from armillary.stamp_sets import missing_pixels, shifted_images
+
+
+@pytest.fixture(scope="module")
+def galaxies() -> np.ndarray:
+    """Elliptical Gaussians of flux 1 on 24 pixels."""
+    rng = np.random.default_rng(3)
+    places = np.arange(24) - 11.5
+    width = rng.uniform(1.5, 3.5, (60, 2, 1, 1))
+    images = np.exp(-0.5 * (places[:, None] / width[:, 0]) ** 2 - 0.5 * (places / width[:, 1]) ** 2)
+    return images / images.sum((1, 2), keepdims=True)
+
+
+@pytest.fixture(scope="module")
+def basis(galaxies):
+    """Six components of them."""
+    return fit_basis(galaxies, 6, np.random.default_rng(0))
+
+
+@pytest.fixture(scope="module")
+def scene(galaxies):
+    """One of them through a camera, with masked pixels, and what was seen."""
+    camera = Camera(17, 0.168, (0.6, 0.6), 3.5, 0.05, 0.05, 0.0)
+    fine_psf = moffat_psf(25, 0.1, 0.2, 5.0, 0.0, 0.0)
+    seen = simulated(
+        galaxies[None, :1], np.array([23.0]), np.zeros((1, 1)), fine_psf, 0.1, camera, Problem(n_hidden_px=4), 2,
+        np.random.default_rng(1),
+    )  # fmt: skip
+    missing = missing_pixels(seen.mask, {"INTRP": 2}, ["INTRP"])
+    scenes = scenes_of(seen, missing, fine_psf, 24, 0.1, 0.05)
+    return jax.tree.map(lambda part: part[0], scenes), seen, missing[0]
+
+
+def test_the_basis_is_orthonormal_and_projects(galaxies, basis):
+    flat = basis.components.reshape(6, -1)
+    assert flat @ flat.T == pytest.approx(np.eye(6), abs=1e-5)
+    more = fit_basis(galaxies, 20, np.random.default_rng(0))
+    errors = [np.std(images_of(one, coefficients_of(one, galaxies)) - galaxies) for one in (basis, more)]
+    assert errors[1] < errors[0] < 0.02 * galaxies.max()
+    assert len(orientations(galaxies)) == 8 * len(galaxies)
+    with pytest.raises(ValueError, match="n_components is 600"):
+        fit_basis(galaxies, 600, np.random.default_rng(0))
+
+
+def test_a_flow_inverts_and_its_density_is_the_jacobians(tmp_path):
+    rng = np.random.default_rng(0)
+    data = rng.normal(size=(500, 4)) * [1, 2, 1, 0.5]
+    data[:, 1] += data[:, 0] ** 2
+    kept = Kept(str(tmp_path / "work.npz"), "x")
+    flow, history = train_flow(
+        data, np.full_like(data, 0.01), data[:100], n_couplings=3, n_hidden=8, n_steps=200, learning_rate=5e-3, seed=0,
+        kept=kept,
+    )  # fmt: skip
+    assert history[-1]["validation_loss"] < history[0]["validation_loss"] - 0.1
+    latents = jnp.asarray(data[:20], jnp.float32)
+    unit, ln_volume = to_unit(flow, latents)
+    assert np.asarray(to_latents(flow, unit)) == pytest.approx(np.asarray(latents), abs=1e-4)
+    jacobian = jax.vmap(jax.jacfwd(lambda one: to_unit(flow, one)[0]))(latents)
+    assert np.asarray(jnp.linalg.slogdet(jacobian)[1]) == pytest.approx(np.asarray(ln_volume), abs=1e-3)
+
+
+def test_an_untrained_flow_is_the_gaussian():
+    weights = [initial_weights(jax.random.key(0), 1, 4, 2)]
+    flow = LatentFlow(weights, jnp.eye(2)[None], jnp.zeros(2), jnp.ones(2))
+    assert ln_density(flow, jnp.zeros(2)) == pytest.approx(-np.log(2 * np.pi), abs=1e-6)
+
+
+def test_hamiltonian_samples_of_a_gaussian_have_its_moments():
+    root = jnp.array([[1.0, 0.0], [1.5, 0.5]])
+    precision = jnp.linalg.inv(root @ root.T)
+    samples, acceptance = jax.jit(
+        lambda key: hamiltonian_samples(
+            lambda x, heat: -0.5 * heat * (x - 3.0) @ precision @ (x - 3.0),
+            jnp.zeros((4, 2)),
+            jnp.zeros(2),
+            jnp.eye(2),
+            key,
+            n_warmup=200,
+            n_samples=2000,
+            n_leapfrog=5,
+        )  # fmt: skip
+    )(jax.random.key(0))
+    flat = np.asarray(samples).reshape(-1, 2)
+    assert 0.6 < acceptance < 0.95
+    assert flat.mean(0) == pytest.approx([3, 3], abs=0.15)
+    assert np.cov(flat.T) == pytest.approx(np.asarray(root @ root.T), abs=0.3)
+
+
+def test_the_evidence_is_the_likelihood_with_its_nuisances_integrated(scene, basis):
+    """Gram and pull against the dense Gaussian of all pixels, nuisances and residuals as correlated noise."""
+    one, seen, missing = scene
+    point = Point(jnp.array([30.0]), jnp.zeros((1, 6)), jnp.array([[0.02, -0.03]]))
+    residual = jnp.asarray(np.diag(np.linspace(1, 2, 6)) * 1e-4, jnp.float32)
+    found = evidence(one, jnp.asarray(basis.stack, jnp.float32), residual, point)
+    signal, nuisance = (np.asarray(a, float) for a in linear_columns(one, jnp.asarray(basis.stack, jnp.float32), point))
+    good = ~missing.ravel()
+    a, z = (part.reshape(len(part), -1)[:, good].T for part in (signal, nuisance))
+    prior = np.diag([0.05**2, 0.05**2, float(one.background_sigma) ** 2])
+    missed = a[:, 1:] @ (900.0 * np.asarray(residual)) @ a[:, 1:].T
+    noise = np.eye(good.sum()) * 0.05**2 + z @ prior @ z.T + missed
+    expected = z @ np.array([-0.02, 0.03, 0.0])
+    data = np.asarray(one.image, float).ravel()[good] - expected
+    weighted = np.linalg.solve(noise, a)
+    scale = np.sqrt(np.outer(np.diag(a.T @ weighted), np.diag(a.T @ weighted)))
+    assert np.abs(np.asarray(found.gram_with_residual) - a.T @ weighted).max() < 2e-3 * scale.max()
+    pull = weighted.T @ data
+    assert np.asarray(found.pull_with_residual) == pytest.approx(pull, abs=5e-3 * np.abs(pull).max())
+
+
+def test_a_galaxy_is_registered_and_its_flux_found(scene, basis, galaxies):
+    one, seen, _ = scene
+    point = registered(one, jnp.asarray(basis.stack, jnp.float32), jnp.asarray(basis.covariance, jnp.float32))
+    none = jnp.zeros((6, 6))
+    found = evidence(one, jnp.asarray(basis.stack, jnp.float32), none, point)
+    mean, covariance = gaussian_posterior(found, jnp.asarray(basis.covariance), point.flux)
+    error = np.sqrt(covariance[0, 0])
+    assert abs(mean[0] - seen.true_flux[0, 0]) < 4 * error + 0.02 * seen.true_flux[0, 0]
+    assert (np.diag(covariance) > -1e-6).all()
+
+
+def test_whitened_correlated_noise_is_white(rng):
+    correlation = 0.2
+    lag = np.eye(6) + correlation * (np.eye(6, k=1) + np.eye(6, k=-1))
+    missing = np.zeros((6, 6), bool)
+    missing[2, 3] = True
+    factor = whitening(np.full((6, 6), 4.0), missing, correlation)
+    kept = ~missing.ravel()
+    covariance = factor @ (4 * np.kron(lag, lag)) @ factor.T
+    assert covariance[np.ix_(kept, kept)] == pytest.approx(np.eye(35), abs=1e-10)
+    assert not factor[:, ~kept].any()
+
+
+def test_bad_variances_and_masks_are_one_clear_line():
+    nothing = np.zeros((4, 4), bool)
+    with pytest.raises(ValueError, match="all pixels are masked"):
+        whitening(np.ones((4, 4)), ~nothing, 0.0)
+    with pytest.raises(ValueError, match="16 unmasked pixels have a variance"):
+        whitening(np.zeros((4, 4)), nothing, 0.0)
+    with pytest.raises(ValueError, match="unknown mask plane 'HALO'"):
+        missing_pixels(np.zeros((2, 2), int), {"BAD": 0}, ["HALO"])
+    assert missing_pixels(np.array([[4, 1], [44, 32]]), {"INTRP": 2}, ["INTRP"]).tolist() == [
+        [True, False],
+        [True, False],
+    ]
+
+
+def test_a_shift_by_whole_pixels_is_a_roll(rng):
+    image = rng.normal(size=(2, 8, 8))
+    moved = shifted_images(image, np.array([[0.2, -0.1], [0.0, 0.3]]), 0.1)
+    assert moved[0] == pytest.approx(np.roll(image[0], (2, -1), (0, 1)))
+    assert moved[1] == pytest.approx(np.roll(image[1], 3, 1))

@@ -1,0 +1,70 @@
+"""Drawn galaxies have the flux, the frame and the population they should; real ones are read with their own PSF."""
+
+import galsim
+import numpy as np
+import pytest
+
+from armillary.files_hsc import read_set, read_user_image, write_set
+from armillary.galaxy_stamps import StampFrame, galaxy_profile, parametric_stamps, real_stamps, sample_parameters
+from armillary.stamp_sets import StampSet
+
+FRAME = StampFrame(48, 0.06, 0.15)
+
+
+@pytest.fixture(scope="module")
+def drawn():
+    """A small set."""
+    return parametric_stamps(np.random.default_rng(0), FRAME, {"train": 12, "validation": 3, "test": 5}, 21, 23.5)
+
+
+def test_a_set_keeps_its_splits_and_survives_its_file(drawn, tmp_path):
+    assert [len(drawn.of_split(name).image) for name in ("train", "validation", "test")] == [12, 3, 5]
+    assert len(np.unique(drawn.id)) == 20
+    assert (drawn.image.sum((1, 2)) > 0.5).all() and (drawn.image.sum((1, 2)) < 1.01).all()
+    assert drawn.effective_psf.sum() == pytest.approx(1) and len(drawn.effective_psf) % 2
+    write_set(str(tmp_path / "set.h5"), drawn)
+    back = read_set(str(tmp_path / "set.h5"), StampSet)
+    assert back.pixel_arcsec == 0.06 and np.array_equal(back.image, drawn.image)
+    (tmp_path / "broken.h5").write_bytes(b"x")
+    with pytest.raises(ValueError, match="no HDF5 file"):
+        read_set(str(tmp_path / "broken.h5"), StampSet)
+
+
+def test_half_of_a_plain_disc_lies_inside_its_half_light_radius():
+    row = {name: values[0] for name, values in sample_parameters(np.random.default_rng(0), 1, 21, 23.5).items()}
+    row |= {"bulge_share": 0, "knot_share": 0, "clump_share": 0, "companion_share": 0, "axis_ratio": 1.0}
+    row |= {"radius_arcsec": 0.4, "sersic_index": 1.0}
+    profile = galaxy_profile(row)
+    assert profile.flux == pytest.approx(1)
+    assert profile.calculateHLR() == pytest.approx(0.4, rel=1e-2)
+
+
+def test_a_brighter_sample_is_larger_and_counts_rise():
+    rows = sample_parameters(np.random.default_rng(0), 20000, 21, 25)
+    bright = rows["mag"] < 23
+    assert np.median(rows["radius_arcsec"][bright]) > 1.2 * np.median(rows["radius_arcsec"][~bright])
+    counts = np.histogram(rows["mag"], [21, 22, 23, 24, 25])[0]
+    assert counts[1:] / counts[:-1] == pytest.approx(2.0, rel=0.15)  # 10^0.3
+
+
+def test_real_galaxies_lose_their_psf_and_keep_their_noise(mirror):
+    folder = str(mirror / "hsc/hst_cosmos")
+    found = real_stamps(folder, "real_galaxy_catalog_26_extension_example.fits", FRAME, 23.0, 3.0)
+    assert 5 < len(found.image) < 20 and (found.mag < 23).all()
+    assert found.image.sum((1, 2)) == pytest.approx(np.ones(len(found.image)), abs=1e-5)
+    assert (found.variance > 0).all()
+    book = galsim.RealGalaxyCatalog(f"{folder}/real_galaxy_catalog_26_extension_example.fits", dir=folder)
+    assert found.original_psf[0] != pytest.approx(found.effective_psf[:48, :48], abs=1e-4)
+    assert book.nobjects == 100
+    with pytest.raises(ValueError, match="none of 100 galaxies"):
+        real_stamps(folder, "real_galaxy_catalog_26_extension_example.fits", FRAME, 15.0, 3.0)
+
+
+def test_a_users_image_is_found_in_each_format_or_one_line_says_what_is_wrong(tmp_path):
+    image = np.arange(12.0).reshape(3, 4)
+    np.savez(tmp_path / "a.npz", image=image)
+    assert np.array_equal(read_user_image(f"{tmp_path}/a.npz:image", "image"), image)
+    with pytest.raises(ValueError, match="has no array 'psf'; it has image"):
+        read_user_image(f"{tmp_path}/a.npz:psf", "psf")
+    with pytest.raises(FileNotFoundError, match="config key `observed: mask`"):
+        read_user_image(str(tmp_path / "none.fits"), "mask")

@@ -1,0 +1,76 @@
+"""Checks of posteriors pass right ones and fail wrong ones; scores of images against closed forms."""
+
+import numpy as np
+import pytest
+
+from armillary.posterior_checks import (
+    closer_share,
+    covered_share,
+    deviation_bound,
+    effective_samples,
+    expected_coverage_deviation,
+    rank_chi2,
+    split_r_hat,
+)
+from armillary.stamp_scores import concentration, psnr_db, shapes
+
+
+def test_coverage_of_few_samples_has_no_bias(rng):
+    everywhere = np.ones(20000, bool)
+    for n in (8, 64):
+        share = covered_share(rng.normal(size=(n, 20000)), rng.normal(size=20000), everywhere)
+        assert share == pytest.approx(0.683, abs=0.012)
+    assert covered_share(0.5 * rng.normal(size=(64, 20000)), rng.normal(size=20000), everywhere) < 0.45
+
+
+def test_distances_tell_narrow_posteriors_from_right_ones(rng):
+    def deviation(width):
+        truth, data = rng.normal(size=(400, 5)), None
+        shares = []
+        for one in truth:
+            data = one + rng.normal(size=5)
+            samples = data / 2 + width * np.sqrt(0.5) * rng.normal(size=(64, 5))
+            shares.append(closer_share(samples, one, data + rng.normal(size=5)))
+        return expected_coverage_deviation(shares)
+
+    assert deviation(1.0) < deviation_bound(400) + 1 / 64
+    assert deviation(0.5) > 2 * deviation_bound(400)
+
+
+def test_ranks(rng):
+    assert rank_chi2(rng.integers(0, 64, 800), 63) < 20
+    assert rank_chi2(np.full(100, 3), 63) > 100
+
+
+def test_chains_that_differ_and_chains_that_crawl_are_seen(rng):
+    chains = rng.normal(size=(4, 400, 2))
+    assert split_r_hat(chains).max() < 1.03
+    assert effective_samples(chains) == pytest.approx(1600, rel=0.35)
+    assert split_r_hat(chains + np.arange(4)[:, None, None]).min() > 1.3
+    slow = np.zeros((4, 4000, 1))
+    for k in range(1, 4000):
+        slow[:, k] = 0.9 * slow[:, k - 1] + rng.normal(size=(4, 1))
+    assert effective_samples(slow)[0] == pytest.approx(16000 / 19, rel=0.35)  # (1 - 0.9) / (1 + 0.9)
+
+
+def test_psnr_takes_the_truths_noise_off(rng):
+    truth = np.zeros((256, 256))
+    truth[128, 128] = 1.0
+    assert psnr_db(truth + 0.1, truth) == pytest.approx(20)
+    noisy = truth + 0.1 * rng.normal(size=truth.shape)
+    image = truth + 0.05 * rng.normal(size=truth.shape)
+    peak = 20 * np.log10(noisy.max())
+    assert psnr_db(image, noisy, 0.01) == pytest.approx(26.0 + peak, abs=0.3)
+
+
+def test_shapes_of_a_gaussian():
+    places = (np.arange(64) - 31.5) * 0.06
+    widths = np.array([0.2, 0.3])
+    image = np.exp(-0.5 * (places[:, None] / widths[0]) ** 2 - 0.5 * (places / widths[1]) ** 2)
+    flux, size, e1, e2 = shapes(image / image.sum(), 0.06)
+    seen = 1 / (1 / widths**2 + 1 / 0.5**2)  # under the window
+    assert flux == pytest.approx(1)
+    assert size == pytest.approx(np.sqrt(seen.mean()), rel=1e-3)
+    assert e1 == pytest.approx((seen[1] - seen[0]) / seen.sum(), rel=1e-3)
+    assert abs(e2) < 1e-6
+    assert concentration(image[None], 0.06)[0] == pytest.approx(2.2, abs=0.25)  # 2.15 for a round Gaussian

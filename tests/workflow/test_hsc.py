@@ -1,0 +1,82 @@
+"""The HSC priors end to end at test size: products, numbers, bad settings, nothing left to do."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from armillary.files_hsc import read_posteriors, read_set
+from armillary.metrics import validate_metrics
+from armillary.stamp_sets import Observations
+
+ROOT = Path(__file__).parents[2]
+RESULTS = ROOT / "results/test/hsc"
+METHODS = ["ml", "ml_positive", "pca_gaussian", "map", "vi", "hmc"]
+QUICK = os.environ | {"XLA_FLAGS": "--xla_backend_optimization_level=0"}  # most of the time is compilation
+
+
+def snakemake(*arguments: str) -> subprocess.CompletedProcess:
+    """Run Snakemake at test size; settings files may follow the targets in `arguments`."""
+    command = [sys.executable, "-m", "snakemake", "--nolock", "--cores", "2", *arguments]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, stdin=subprocess.DEVNULL, env=QUICK)
+
+
+@pytest.fixture(scope="module")
+def results() -> Path:
+    """The finished run; only what is missing or outdated is made."""
+    done = snakemake("hsc", "--configfile", "config/test.yaml")
+    assert done.returncode == 0, done.stderr[-4000:]
+    return RESULTS
+
+
+def test_every_product_is_there(results):
+    metrics = json.loads((results / "metrics.json").read_text())
+    validate_metrics(metrics, "metrics.json")
+    assert metrics["operator_peak_error_float32"]["value"] < 3e-4
+    for method in METHODS:
+        assert np.isfinite(metrics[f"inpainting_{method}_psnr_db"]["value"])
+    assert metrics["inpainting_hmc_gain_over_pca_gaussian"]["baseline"] == "inpainting_pca_gaussian_psnr_db"
+    for noun in ("prior", "calibration", "galaxies_inpainting"):
+        assert (results / f"figures/{noun}.png").stat().st_size > 10_000
+
+
+def test_posteriors_keep_the_contract(results):
+    seen = read_set(str(results / "observations/inpainting.h5"), Observations)
+    found = read_posteriors(str(results / "posteriors/inpainting.h5"))
+    assert list(found) == METHODS
+    hidden = seen.mask > 0
+    assert hidden.any() and np.isnan(seen.image[hidden]).all() and (seen.hidden[hidden] != 0).all()
+    for method in METHODS:
+        assert found[method]["image"].shape == seen.truth.shape
+        assert np.isfinite(found[method]["image"]).all()
+    assert found["hmc"]["c"].shape[:3] == (len(seen.image), 16, 1)
+    assert (found["hmc"]["n_pixels"] == (~hidden).sum((1, 2))).all()
+
+
+def test_second_run_does_nothing(results):
+    done = snakemake("hsc", "-n", "--configfile", "config/test.yaml")
+    assert "Nothing to be done" in done.stdout + done.stderr
+
+
+BAD_SETTINGS = {
+    "hsc: {sede: 3}": "'sede' was unexpected",
+    "hsc: {run_problems: [tuning, elsewhere]}": "no problem is called 'elsewhere'",
+    "hsc: {run_problems: [deblending]}": "does not contain items matching",
+    "hsc: {missing_planes: [INTRP, HALO]}": "unknown mask plane 'HALO'",
+    "hsc: {camera: {sky_sigma: 0}}": "less than or equal to the minimum of 0",
+    "hsc: {problems: {inpainting: {methods: [hmc]}}}": "methods must hold pca_gaussian",
+}
+
+
+@pytest.mark.parametrize("setting", BAD_SETTINGS)
+def test_a_bad_setting_gives_one_clear_line(setting, tmp_path):
+    config = tmp_path / "bad.yaml"
+    config.write_text(setting + "\n")
+    done = snakemake("hsc", "-n", "--configfile", "config/test.yaml", str(config))
+    assert done.returncode != 0
+    assert BAD_SETTINGS[setting] in done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
