@@ -178,6 +178,8 @@ for challenge_name in CHALLENGES_FIGURES:
         input:
             challenge_products(challenge_name),
         localrule: True
+
+
 rule hsc:
     """Galaxies deconvolved, inpainted and deblended under learned priors, scored, with figures and metrics."""
     input:
