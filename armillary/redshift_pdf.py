@@ -12,7 +12,7 @@ PENALTY = 1.0
 def estimate_pdf(
     features: np.ndarray, redshift: np.ndarray, wanted: np.ndarray, n_bins: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Edges (n_bins + 1,) and probabilities (m, n_bins) of the wanted features; ValueError for too few labels."""
+    """Edges (n + 1,) and probabilities (m, n) of at most `n_bins` bins; ValueError for too few labels."""
     from sklearn.linear_model import LogisticRegression
 
     if len(redshift) < 4 * n_bins:
@@ -20,7 +20,8 @@ def estimate_pdf(
             f"{len(redshift)} labelled galaxies for {n_bins} redshift bins; four a bin are needed "
             "(config key `mim: score_probes: n_redshift_bins`)"
         )
-    edges = np.quantile(redshift, np.linspace(0, 1, n_bins + 1))
+    edges = np.unique(np.quantile(redshift, np.linspace(0, 1, n_bins + 1)))  # galaxies at the same limit share a bin
+    n_bins = len(edges) - 1
     bins = np.clip(np.searchsorted(edges, redshift, side="right") - 1, 0, n_bins - 1)
     mean, width = features.mean(0), features.std(0) + 1e-9
     fitted = LogisticRegression(C=1 / PENALTY, max_iter=300, tol=1e-3).fit((features - mean) / width, bins)

@@ -97,7 +97,7 @@ def draw_label_curves(figure: Figure, metrics: dict[str, dict], tasks: list[str]
         if unit == "r2":
             one.set_ylim(bottom=max(one.get_ylim()[0], -0.1))
         light_grid(one)
-    axes[0].legend(fontsize=7)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=8)
 
 
 def draw_found(
