@@ -1,12 +1,10 @@
-"""Files of galaxy stamps: sets, observations and posteriors as HDF5; stamps of a user as FITS, NPZ or HDF5."""
+"""Files of galaxy stamps: sets, observations and posteriors as HDF5."""
 
-from pathlib import Path
 from typing import TypeVar
 
 import h5py
 import numpy as np
 
-from armillary.files import open_fits, read_arrays
 from armillary.stamp_sets import Observations, StampSet
 
 Kind = TypeVar("Kind", StampSet, Observations)
@@ -56,31 +54,3 @@ def _opened(path: str) -> h5py.File:
         return h5py.File(path, "r")
     except OSError as error:
         raise ValueError(f"{path} is no HDF5 file, or is truncated") from error
-
-
-def read_user_image(source: str, role: str) -> np.ndarray:
-    """An image (y, x), or a stack (n, y, x), of a user: `file.fits`, `file.fits[2]` (HDU), `file.npz:name`, or
-    `file.h5:group/dataset`. Raises ValueError or FileNotFoundError naming the config key."""
-    path, _, part = source.partition(":") if ":" in source else source.partition("[")
-    part = part.rstrip("]")
-    key = f"(config key `observed: {role}`)"
-    if not Path(path).is_file():
-        raise FileNotFoundError(f"{path}: no such file {key}")
-    if path.endswith((".h5", ".hdf5")):
-        with h5py.File(path, "r") as stream:
-            if part not in stream or not isinstance(stream[part], h5py.Dataset):
-                raise ValueError(f"{path} has no dataset {part!r}; it has {', '.join(stream)} {key}")
-            image = stream[part][()]
-    elif path.endswith(".npz"):
-        arrays = read_arrays(path)
-        if part not in arrays:
-            raise ValueError(f"{path} has no array {part!r}; it has {', '.join(arrays)} {key}")
-        image = arrays[part]
-    else:
-        with open_fits(path) as fits:
-            if int(part or 0) >= len(fits):
-                raise ValueError(f"{path} has {len(fits)} HDUs; HDU {part} was asked for {key}")
-            image = fits[int(part or 0)].read()
-    if image is None or image.ndim not in (2, 3):
-        raise ValueError(f"{source} holds no image or stack of images {key}")
-    return np.asarray(image)

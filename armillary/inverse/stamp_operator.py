@@ -133,36 +133,6 @@ def check_psf(psf: np.ndarray, name: str) -> None:
         raise ValueError(f"{name}: the PSF sums to {psf.sum():.3g}; a positive flux is needed (config key `psf`)")
 
 
-def centred_psf(psf: np.ndarray, name: str) -> np.ndarray:
-    """A PSF image of flux 1, square and odd, its brightest spot in the middle pixel's reach.
-
-    An even image is taken to be centred on a pixel's corner if its centroid lies there, else on the pixel that its
-    brightest pixel is, and gets the rows and columns of zeros that bring that one to the middle.
-    """
-    psf = np.asarray(psf, float)
-    square = np.zeros((max(psf.shape[-2:]),) * 2) if psf.ndim == 2 else psf
-    if psf.ndim == 2:
-        low = [(len(square) - n) // 2 for n in psf.shape]
-        square[low[0] : low[0] + psf.shape[0], low[1] : low[1] + psf.shape[1]] = psf
-    check_psf(square, name)
-    square = square / square.sum()
-    peak = np.array(np.unravel_index(np.argmax(square), square.shape))
-    middle = (len(square) - 1) / 2
-    if np.abs(peak - middle).max() > 2:
-        raise ValueError(
-            f"{name}: the PSF peaks at pixel {tuple(peak)}, its middle is {middle:g}: centre it (config key `psf`)"
-        )
-    if len(square) % 2 or np.abs(_centroid(square) - middle).max() < 0.25:
-        return square
-    half = int(np.abs(peak - middle).max() > 0) * int(peak.max() > middle)
-    return np.pad(square, ((0, 1), (0, 1)) if half else ((1, 0), (1, 0)))
-
-
-def _centroid(image: np.ndarray) -> np.ndarray:
-    places = np.arange(len(image))
-    return np.array([(image.sum(1) * places).sum(), (image.sum(0) * places).sum()]) / image.sum()
-
-
 def psf_fwhm_arcsec(psf: np.ndarray, pixel_arcsec: float) -> float:
     """Full width at half maximum from the area above half the peak: FWHM of a Gaussian of the same area, in arcsec."""
     check_psf(psf, "PSF")

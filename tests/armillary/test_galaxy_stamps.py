@@ -4,7 +4,7 @@ import galsim
 import numpy as np
 import pytest
 
-from armillary.files_hsc import read_set, read_user_image, write_set
+from armillary.files_hsc import read_set, write_set
 from armillary.galaxy_stamps import StampFrame, galaxy_profile, parametric_stamps, real_stamps, sample_parameters
 from armillary.stamp_sets import StampSet
 
@@ -58,13 +58,3 @@ def test_real_galaxies_lose_their_psf_and_keep_their_noise(mirror):
     assert book.nobjects == 100
     with pytest.raises(ValueError, match="none of 100 galaxies"):
         real_stamps(folder, "real_galaxy_catalog_26_extension_example.fits", FRAME, 15.0, 3.0)
-
-
-def test_a_users_image_is_found_in_each_format_or_one_line_says_what_is_wrong(tmp_path):
-    image = np.arange(12.0).reshape(3, 4)
-    np.savez(tmp_path / "a.npz", image=image)
-    assert np.array_equal(read_user_image(f"{tmp_path}/a.npz:image", "image"), image)
-    with pytest.raises(ValueError, match="has no array 'psf'; it has image"):
-        read_user_image(f"{tmp_path}/a.npz:psf", "psf")
-    with pytest.raises(FileNotFoundError, match="config key `observed: mask`"):
-        read_user_image(str(tmp_path / "none.fits"), "mask")
