@@ -50,14 +50,19 @@ def challenges_at_hand(name):
 
 
 def challenges_files(wildcards):
+    """The real files of the challenge that the wildcards name."""
+    return challenges_given(wildcards.challenge)
+
+
+def challenges_given(name):
     """The real files of a challenge: none if it is simulated, or if they are not at hand and `source` is auto."""
-    block = challenges_block(wildcards.challenge)
+    block = challenges_block(name)
     names = block["files"] if block["source"] != "simulated" else []
     if block["source"] == "real" and not names:
-        raise WorkflowError(f"challenges: {wildcards.challenge}: source is real; name its `files`")
-    if block["source"] == "auto" and not all(challenges_at_hand(name) for name in names):
+        raise WorkflowError(f"challenges: {name}: source is real; name its `files`")
+    if block["source"] == "auto" and not all(challenges_at_hand(file) for file in names):
         return []
-    return [name if Path(name).exists() else dataset_file(name) for name in names]
+    return [file if Path(file).exists() else dataset_file(file) for file in names]
 
 
 def challenges_data(wildcards):
@@ -80,7 +85,8 @@ def challenges_figures(wildcards):
 
 
 def challenge_products(name):
-    """What the target `challenge_<name>` asks for."""
+    """What the target `challenge_<name>` asks for; files that cannot be are an error at once."""
+    challenges_given(name)
     return [f"<results>/challenges/{name}/index.html", f"<results>/challenges/{name}/metrics.json"]
 
 
