@@ -13,7 +13,7 @@ SNAKEMAKE := .venv/bin/python -m snakemake
 DEMO := --configfile config/demo.yaml
 DEMO_REPORT := results/demo/report.html
 DEMO_METRICS := results/demo/clusters/metrics.json
-RULE_SETS := clusters cmb massmap
+RULE_SETS := clusters cmb massmap hsc mim challenges
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PYTHONNOUSERSITE := 1

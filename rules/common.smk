@@ -94,5 +94,5 @@ def benchmarks_products():
 # The rule sets that end in a metrics.json, and the names of their steps.
 STEPS_OF_RULE_SETS = {
     name: sorted(path.stem for path in Path(workflow.basedir, "scripts", name).glob("*.py"))
-    for name in ("clusters", "cmb", "massmap")
+    for name in ("clusters", "cmb", "massmap", "hsc", "mim", "challenges")
 }

@@ -27,7 +27,14 @@ def report_metrics(_):
 
 def report_figures(name):
     """The figures that the target of a rule set asks for."""
-    products = {"clusters": clusters_products, "cmb": cmb_products, "massmap": massmap_products}
+    products = {
+        "clusters": clusters_products,
+        "cmb": cmb_products,
+        "massmap": massmap_products,
+        "hsc": hsc_products,
+        "mim": mim_products,
+        "challenges": challenges_products,
+    }
     return [path for path in products[name]() if path.endswith(".png")]
 
 
@@ -38,17 +45,20 @@ def report_first_figures(_):
 
 def report_views(wildcards):
     """Pages of a rule set to look around in."""
-    tiles = CLUSTERS["infer_tile"]["tiles"][:1] if wildcards.rule_set == "clusters" else []
-    return [f"<results>/report/tile_{tile}.html" for tile in tiles]
+    views = {
+        "clusters": [f"<results>/report/tile_{tile}.html" for tile in CLUSTERS["infer_tile"]["tiles"][:1]],
+        "challenges": [f"<results>/challenges/{name}/index.html" for name in challenges_names()],
+    }
+    return views.get(wildcards.rule_set, [])
 
 
 def report_captions(wildcards):
-    """The caption of each figure: resources/captions/<set>_<noun>.rst, or <noun>.rst; `tile_<name>` is a tile."""
+    """The caption of each figure: resources/captions/[<set>_]<noun>.rst, of <noun>_<name>.png, too."""
     folder = Path(workflow.basedir, "resources/captions")
     captions = []
     for figure in report_figures(wildcards.rule_set):
-        noun = "tile" if Path(figure).stem.startswith("tile_") else Path(figure).stem
-        names = [f"{wildcards.rule_set}_{noun}.rst", f"{noun}.rst"]
+        nouns = [Path(figure).stem, Path(figure).stem.partition("_")[0]]
+        names = [f"{start}{noun}.rst" for noun in nouns for start in (f"{wildcards.rule_set}_", "")]
         captions.append(next(f"resources/captions/{name}" for name in names if (folder / name).exists()))
     return captions
 

@@ -24,7 +24,7 @@ def summarise_rule_set(
     text = render_page(
         Path(templates[0]).parent, "rule_set.html", here=rule_set, name=rule_set, root="../", pages=pages,
         title=page["title"], question=page["question"], command=page["command"],
-        views=[{"path": Path(view).name, "title": Path(view).stem.replace("_", " ")} for view in views],
+        views=[_view(view, Path(html).parent) for view in views],
         tables=filled_tables(page["tables"], read_json(metrics)),
         figures=[_figure(*pair, Path(html).parent) for pair in zip(figures, captions, strict=True)],
         costs=costs.head(N_STEPS_SHOWN).to_dict("records"), n_jobs=costs.n_jobs.sum(),
@@ -32,6 +32,11 @@ def summarise_rule_set(
         provenance=read_json(folder / "provenance/summarise_metrics.json"),
     )  # fmt: skip
     Path(html).write_text(text)
+
+
+def _view(path: str, folder: Path) -> dict:
+    name = Path(path).parent.name if Path(path).stem == "index" else Path(path).stem
+    return {"path": os.path.relpath(path, folder), "title": name.replace("_", " ")}
 
 
 def _figure(path: str, caption: str, folder: Path) -> dict:
