@@ -17,6 +17,9 @@ ELSEWHERE = {  # what a command says -> the test that runs it
     "--touch": "test_clusters.py::test_touch_says_that_an_edit_means_nothing",
     "--unlock": "test_clusters.py::test_a_locked_folder_is_unlocked",
     "clusters_survey": "test_clusters.py::test_a_survey_goes_on_shard_by_shard",
+    "report --configfile": "test_clusters.py::test_the_light_report_holds_together",
+    "mim_embed": "test_mim.py::test_files_of_ones_own_are_embedded_and_searched",
+    "mim_similarity": "test_mim.py::test_files_of_ones_own_are_embedded_and_searched",
     "cmb_observed": "test_cmb.py::test_observed_maps_are_recovered_and_a_wrong_sign_is_said",
 }
 PLANNED = {  # the command's first words -> rules that it plans, rules that it must not plan
