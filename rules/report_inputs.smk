@@ -11,7 +11,7 @@ REPORT_TEMPLATES = [
 
 
 def report_sets():
-    """The rule sets that have run: the report covers what there is. An error that says how if there is nothing."""
+    """The rule sets that have run; the report covers what there is. An error that says how if there is nothing."""
     results = Path(workflow.pathvars.apply("<results>"))
     found = [name for name in REPORT_PAGES if (results / name / "metrics.json").exists()]
     if not found:
