@@ -83,7 +83,7 @@ rule mim_train_network:
     threads: 1 if MIM["n_gpus"] == 0 else 6
     resources:
         mem_mb=6000 if MIM["n_gpus"] == 0 else 100000,
-        runtime=240 if MIM["n_gpus"] == 0 else 4320,
+        runtime=240 if MIM["n_gpus"] == 0 else 1440,
         gpu=MIM["n_gpus"],
     params:
         settings=lambda wildcards: mim_training(wildcards.network),

@@ -301,7 +301,7 @@ def test_a_wrong_request_ends_the_run_at_submission(site):
 # --- every rule of every rule set
 
 
-TARGETS = "clusters clusters_tiles clusters_survey cmb massmap hsc benchmarks".split()
+TARGETS = "clusters clusters_tiles clusters_survey cmb massmap hsc mim challenges benchmarks".split()
 
 
 class Resources(dict):
@@ -313,7 +313,9 @@ class Resources(dict):
 
 def planned_jobs(site: Rehearsal) -> dict[str, tuple[int, Resources]]:
     """Rule -> threads and resources of one of its jobs, from a dry run of all targets with the site's profile."""
-    done = site.snakemake(*TARGETS, "--dry-run", "--forceall", "--cores", "64", settings="cmb: {n_gpus: 1}\n")
+    done = site.snakemake(
+        *TARGETS, "--dry-run", "--forceall", "--cores", "64", settings="cmb: {n_gpus: 1}\nmim: {n_gpus: 1}\n"
+    )
     assert done.returncode == 0, done.stdout[-3000:]
     jobs = {}
     for block in re.split(r"^(?=(?:rule|localrule) \w+:$)", done.stdout + done.stderr, flags=re.M)[1:]:
@@ -349,7 +351,7 @@ def test_every_rule_is_accepted(site, tmp_path):
     environment = site.environment | {"PATH": f"{tmp_path}:{site.environment['PATH']}"}
     jobs = planned_jobs(site)
     assert {"clusters_train_encoder", "clusters_infer_shard", "cmb_train_network", "massmap_train_score"} <= set(jobs)
-    assert "benchmarks_compare_renderers" in jobs
+    assert {"benchmarks_compare_renderers", "mim_train_network", "challenges_train_variant"} <= set(jobs)
     for rule, (threads, resources) in jobs.items():
         command = submit_command(site, rule, threads, resources)
         asked = subprocess.run(command, shell=True, cwd=site.checkout, env=environment, capture_output=True, text=True)
