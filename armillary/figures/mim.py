@@ -63,15 +63,23 @@ def draw_reconstructions(figure: Figure, shown: dict[str, np.ndarray], bands: li
         filled = np.where(hidden, shown["prediction"][row], image)
         planes = [image, np.where(hidden, np.nan, image), filled]
         for one, plane in zip(axes[row], planes, strict=False):
-            colour = np.nan_to_num(plane[[red, green, blue]].transpose(1, 2, 0) / 3.5, nan=0.35)
-            one.imshow(np.clip(colour, 0, 1))
+            one.imshow(colours_of(plane[[red, green, blue]].transpose(1, 2, 0) / 3.5))
         residual = np.where(hidden, (image - shown["prediction"][row]) / shown["noise"][row].clip(1e-6), np.nan)
-        axes[row, 3].imshow(residual[red], vmin=-4, vmax=4, cmap="RdBu_r")
+        there = int(np.argmax(np.isfinite(residual).sum((1, 2))))  # the first band that is not missing
+        axes[row, 3].imshow(residual[there], vmin=-4, vmax=4, cmap="RdBu_r")
         for one in axes[row]:
             one.set(xticks=[], yticks=[])
-    titles = ("original", "what the network sees", "prediction where hidden", f"residual / noise, {bands[red]}")
+    titles = ("original", "seen", "filled in", "residual / noise")
     for one, title in zip(axes[0], titles, strict=True):
         one.set_title(title)
+
+
+def colours_of(planes: np.ndarray) -> np.ndarray:
+    """Colours (S, S, 3) of three bands, NaN where unknown: there the mean of the others, grey where all are."""
+    known = np.isfinite(planes)
+    mean = np.where(known, planes, 0).sum(-1, keepdims=True) / np.maximum(known.sum(-1, keepdims=True), 1)
+    filled = np.where(known, planes, np.where(known.any(-1, keepdims=True), mean, 0.35))
+    return np.clip(filled, 0, 1)
 
 
 def draw_label_curves(figure: Figure, metrics: dict[str, dict], tasks: list[str], names: list[str]) -> None:
