@@ -67,7 +67,7 @@ def draw_counting(sheet: Figure, data: list[dict], found: dict, metrics: dict) -
         for rings in range(1, 5):
             share = np.bincount(np.minimum(n_clusters[truth == rings], 6), minlength=7) / max(np.sum(truth == rings), 1)
             clusters.plot(range(7), share, "o-", label=f"{rings} ring{'s' if rings > 1 else ''}")
-        clusters.set(xlabel="clusters of pixels that DBSCAN finds", ylabel="share of images")
+        clusters.set(xlabel="pixel clusters (DBSCAN)", ylabel="share of images")
         clusters.legend()
         light_grid(clusters)
 
