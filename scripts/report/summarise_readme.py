@@ -1,11 +1,14 @@
 """Write README.md anew with the numbers of this run in its marked tables, and bring the figures that it shows."""
 
-import shutil
 from pathlib import Path
+
+from PIL import Image
 
 from armillary.files import read_json
 from armillary.pages import filled_tables, markdown_table, with_numbers
 from armillary.step import run
+
+WIDTH_PX, N_COLOURS = 1000, 128  # of a figure in the repository: some 200 kB
 
 
 def summarise_readme(
@@ -20,7 +23,14 @@ def summarise_readme(
             tables[f"{name}: {table['title']}"] = markdown_table(table["columns"], rows)
     Path(text).write_text(with_numbers(Path(readme).read_text(), tables, readme))
     for figure, shown in zip(figures, gallery, strict=True):
-        shutil.copyfile(figure, shown)
+        _shrink(figure, shown)
+
+
+def _shrink(figure: str, shown: str) -> None:
+    with Image.open(figure) as image:
+        height = round(image.height * WIDTH_PX / image.width)
+        small = image.convert("RGB").resize((WIDTH_PX, height), Image.Resampling.LANCZOS)
+    small.quantize(N_COLOURS).save(shown, optimize=True)
 
 
 if __name__ == "__main__":

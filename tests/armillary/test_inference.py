@@ -19,7 +19,8 @@ def checkpoint(tmp_path):
         {"architecture": "sources", "width": 16, "survey": "des", "bands": list("griz"), "image_size": 128,
          "tile_size": 32, "bin_factor": 2, "pixel_arcsec": 0.263, "state": network.state_dict(), "calibration": same,
          "redshift_error_scale": 1.0, "natural_prior": (-2.0, 0.0, 0.0, 0.0, 0.0),
-         "detection": {"natural": [1.0, 0.0, 0.0, 0.0, 0.0, -3.0], "training": [1.0, 0.0, 0.0, 0.0, 0.0, 0.0]}}, path,
+         "detection": {prior: {"coefficients": [1.0, *[0.0] * 7, constant], "ln_richness_bias": 0.0}
+                       for prior, constant in (("natural", -3.0), ("training", 0.0))}}, path,
     )  # fmt: skip
     return path
 

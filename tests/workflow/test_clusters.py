@@ -226,13 +226,13 @@ def light_report(copy) -> Path:
 def test_the_light_report_holds_together(light_report):
     """Every figure and link of every page is a file beside it, nothing comes from the network, numbers are there."""
     pages = [light_report, *sorted((light_report.parent / "report").glob("*.html"))]
-    assert [page.stem for page in pages] == ["report", "clusters", "settings"]
+    assert [page.stem for page in pages] == ["report", "clusters", "settings", "tile_DES2333-5215"]
     for page in pages:
         html = page.read_text()
         links = [link.partition("#")[0] for link in re.findall(r'(?:src|href)="([^"#][^"]*)"', html)]
-        links = [link for link in links if link and link != "data:,"]
-        assert len(links) > 3 and not [link for link in links if not (page.parent / link).exists()]
-        assert "http" not in html.replace("json-schema.org", "")
+        links = [link for link in links if not link.startswith("data:")]
+        assert len(links) >= 3 and not [link for link in links if not (page.parent / link).exists()]
+        assert "http" not in html
         assert set(re.findall(r'href="#([^"]+)"', html)) <= set(re.findall(r'id="([^"]+)"', html))
     assert "tile PR-AUC" in pages[1].read_text() and "<code>train_encoder: n_epochs</code>" in pages[2].read_text()
     used = sum(path.stat().st_size for path in [*pages, *(light_report.parent / "clusters/figures").glob("*.png")])
