@@ -38,8 +38,8 @@ def manifest_entry(manifest: dict, dataset: str) -> dict:
 
     manifest: {"collections": {folder: {"source", "licence", "citation", "base_url", "files"}}}.
     Keys of `files` are file names, or patterns with {tile} and {band} (the url may use the same words).
-    Returns dataset, urls (none: derived data without an address), source, sha256 (None: not known), n_bytes (None: not
-    known), mirror, licence, citation.
+    Returns dataset, urls (none: derived data without an address), sha256 (None: not known), n_bytes (None: not known),
+    mirror, licence, citation.
     Raises ValueError, naming the nearest folder's files, when the manifest has no such file.
     """
     for folder, collection in manifest["collections"].items():
@@ -87,7 +87,6 @@ def _entry(dataset: str, folder: str, collection: dict, facts: dict, words: dict
         "sha256": facts["sha256"],
         "n_bytes": facts["bytes"],
         "mirror": _filled(f"{folder}/{mirror}", words) if mirror else dataset,
-        "source": collection["source"],
         "licence": collection["licence"],
         "citation": collection["citation"],
     }
@@ -137,7 +136,7 @@ def fetch(
         print(f"{problems[-1]}; downloading instead", flush=True)
     if not entry["urls"] and not problems:
         raise FileNotFoundError(
-            f"{entry['dataset']} is derived from public data ({entry['source']}) and has no address of its own: "
+            f"{entry['dataset']} is derived from public data ({entry['citation']}) and has no address of its own: "
             f"put it into a mirror folder, named by ARMILLARY_MIRROR, as {entry['mirror']}"
         )
     last = ValueError()

@@ -76,8 +76,8 @@ def test_outcomes_go_to_their_variant_and_seed(tmp_path):
 
 
 def test_derived_data_without_an_address_say_where_they_belong(tmp_path):
-    entry = {"dataset": "challenges/a.npz", "urls": [], "source": "a paper", "sha256": None, "n_bytes": None,
-             "mirror": "challenges/a.npz", "licence": "", "citation": ""}  # fmt: skip
+    entry = {"dataset": "challenges/a.npz", "urls": [], "sha256": None, "n_bytes": None,
+             "mirror": "challenges/a.npz", "licence": "", "citation": "a paper"}  # fmt: skip
     with pytest.raises(FileNotFoundError, match=r"derived from public data \(a paper\).*ARMILLARY_MIRROR"):
         fetch(tmp_path / "a.npz", entry, partial=tmp_path / "part")
 
