@@ -42,7 +42,7 @@ def test_every_product_is_there(results):
     for noun in "training reconstructions probes similarity".split():
         assert (results / f"figures/{noun}.png").stat().st_size > 10_000
     for noun in "progress reconstructions".split():
-        assert (results / f"networks/mae_1/work/{noun}.png").stat().st_size > 10_000
+        assert (results / "networks/mae_1" / "work" / f"{noun}.png").stat().st_size > 10_000
 
 
 def test_no_object_of_the_probes_was_seen_in_training(results):
