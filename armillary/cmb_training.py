@@ -4,9 +4,7 @@ A run is a function of its settings and seed: order, turns and noise come from g
 so a run that was killed and resumed ends where an uninterrupted one ends (dropout is seeded by epoch).
 """
 
-import csv
 import math
-import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from armillary.checkpoints import write_checkpoint
 from armillary.cmb_losses import pixel_loss, spectrum_loss
 from armillary.distributed import any_process_says, as_first_process_says, averaging_gradients, rank_and_size
 from armillary.interruption import Interrupted
@@ -149,7 +148,7 @@ def fit(
             state |= {"best_loss": validation_loss, "best": best}
         state["epoch"] = epoch + 1
         if rank_and_size()[0] == 0:
-            _save(last, state | players.state())
+            write_checkpoint(last, state | players.state())
             _announce_epoch(state["history"][-1], settings.epochs)
     generator.load_state_dict(state["best"])
     return state["history"]
@@ -250,26 +249,9 @@ def _resumed(last: Path, state: dict, players: Players) -> dict:
     return {name: saved[name] for name in state}
 
 
-def _save(path: Path, state: dict) -> None:
-    """Write a checkpoint under another name first, so that a kill leaves the old one whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    hidden = path.with_name(".unfinished-" + path.name)
-    torch.save(state, hidden)
-    os.replace(hidden, path)
-
-
 def _announce_epoch(row: dict, n_epochs: int) -> None:
     left = row["seconds"] / row["epoch"] * (n_epochs - row["epoch"])
     announce(
         f"epoch {row['epoch']}/{n_epochs}: loss {row['train_loss']:.4f}, validation loss {row['validation_loss']:.4f}, "
         f"{row['seconds']:.0f} s, at most {left:.0f} s left"
     )
-
-
-def write_history(path: str, history: list[dict]) -> None:
-    """One row an epoch, columns HISTORY; a loss that was not computed is empty."""
-    with open(path, "w", newline="") as stream:
-        table = csv.DictWriter(stream, HISTORY)
-        table.writeheader()
-        for row in history:
-            table.writerow({k: "" if isinstance(v, float) and math.isnan(v) else v for k, v in row.items()})

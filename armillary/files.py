@@ -354,6 +354,17 @@ def open_fits(path: str):
         raise ValueError(f"{path} is not a FITS file, or is truncated: {_first_line(error)}") from error
 
 
+def open_hdf5(path: str):
+    """A HDF5 file, open to be read; a ValueError in one line when it is none."""
+    import h5py  # scoring and figures start without
+
+    _require(path)
+    try:
+        return h5py.File(path)
+    except OSError as error:
+        raise ValueError(f"{path} is not an HDF5 file, or is truncated: {_first_line(error)}") from error
+
+
 def _image_extension(fits, path: str) -> int:
     for number, hdu in enumerate(fits):
         if hdu.get_info()["hdutype"] == fitsio.IMAGE_HDU and hdu.has_data() and len(hdu.get_info()["dims"]) == 2:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from armillary.files import read_arrays, read_image
+from armillary.files import open_hdf5, read_arrays, read_image
 
 UNITS = {"q": "uK", "u": "uK", "e": "uK", "b": "uK", "k": "", "box": ""}
 CONVENTION = "COSMO: E = Q cos 2 phi_l + U sin 2 phi_l, phi_l = atan2(l_y, l_x); rows are y, columns x, both rising"
@@ -33,7 +33,7 @@ def read_maps(path: str, names: list[str] | None = None) -> dict[str, np.ndarray
     """Channels of a file that `write_maps` wrote, all of them unless named."""
     import h5py
 
-    stream = _open_hdf5(path)
+    stream = open_hdf5(path)
     with stream:
         wanted = list(stream) if names is None else names
         missing = [name for name in wanted if name not in stream]
@@ -50,7 +50,7 @@ def read_many_maps(paths: list[str], names: list[str]) -> dict[str, np.ndarray]:
 
 def read_facts(path: str) -> dict:
     """Attributes of a file of maps."""
-    with _open_hdf5(path) as stream:
+    with open_hdf5(path) as stream:
         return {name: value.item() if hasattr(value, "item") else value for name, value in stream.attrs.items()}
 
 
@@ -95,14 +95,3 @@ def _hdu_number(path: str, name: str) -> int:
     if not str(name).isdigit():
         raise ValueError(f"{path}: FITS maps are named by the number of their HDU; got {name!r}")
     return int(name)
-
-
-def _open_hdf5(path: str):
-    import h5py
-
-    if not Path(path).exists():
-        raise FileNotFoundError(f"{path} does not exist")
-    try:
-        return h5py.File(path)
-    except OSError as error:
-        raise ValueError(f"{path} is not an HDF5 file, or is truncated: {str(error).splitlines()[0]}") from error

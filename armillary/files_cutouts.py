@@ -6,11 +6,11 @@ A file of cutouts has `cutouts`, `variance` and `mask` (N, C, S, S), the last tw
 """
 
 import json
-from pathlib import Path
 
 import numpy as np
 
 from armillary.cutouts import Cutouts, check_cutouts, estimated_variance
+from armillary.files import open_hdf5
 
 CHUNK_ROWS = 16
 PLANES = ("cutouts", "variance", "mask")
@@ -108,7 +108,7 @@ def open_cutouts(path: str, bands: list[str] | None = None) -> CutoutFile:
     Files that name no bands of their own are taken at the word of `bands`. Raises FileNotFoundError or ValueError, in
     one line, for a file that is missing, truncated, has no `cutouts`, or has other bands.
     """
-    stream = _opened(path)
+    stream = open_hdf5(path)
     if "cutouts" not in stream or stream["cutouts"].ndim != 4:
         raise ValueError(
             f"{path} has no dataset `cutouts` of shape (N, bands, size, size); it holds {', '.join(stream)}"
@@ -151,19 +151,8 @@ def write_embeddings(path: str, embedding: np.ndarray, columns: dict[str, np.nda
 
 def read_embeddings(path: str) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """Embeddings (N, d) and columns by name."""
-    with _opened(path) as stream:
+    with open_hdf5(path) as stream:
         if "embedding" not in stream:
             raise ValueError(f"{path} has no dataset `embedding`; it holds {', '.join(stream)}")
         columns = {name: stream[name][()] for name in stream if name != "embedding"}
         return stream["embedding"][()], columns
-
-
-def _opened(path: str):
-    import h5py
-
-    if not Path(path).exists():
-        raise FileNotFoundError(f"{path} does not exist")
-    try:
-        return h5py.File(path)
-    except OSError as error:
-        raise ValueError(f"{path} is not an HDF5 file, or is truncated: {str(error).splitlines()[0]}") from error

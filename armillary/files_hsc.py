@@ -5,6 +5,7 @@ from typing import TypeVar
 import h5py
 import numpy as np
 
+from armillary.files import open_hdf5
 from armillary.stamp_sets import Observations, StampSet
 
 Kind = TypeVar("Kind", StampSet, Observations)
@@ -19,7 +20,7 @@ def write_set(path: str, values: StampSet | Observations) -> None:
 
 def read_set(path: str, kind: type[Kind]) -> Kind:
     """What `write_set` wrote."""
-    with _opened(path) as stream:
+    with open_hdf5(path) as stream:
         arrays = {name: stream[name][()] for name in stream}
     missing = set(kind._fields) - set(arrays)
     if missing:
@@ -45,12 +46,5 @@ def write_posteriors(path: str, posteriors: dict[str, dict[str, np.ndarray]]) ->
 
 def read_posteriors(path: str) -> dict[str, dict[str, np.ndarray]]:
     """What `write_posteriors` wrote."""
-    with _opened(path) as stream:
+    with open_hdf5(path) as stream:
         return {method: {name: group[name][()] for name in group} for method, group in stream.items()}
-
-
-def _opened(path: str) -> h5py.File:
-    try:
-        return h5py.File(path, "r")
-    except OSError as error:
-        raise ValueError(f"{path} is no HDF5 file, or is truncated") from error

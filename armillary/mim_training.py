@@ -4,7 +4,6 @@ A run is a function of its settings and seed: rows, turns, masks and noise of a 
 (seed, step), so a run that was killed and resumed ends where an uninterrupted one ends.
 """
 
-import csv
 import math
 import time
 from collections.abc import Callable
@@ -24,6 +23,7 @@ from armillary.mim_losses import Loss, masked_loss
 from armillary.networks.masked_vit import MaskedViT, draw_hidden
 from armillary.precision import autocast, pick_precision
 from armillary.step import announce
+from armillary.training_log import tensorboard_writer
 
 HISTORY = [
     "step", "seconds", "learning_rate", "train_loss", "train_floor", "validation_loss", "validation_floor",
@@ -92,7 +92,7 @@ def fit(
             part.load_state_dict(saved.pop(name))
         averaged, state = saved.pop("averaged"), saved
         announce(f"resumed after step {state['step']} from {last}")
-    writer = _tensorboard(run.tensorboard if is_first else None, state["step"])
+    writer = tensorboard_writer(run.tensorboard if is_first else None, state["step"])
     model = averaging_gradients(network)
     last_saved = time.monotonic()
     started = last_saved - state["seconds"]
@@ -229,14 +229,6 @@ def _average(averaged: dict[str, Tensor], network: nn.Module, decay: float) -> N
         averaged[name].lerp_(value.to(averaged[name]), 1 - decay)
 
 
-def _tensorboard(folder: str | None, purge_step: int):
-    if folder is None:
-        return None
-    from torch.utils.tensorboard import SummaryWriter  # slow to import, so only where it is used
-
-    return SummaryWriter(folder, purge_step=purge_step or None)
-
-
 def _log(writer, row: dict, n_steps: int) -> None:
     left = row["seconds"] / row["step"] * (n_steps - row["step"])
     announce(
@@ -248,11 +240,3 @@ def _log(writer, row: dict, n_steps: int) -> None:
         for name in HISTORY[2:]:
             writer.add_scalar(name, row[name], row["step"])
         writer.flush()
-
-
-def write_history(path: str, history: list[dict]) -> None:
-    """One row an evaluation, columns HISTORY."""
-    with open(path, "w", newline="") as stream:
-        table = csv.DictWriter(stream, HISTORY)
-        table.writeheader()
-        table.writerows(history)

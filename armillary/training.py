@@ -4,9 +4,7 @@ A run is a function of its settings and seed: the order of the data and every fl
 seeded by (seed, epoch, step), so a run that was killed at any step and resumed ends where an uninterrupted one ends.
 """
 
-import csv
 import math
-import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from armillary.checkpoints import write_checkpoint
 from armillary.distributed import any_process_says, as_first_process_says, averaging_gradients, rank_and_size
 from armillary.encoder_data import LABELS, Fields, augmented
 from armillary.interruption import Interrupted
@@ -25,6 +24,7 @@ from armillary.networks.sources import LN_RICHNESS_SCALE, OUTPUTS, REDSHIFT_SCAL
 from armillary.precision import autocast, pick_precision, rate_at
 from armillary.scoring import average_precision
 from armillary.step import announce
+from armillary.training_log import tensorboard_writer
 
 ARCHITECTURES = {"sources": SourceEncoder, "bliss": BlissEncoder}
 HISTORY = ["epoch", "step", "seconds", "learning_rate", "train_loss", "validation_loss", "validation_pr_auc"]
@@ -145,7 +145,7 @@ def fit(
     if last.exists():
         state = _resume(last, state, network, optimiser, schedule)
     is_first = rank_and_size()[0] == 0
-    writer = _tensorboard(tensorboard if is_first else None, state["epoch"])
+    writer = tensorboard_writer(tensorboard if is_first else None, state["epoch"])
     model = averaging_gradients(network)
     saved = time.monotonic()
     started = saved - state["seconds"]
@@ -156,7 +156,7 @@ def fit(
         parts = {"network": network, "optimiser": optimiser, "schedule": schedule}
         if is_first:
             state["seconds"] = saved - started
-            _save(last, state | {name: part.state_dict() for name, part in parts.items()})
+            write_checkpoint(last, state | {name: part.state_dict() for name, part in parts.items()})
 
     for epoch in range(state["epoch"], settings.n_epochs):
         if _stalled(state["history"], settings.patience):
@@ -247,22 +247,6 @@ def _resume(last: Path, state: dict, network, optimiser, schedule) -> dict:
     return saved
 
 
-def _save(path: Path, state: dict) -> None:
-    """Write a checkpoint under another name first, so that a kill leaves the old one whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    hidden = path.with_name(".unfinished-" + path.name)
-    torch.save(state, hidden)
-    os.replace(hidden, path)
-
-
-def _tensorboard(folder: str | None, purge_step: int):
-    if folder is None:
-        return None
-    from torch.utils.tensorboard import SummaryWriter  # slow to import, so only where it is used
-
-    return SummaryWriter(folder, purge_step=purge_step or None)
-
-
 def _log_epoch(writer, row: dict, n_epochs: int) -> None:
     left = row["seconds"] / row["epoch"] * (n_epochs - row["epoch"])
     announce(
@@ -274,11 +258,3 @@ def _log_epoch(writer, row: dict, n_epochs: int) -> None:
         for name in HISTORY[3:]:
             writer.add_scalar(name, row[name], row["epoch"])
         writer.flush()
-
-
-def write_history(path: str, history: list[dict]) -> None:
-    """One row an epoch, columns HISTORY."""
-    with open(path, "w", newline="") as stream:
-        table = csv.DictWriter(stream, HISTORY)
-        table.writeheader()
-        table.writerows(history)

@@ -16,7 +16,8 @@ from armillary.networks.sources import OUTPUTS, redshift_grid
 from armillary.precision import pick_precision
 from armillary.step import announce, run
 from armillary.tiles import check_same_settings, read_file_data
-from armillary.training import Settings, evaluate, write_history
+from armillary.training import HISTORY, Settings, evaluate
+from armillary.training_log import write_history
 from armillary.windows import check_tiling
 
 
@@ -64,7 +65,7 @@ def train_encoder(
     )  # fmt: skip
     announce(f"{architecture}: {sum(len(data['field']) for data in files[: len(train)])} training fields")
     network, fields, rows = train_together(training, n_processes)
-    write_history(history, rows)
+    write_history(history, HISTORY, rows)
     device = str(next(network.parameters()).device)
     dtype = pick_precision(precision, device)
     outputs = {name: evaluate(network, part, device, dtype)[1] for name, part in fields.items()}

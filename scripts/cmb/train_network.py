@@ -7,7 +7,7 @@ import torch
 
 from armillary.channels import parse_devices
 from armillary.cmb_networks import Architecture, Model, apply_model, n_parameters, pick_device, write_model
-from armillary.cmb_training import Settings, write_history
+from armillary.cmb_training import HISTORY, Settings
 from armillary.cmb_training_run import TrainingRun, train_together
 from armillary.experiment_data import read_experiment_maps
 from armillary.files import read_arrays
@@ -15,6 +15,7 @@ from armillary.fingerprints import fingerprint
 from armillary.map_preparation import fit_mix, fit_preparation, prepare_inputs
 from armillary.skies import estimators_from_arrays
 from armillary.step import announce, git_revision, run
+from armillary.training_log import write_history
 
 OF_PREPARATION = (
     "inputs outputs start_from_estimates normalize_maps apodize_maps apodize_targets noise_fraction noise_channels"
@@ -71,7 +72,7 @@ def train_network(
     )
     outputs = apply_model(model, inputs, device=device, precision=settings["precision"])
     write_model(network, model._replace(preparation=fit_mix(preparation, outputs, maps["validation"], setting)))
-    write_history(history, rows)
+    write_history(history, HISTORY, rows)
     Path(config).write_text(reproduction + "\n")
     Path(command).write_text(_command(network, config))
 

@@ -6,9 +6,10 @@ import torch
 
 from armillary.fingerprints import fingerprint
 from armillary.mim_networks import Architecture, Model, build_network, n_parameters, write_model
-from armillary.mim_training import Settings, write_history
+from armillary.mim_training import HISTORY, Settings
 from armillary.mim_training_run import TrainingRun, fit_scale, train_together
 from armillary.step import announce, run
+from armillary.training_log import write_history
 
 
 def train_network(
@@ -37,7 +38,7 @@ def train_network(
     write_model(untrained, Model(fresh, what, training.scale, {"n_steps": 0, **settings}))
     finished, rows = train_together(training, n_processes)
     write_model(trained, Model(finished, what, training.scale, settings))
-    write_history(history, rows)
+    write_history(history, HISTORY, rows)
 
 
 if __name__ == "__main__":

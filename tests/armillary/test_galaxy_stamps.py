@@ -26,7 +26,7 @@ def test_a_set_keeps_its_splits_and_survives_its_file(drawn, tmp_path):
     back = read_set(str(tmp_path / "set.h5"), StampSet)
     assert back.pixel_arcsec == 0.06 and np.array_equal(back.image, drawn.image)
     (tmp_path / "broken.h5").write_bytes(b"x")
-    with pytest.raises(ValueError, match="no HDF5 file"):
+    with pytest.raises(ValueError, match="not an HDF5 file"):
         read_set(str(tmp_path / "broken.h5"), StampSet)
 
 
