@@ -4,6 +4,7 @@ A cluster looks alike at every redshift once galaxies are measured against the r
 L* and distances in Mpc. So everything learned here is shared by the redshifts of a grid: a network judges each pair of
 a source and a redshift it may have, the judgements are added up in Gaussians of fixed size in Mpc, and residual
 convolutions over tiles and redshifts decide where and at which redshift there is a cluster, and whose its members are.
+The redshift starts from where red galaxies exceed their mean density; left to find that out, some trainings never did.
 """
 
 import math
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from armillary.cosmology import pixels_per_mpc
+from armillary.networks.blocks import ResidualBlock, SliceBlock, norm
 from armillary.networks.front_end import N_GROUPS, measure_sources
 
 OUTPUTS = (
@@ -28,6 +30,7 @@ CELL_ARCSEC = 17.0  # sources are added up in cells of about this side, a whole 
 REACHES_MPC = (0.2, 0.45, 1.0)  # sigma of the Gaussians in which a tile sees the clusters found around it
 N_EVIDENCE = 8
 N_COUNTED = 6  # kinds of sources that are counted: their sums enter as logarithms
+EXCESS_GAIN = 0.5  # of a redshift's logit for each sigma of excess of red galaxies, before anything is learned
 PEAK_HALF_WIDTH = 2  # grid steps around the highest peak of a redshift posterior that make the estimate
 MAX_MISFIT = 7.0  # half the chi-squared of a source's colours beyond which it is no match for a redshift
 LN_LUMINOSITY_RANGE = (-2.4, 3.0)  # of L*; members are brighter than -1.6
@@ -36,43 +39,6 @@ LN_LUMINOSITY_RANGE = (-2.4, 3.0)  # of L*; members are brighter than -1.6
 def redshift_grid() -> Tensor:
     """The redshifts (N_REDSHIFTS,) at which a source is held against the red sequence."""
     return torch.linspace(*REDSHIFT_RANGE, N_REDSHIFTS)
-
-
-def norm(channels: int) -> nn.GroupNorm:
-    """GroupNorm with 16 channels a group: batches are small because fields are large."""
-    return nn.GroupNorm(max(channels // 16, 1), channels)
-
-
-class ResidualBlock(nn.Module):
-    """x + two 3x3 convolutions, each GroupNorm -> SiLU -> convolution."""
-
-    def __init__(self, channels: int):
-        super().__init__()
-        self.norms = nn.ModuleList([norm(channels), norm(channels)])
-        self.convs = nn.ModuleList([nn.Conv2d(channels, channels, 3, padding=1, bias=False) for _ in range(2)])
-
-    def forward(self, x: Tensor) -> Tensor:  # (B, c, h, w)
-        y = x
-        for normalise, conv in zip(self.norms, self.convs, strict=True):
-            y = conv(F.silu(normalise(y)))
-        return x + y
-
-
-class SliceBlock(nn.Module):
-    """x + a 3x3 convolution over tiles and one over three neighbouring redshifts, the same at every redshift."""
-
-    def __init__(self, channels: int, dilation: int):
-        super().__init__()
-        self.norms = nn.ModuleList([nn.LayerNorm(channels), nn.LayerNorm(channels)])
-        self.tiles = nn.Conv2d(channels, channels, 3, padding=dilation, dilation=dilation)
-        self.redshifts = nn.Conv1d(channels, channels, 3, padding=1)
-
-    def forward(self, x: Tensor) -> Tensor:  # (B, Z, T, T, c)
-        y = F.silu(self.norms[0](x)).flatten(0, 1).movedim(-1, 1)
-        y = self.tiles(y).movedim(1, -1).view(x.shape)
-        y = F.silu(self.norms[1](y)).movedim(1, -1)  # (B, T, T, c, Z)
-        y = self.redshifts(y.flatten(0, 2)).view(y.shape).movedim(-1, 1)
-        return x + y
 
 
 class RedSequence(nn.Module):
@@ -118,7 +84,7 @@ class SourceEncoder(nn.Module):
         )  # fmt: skip
         self.count = nn.Linear(width, N_COUNTED)
         self.own = nn.Conv2d(width, width, self.n_cells, stride=self.n_cells)
-        n_around = (1 + len(NEIGHBOURHOODS_MPC)) * (width + N_COUNTED) + len(NEIGHBOURHOODS_MPC)
+        n_around = (1 + len(NEIGHBOURHOODS_MPC)) * (width + N_COUNTED) + 2 * len(NEIGHBOURHOODS_MPC)
         self.around = nn.Linear(n_around, width)
         self.at_redshift = nn.Parameter(torch.zeros(N_REDSHIFTS, 1, 1, width))
         self.blocks = nn.Sequential(SliceBlock(width, 1), SliceBlock(width, 2))
@@ -127,6 +93,8 @@ class SourceEncoder(nn.Module):
         self.more_blocks = nn.Sequential(SliceBlock(width, 1), SliceBlock(width, 1))
         self.last = nn.LayerNorm(width)
         self.slice_head = nn.Linear(width, 3)  # logits: this redshift, unseen member, unseen centre
+        n_excesses = len(NEIGHBOURHOODS_MPC)
+        self.excess_gain = nn.Parameter(torch.full((n_excesses,), EXCESS_GAIN / n_excesses))
         self.typical, self.strongest = nn.Linear(width, width), nn.Linear(width, width)
         self.joined = ResidualBlock(2 * width)
         self.head = nn.Sequential(norm(2 * width), nn.SiLU(), nn.Conv2d(2 * width, len(OUTPUTS), 1))
@@ -171,8 +139,9 @@ class SourceEncoder(nn.Module):
         sources[:, [3 + group * self.n_bands + band for group in range(N_GROUPS) for band in dropped]] = 0
         return sources, shape
 
-    def pairs(self, sources: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Features (P, n_features), source and redshift of all pairs that colours and brightness allow."""
+    def pairs(self, sources: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Features (P, n_features), source and redshift of all pairs that colours and brightness allow, and how much
+        each counts as a red galaxy, (P, 1)."""
         there, ln_flux, softened, *extent = sources[:, 3:].split(self.n_bands, 1)
         colour, variance, luminosity = self.red_sequence(ln_flux, softened, there)
         misfit = (colour**2 / variance[:, None]).sum(2) / 2
@@ -192,7 +161,8 @@ class SourceEncoder(nn.Module):
             colour / (2 * variance.sqrt()), 4 * colour.clamp(-1, 1), variance.log() / 2 + 2, there, 3 * extent,
             torch.exp(-misfit), luminosity, luminosity**2 / 4, above_limit, ln_peak / 2 - 1.5, scale,
         ]  # fmt: skip
-        return torch.cat(features, 1), s, z
+        red = torch.exp(-misfit) * above_limit  # 1 for a galaxy bright enough to count and right on the red sequence
+        return torch.cat(features, 1), s, z, red
 
     def neighbourhoods(self, n_tiles: int, n_cells: int, sigma_mpc: float) -> Tensor:
         """Gaussian weights (Z, n_tiles, n_tiles * n_cells) of the cells, n_cells a tile, seen from the tiles along one
@@ -205,19 +175,25 @@ class SourceEncoder(nn.Module):
         weight = torch.exp(-0.5 * ((tiles[:, None] - cells) / sigma) ** 2)
         return weight * 2.3 * sigma_mpc**0.5 / sigma
 
-    def look_around(self, cells: Tensor, n_rows: int, n_columns: int) -> Tensor:
-        """What each tile sees at each redshift: (B, Z, h, w, c + N_COUNTED) cells -> (B, Z, T, T, n_around)."""
-        summed, share = [], []
+    def look_around(self, cells: Tensor, n_rows: int, n_columns: int) -> tuple[Tensor, Tensor]:
+        """What each tile sees at each redshift, (B, Z, h, w, c + N_COUNTED + 1) cells -> (B, Z, T, T, n_around), and by
+        how many sigma the last of their values, red galaxies, exceeds its mean in each neighbourhood."""
+        summed, share, excess = [], [], []
+        mean = cells.mean((2, 3), keepdim=True)
         for sigma_mpc in NEIGHBOURHOODS_MPC:
             rows, columns = (self.neighbourhoods(n, self.n_cells, sigma_mpc).to(cells) for n in (n_rows, n_columns))
             summed.append(smoothed(cells, rows, columns))
             share.append(rows.sum(2)[:, :, None] * columns.sum(2)[:, None])  # of the neighbourhood inside the image
-        everywhere = 30 * cells.mean((2, 3), keepdim=True)
-        summed.append(everywhere.expand(-1, -1, n_rows, n_columns, -1))
-        seen = torch.stack(summed, -2)  # (B, Z, T, T, n, c + N_COUNTED)
+            expected = share[-1] * mean[..., -1]
+            peak = (rows.amax((1, 2)) * columns.amax((1, 2)))[:, None, None]  # the weight of a galaxy in the middle
+            variance = peak * (expected + peak / 2) / 2  # Poisson: a squared Gaussian weight adds up to half
+            excess.append((summed[-1][..., -1] - expected) * variance.rsqrt())
+        summed.append((30 * mean).expand(-1, -1, n_rows, n_columns, -1))
+        seen = torch.stack(summed, -2)[..., :-1]  # (B, Z, T, T, n, c + N_COUNTED)
         sums, counts = seen[..., :-N_COUNTED], torch.log(seen[..., -N_COUNTED:] + 0.1)
         share = torch.stack(share, -1).expand(len(cells), -1, -1, -1, -1)
-        return torch.cat([sums.flatten(-2), counts.flatten(-2), share], -1)
+        excess = torch.stack(excess, -1)
+        return torch.cat([sums.flatten(-2), counts.flatten(-2), share, excess / 3], -1), excess
 
     def look_at_found(self, x: Tensor) -> Tensor:
         """What each tile sees of the clusters that the tiles around it found: (B, Z, T, T, c) -> the same."""
@@ -235,20 +211,21 @@ class SourceEncoder(nn.Module):
         sources = torch.cat([sources for sources, _ in prepared])
         counts = torch.tensor([len(sources) for sources, _ in prepared], device=sources.device)
         field = torch.repeat_interleave(torch.arange(n_fields, device=sources.device), counts)
-        features, s, z = self.pairs(sources)
+        features, s, z, red = self.pairs(sources)
         embedded = self.embed(features)  # (P, c)
         height, width = n_rows * self.n_cells, n_columns * self.n_cells
         row, column = ((sources[:, axis] / (self.tile_pixels / self.n_cells)).long() for axis in (1, 0))
         place = ((field[s] * N_REDSHIFTS + z) * height + row[s]) * width + column[s]
-        summed = torch.cat([embedded, F.softplus(self.count(embedded))], 1)
+        summed = torch.cat([embedded, F.softplus(self.count(embedded)), red], 1)
         cells = add_up(summed, place, n_fields, N_REDSHIFTS, height, width)
-        own = self.own(cells[..., :-N_COUNTED].flatten(0, 1).movedim(-1, 1)).movedim(1, -1)
-        x = self.around(self.look_around(cells, n_rows, n_columns)) + own.unflatten(0, (n_fields, N_REDSHIFTS))
+        own = self.own(cells[..., : -N_COUNTED - 1].flatten(0, 1).movedim(-1, 1)).movedim(1, -1)
+        around, excess = self.look_around(cells, n_rows, n_columns)
+        x = self.around(around) + own.unflatten(0, (n_fields, N_REDSHIFTS))
         x = self.blocks(x + self.at_redshift)  # (B, Z, T, T, c)
         x = self.more_blocks(x + self.look_at_found(x))
         rest = self.last(x)
         redshift_logit, *unseen = self.slice_head(rest).float().unbind(-1)  # each (B, Z, T, T)
-        posterior = redshift_logit.softmax(1)
+        posterior = (redshift_logit + excess @ self.excess_gain).softmax(1)
         view = torch.cat([(posterior[..., None] * self.typical(x)).sum(1), self.strongest(rest).amax(1)], -1)
         head = self.head(self.joined(view.movedim(-1, 1))).float()  # (B, n_outputs, T, T)
         tile = (field * n_rows + row // self.n_cells) * n_columns + column // self.n_cells
