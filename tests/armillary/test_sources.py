@@ -15,7 +15,9 @@ from armillary.networks.front_end import (
     measure_sources,
 )
 from armillary.networks.sources import (
+    N_COUNTED,
     N_REDSHIFTS,
+    OUTPUTS,
     RedSequence,
     SourceEncoder,
     add_up,
@@ -150,11 +152,50 @@ def test_a_pair_is_a_redshift_that_the_colours_allow(root):
     source = torch.cat([torch.tensor([5.0, 5.0, 4.0]), torch.ones(4), red, torch.full((4,), 5.0), torch.zeros(8)])
     blue = source.clone()
     blue[7] += 3.0  # three times e brighter in g than any red galaxy
-    features, of_source, redshift = network.pairs(torch.stack([source, blue]))
+    features, of_source, redshift, red = network.pairs(torch.stack([source, blue]))
     assert set(of_source.tolist()) == {0}
-    assert 12 in redshift.tolist()
+    assert red[redshift == 12].item() == pytest.approx(1, abs=1e-3)
+    assert (red[redshift != 12] < 1).all()
     assert redshift.max() - redshift.min() < 12
     assert features.shape[1] == network.embed[0].in_features
+
+
+def red_galaxies(network: SourceEncoder, place: torch.Tensor, redshift_step: torch.Tensor) -> torch.Tensor:
+    """L* galaxies (n, 23) of the network's red sequence at these x, y and steps of the redshift grid."""
+    flux = network.red_sequence.ln_flux[redshift_step] + network.red_sequence.ln_aperture
+    n = len(place)
+    return torch.cat(
+        [place, torch.full((n, 1), 4.0), torch.ones(n, 4), flux, torch.full((n, 4), 5.0), torch.zeros(n, 8)], 1
+    )
+
+
+def test_an_untrained_network_finds_the_redshift_of_a_cluster(root, rng):
+    torch.manual_seed(1)
+    network = SourceEncoder(4, 64, 16, 0.526).eval()
+    network.start_from(table_of(root))
+    field = torch.from_numpy(rng.uniform(0, 1280, (500, 2))).float()
+    members = 640 + torch.from_numpy(rng.normal(0, 60, (30, 2))).float()
+    steps = torch.from_numpy(rng.integers(0, N_REDSHIFTS, 500))
+    with torch.no_grad():
+        for step in (6, 12, 18):
+            sources = torch.cat([
+                red_galaxies(network, field, steps),
+                red_galaxies(network, members, torch.full((30,), step)),
+            ])  # fmt: skip
+            outputs = network([(sources, (1280, 1280))])[0]
+            found = 0.45 + 0.15 * outputs[OUTPUTS.index("redshift"), 10, 10]
+            assert float(found) == pytest.approx(float(redshift_grid()[step]), abs=0.03)
+
+
+def test_the_excess_of_red_galaxies_is_measured_in_its_noise(rng):
+    network = SourceEncoder(4, 64, 16, 0.526)
+    cells = torch.from_numpy(rng.poisson(0.5, (10, N_REDSHIFTS, 40, 40, 1))).float()
+    cells = torch.cat([torch.zeros(*cells.shape[:-1], 16 + N_COUNTED), cells], -1)
+    with torch.no_grad():
+        middle = network.look_around(cells, 20, 20)[1][:, :, 8:12, 8:12]
+    assert middle.mean((0, 1, 2, 3)).tolist() == pytest.approx([0, 0, 0], abs=0.1)
+    spread = middle[:, N_REDSHIFTS // 2 :].flatten(0, 3).std(0)  # near by, the widest is a good part of the image
+    assert spread.tolist() == pytest.approx([1, 1, 0.85], abs=0.15)
 
 
 def test_neighbourhoods_are_the_same_in_mpc_at_every_redshift():
