@@ -10,6 +10,9 @@ PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3.14 pyth
 	"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo "$$python" && break; done)
 # `-m` rather than .venv/bin/<tool>: it works in a folder whose name has spaces.
 SNAKEMAKE := .venv/bin/python -m snakemake
+# The end-to-end runs take longest, so they come first; a file's tests share what it ran, so they stay together.
+TEST = OMP_NUM_THREADS=1 .venv/bin/python -m pytest tests/workflow tests \
+	--numprocesses $(CORES) --dist loadfile --no-loadscope-reorder
 DEMO := --configfile config/demo.yaml
 DEMO_REPORT := results/demo/report.html
 DEMO_METRICS := results/demo/clusters/metrics.json
@@ -54,11 +57,11 @@ gallery: setup ## put the numbers and figures of the demo runs into README.md an
 	cp results/demo/report/gallery/README.md README.md
 	cp results/demo/report/gallery/*.png resources/gallery
 
-test: setup ## run the tests
-	.venv/bin/python -m pytest tests
+test: setup ## run the tests, one process a core
+	$(TEST)
 
 nightly: setup ## the tests, then every demo from nothing but the environment
-	.venv/bin/python -m pytest tests
+	$(TEST)
 	$(MAKE) demo-all
 
 lint: setup ## check the style of code and rules
