@@ -143,5 +143,6 @@ rule report_summarise_readme:
         runtime=5,
     params:
         pages=REPORT_PAGES,
+        steps=STEPS_OF_RULE_SETS,
     script:
         "../scripts/report/summarise_readme.py"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from armillary.costs import step_costs
 from armillary.files import read_json
-from armillary.pages import render_page, shown
+from armillary.pages import headline, render_page
 from armillary.step import run
 
 
@@ -25,15 +25,10 @@ def summarise_overview(
 def _entry(page: dict, metrics: str, figure: str, steps: dict[str, list[str]], html: str) -> dict:
     numbers, folder = read_json(metrics), Path(metrics).parent
     costs = step_costs(page["name"], folder / "benchmarks", steps[page["name"]])
-    headline = page["headline"]
     return page | {
         "figure": os.path.relpath(figure, Path(html).parent),
         "core_minutes": f"{costs.core_s.sum() / 60:.0f}",
-        "headline": {
-            "text": headline["text"],
-            "value": shown(numbers.get(headline["key"])),
-            "baseline": shown(numbers.get(headline["baseline"])),
-        },
+        "headline": headline(page, numbers),
     }
 
 
