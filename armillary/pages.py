@@ -1,9 +1,13 @@
 """Pages of the report: numbers with their errors, settings with their meaning, one template for all of them."""
 
+import base64
+import io
 import re
 from pathlib import Path
 
 import jinja2
+import numpy as np
+from PIL import Image
 
 MISSING = "–"
 MARKED = re.compile(r"(<!-- numbers: (.+?) -->\n).*?(<!-- end of numbers -->)", re.DOTALL)
@@ -107,3 +111,12 @@ def render_page(folder: str | Path, template: str, **content) -> str:
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
     return environment.get_template(template).render(**content)
+
+
+def picture_address(values: np.ndarray, kind: str) -> str:
+    """An address that holds a picture itself, PNG or JPEG: values 0 to 1, (n_y, n_x) or with colours, rows from the
+    bottom."""
+    stream = io.BytesIO()
+    options = {"quality": 85} if kind == "JPEG" else {}
+    Image.fromarray((255 * values[::-1]).astype(np.uint8)).save(stream, kind, **options)
+    return f"data:image/{kind.lower()};base64,{base64.b64encode(stream.getvalue()).decode()}"

@@ -65,6 +65,37 @@ rule report_plot_tile:
         "../scripts/report/plot_tile.py"
 
 
+rule report_plot_maps:
+    """Write a page on which the mass maps of field {wildcards.field} can be looked at, method by method."""
+    input:
+        shear="<results>/massmap/{field}/shear.fits",
+        maps=massmap_each("<results>/massmap/{field}/maps/{method}.fits", MASSMAP_METHODS),
+        truths=massmap_shown_truths,
+        clusters=massmap_clusters,
+        metrics="<results>/massmap/metrics.json",
+        templates=REPORT_TEMPLATES,
+        code=code_of("scripts/report/plot_maps.py"),
+    output:
+        html="<results>/report/maps_{field}.html",
+    log:
+        "<results>/report/logs/plot_maps_{field}.log",
+    benchmark:
+        "<results>/report/benchmarks/plot_maps_{field}.tsv"
+    conda:
+        "../envs/figures.yaml"
+    threads: 1
+    resources:
+        mem_mb=1500,
+        runtime=10,
+    params:
+        **massmap_of_field("cluster_columns"),
+        field=lambda wildcards: wildcards.field,
+        methods=MASSMAP_METHODS,
+        pages=lambda wildcards: report_links(),
+    script:
+        "../scripts/report/plot_maps.py"
+
+
 rule report_summarise_settings:
     """Write the page of all settings: what a key may be, its default, its value in this run, its meaning."""
     input:

@@ -6,7 +6,16 @@ REPORT_PAGES = {
 }
 REPORT_TEMPLATES = [
     f"resources/pages/{name}"
-    for name in ("frame.html", "rule_set.html", "overview.html", "settings.html", "tile.html", "style.css")
+    for name in (
+        "frame.html",
+        "rule_set.html",
+        "overview.html",
+        "settings.html",
+        "viewer.html",
+        "tile.html",
+        "maps.html",
+        "style.css",
+    )
 ]
 
 
@@ -47,6 +56,7 @@ def report_views(wildcards):
     """Pages of a rule set to look around in."""
     views = {
         "clusters": [f"<results>/report/tile_{tile}.html" for tile in CLUSTERS["infer_tile"]["tiles"][:1]],
+        "massmap": [f"<results>/report/maps_{field}.html" for field in massmap_fields()],
         "challenges": [f"<results>/challenges/{name}/index.html" for name in challenges_names()],
     }
     return views.get(wildcards.rule_set, [])

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 from armillary.figures.style import BLUE, GREEN, INK, ORANGE, PALE, PURPLE, SKY, VERMILION, light_grid, note, say_empty
@@ -22,6 +24,21 @@ MARKERS = {
 }  # fmt: skip
 
 
+COLOUR_MAP, NO_DATA = "magma", "#cfcfcf"
+
+
+def map_range(maps: dict[str, np.ndarray], mask: np.ndarray) -> tuple[float, float]:
+    """Least and largest convergence of a colour scale that serves all maps, those without a bright peak too."""
+    high = np.percentile([np.percentile(image[mask], 99.7) for image in maps.values()], 75)
+    return -0.4 * float(high), float(high)
+
+
+def map_colours(image: np.ndarray, mask: np.ndarray, low: float, high: float) -> np.ndarray:
+    """RGB of a map, (n_y, n_x, 3), grey outside the mask."""
+    colours = colormaps[COLOUR_MAP](np.clip((image - low) / (high - low), 0, 1))[..., :3]
+    return np.where(mask[..., None], colours, to_rgb(NO_DATA))
+
+
 def draw_maps(
     figure: Figure, maps: dict[str, np.ndarray], mask: np.ndarray, pixel_arcmin: float, clusters: np.ndarray | None
 ) -> None:
@@ -34,13 +51,13 @@ def draw_maps(
     panels = figure.subplots(2, n_columns, squeeze=False)
     rows, columns = np.nonzero(mask)
     extent = np.array([columns.min(), columns.max() + 1, rows.min(), rows.max() + 1])
-    high = np.percentile([np.percentile(image[mask], 99.7) for image in maps.values()], 75)
+    low, high = map_range(maps, mask)
     for axes, (title, image) in zip(panels.ravel(), maps.items(), strict=False):
         shown = axes.imshow(
-            np.where(mask, image, np.nan), cmap="magma", vmin=-0.4 * high, vmax=high,
+            np.where(mask, image, np.nan), cmap=COLOUR_MAP, vmin=low, vmax=high,
             extent=np.array([0, mask.shape[1], 0, mask.shape[0]]) * pixel_arcmin,
         )  # fmt: skip
-        axes.set_facecolor("#cfcfcf")
+        axes.set_facecolor(NO_DATA)
         axes.set(xlim=extent[:2] * pixel_arcmin, ylim=extent[2:] * pixel_arcmin)
         axes.set_title(title, fontsize=10)
         axes.spines[:].set_visible(False)

@@ -1,16 +1,11 @@
 """Write a page on which a survey tile can be looked at: bands, probabilities, reference clusters, detections."""
 
-import base64
-import io
 from pathlib import Path
-
-import numpy as np
-from PIL import Image
 
 from armillary.figures.fields import tile_colours
 from armillary.figures.rgb import sky_grey, sky_rgb
 from armillary.files import read_catalog, read_image, read_json
-from armillary.pages import render_page
+from armillary.pages import picture_address, render_page
 from armillary.step import run
 from armillary.tile_pictures import binned_image, placed_objects
 
@@ -30,21 +25,12 @@ def plot_tile(
     extent = [n * 3600.0 * abs(header["CD2_2"]) / frame["pixel_arcsec"] / size for n in probability.shape]
     text = render_page(
         Path(templates[0]).parent, "tile.html", here="clusters", title=f"Tile {tile}", root="../", pages=pages,
-        layers={name: _picture(layer, "JPEG") for name, layer in layers.items()},
-        probability=_picture(tile_colours(probability), "PNG"), map_height=f"{100 * extent[0]:.3f}",
+        layers={name: picture_address(layer, "JPEG") for name, layer in layers.items()},
+        probability=picture_address(tile_colours(probability), "PNG"), map_height=f"{100 * extent[0]:.3f}",
         map_width=f"{100 * extent[1]:.3f}", truth=_shares(truth, size), detections=_shares(detections, size),
         provenance=read_json(Path(metrics).parent / "provenance/summarise_metrics.json"),
     )  # fmt: skip
     Path(html).write_text(text)
-
-
-def _picture(values: np.ndarray, kind: str) -> str:
-    """Values 0 to 1, rows from the bottom, as an address that holds the picture itself."""
-    stream = io.BytesIO()
-    Image.fromarray((255 * values[::-1]).astype(np.uint8)).save(
-        stream, kind, **({"quality": 85} if kind == "JPEG" else {})
-    )
-    return f"data:image/{kind.lower()};base64,{base64.b64encode(stream.getvalue()).decode()}"
 
 
 def _shares(objects, image_size: int) -> list[dict]:
