@@ -43,20 +43,19 @@ def compare_encoders(
     encoder = read_encoder(checkpoint)
     held_out = [read_file_data(path) for path in test]
     baseline = _network(encoder, width, encoder.bin_factor, seed)
-    started = time.monotonic()
     fields = Fields(_first_fields([read_file_data(path) for path in train], n_training_fields), baseline)
     settings = Settings(
         n_epochs, batch_size, fields.n_tiles, learning_rate, weight_decay=0.01, band_drop=0.0, patience=n_epochs,
         precision="float32", seed=seed,
     )  # fmt: skip
-    fit(
+    history = fit(
         baseline, fields, Fields([read_file_data(path) for path in validation[:1]], baseline), settings,
         folder=work_folder, device="cpu",
         fingerprint=fingerprint(
             settings._asdict() | {"width": width, "n_training_fields": n_training_fields}, contents=code, stamped=train
         ),
     )  # fmt: skip
-    minutes = (time.monotonic() - started) / 60
+    minutes = history[-1]["seconds"] / 60
     announce(f"bliss trained for {minutes:.1f} minutes on {n_training_fields} fields, {n_epochs} epochs")
     scores = {
         "encoder": _score(encoder.network, held_out, n_resamples, seed),

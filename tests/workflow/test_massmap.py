@@ -61,6 +61,15 @@ def test_maps_lie_on_the_sky_and_keep_the_contract(results):
     assert read_stack(str(results / "simulated/samples/learned.h5")).shape == (0, 48, 49)
 
 
+def test_a_page_switches_between_the_maps(results):
+    page = results.parent / "report/maps_simulated.html"
+    done = snakemake("results/test/report/maps_simulated.html", "--configfile", "config/test.yaml")
+    assert done.returncode == 0, done.stderr[-4000:]
+    html = page.read_text()
+    assert html.count('<img class="layer"') == len(METHODS) + 1  # and the truth
+    assert html.count("<circle") > 0
+
+
 def test_no_sky_is_in_two_splits(results):
     skies = np.concatenate(
         [read_stack(str(results / f"simulated/skies_{s}.h5"))[:, 0, 0] for s in ("train", "validation", "test")]
