@@ -91,7 +91,9 @@ def _fitted(features: np.ndarray, labels: np.ndarray, setting, task: str, kind: 
     if kind == "linear":
         from sklearn.linear_model import LogisticRegression, Ridge
 
-        estimator = Ridge(alpha=setting) if is_value else LogisticRegression(C=1 / setting, max_iter=200, tol=1e-3)
+        estimator = (
+            Ridge(alpha=setting) if is_value else LogisticRegression(C=1 / setting, solver="newton-cg", tol=1e-3)
+        )
     elif kind == "neighbours":
         from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 

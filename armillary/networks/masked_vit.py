@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 OBJECTIVES = ("mae", "simmim")
-POOLINGS = ("mean", "max", "mean_centre", "centre", "attention")
+POOLINGS = ("mean", "max", "core", "mean_centre", "centre", "attention")
 SIZES = {  # width, depth, heads: the published ones, and those for processors
     "huge": (1280, 32, 16), "large": (1024, 24, 16), "base": (768, 12, 12), "tiny": (192, 12, 3),
     "demo": (128, 4, 4), "test": (32, 2, 2),
@@ -109,8 +109,8 @@ class MaskedViT(nn.Module):
 
 
 def pool_tokens(features: Tensor, pooling: str) -> Tensor:
-    """(B, P, width) -> (B, d): mean or max of all; `centre` joins the middle 2 x 2; `mean_centre` joins the mean of all
-    and that of the middle 4 x 4."""
+    """(B, P, width) -> (B, d): mean or max of all; `core` is the mean of the middle 2 x 2, `centre` joins these;
+    `mean_centre` joins the mean of all and that of the middle 4 x 4."""
     n_side = round(features.shape[1] ** 0.5)
     grid = features.unflatten(1, (n_side, n_side))
     middle = lambda n: grid[:, n_side // 2 - n : n_side // 2 + n, n_side // 2 - n : n_side // 2 + n]  # noqa: E731
@@ -118,6 +118,8 @@ def pool_tokens(features: Tensor, pooling: str) -> Tensor:
         return features.mean(1)
     if pooling == "max":
         return features.amax(1)
+    if pooling == "core":
+        return middle(1).mean((1, 2))
     if pooling == "centre":
         return middle(1).flatten(1)
     if pooling == "mean_centre":

@@ -3,7 +3,7 @@
 import numpy as np
 
 from armillary.cutouts import band_noise
-from armillary.figures.mim import colour_images, draw_found
+from armillary.figures.mim_scores import colour_images, draw_found
 from armillary.figures.style import page
 from armillary.files import read_arrays
 from armillary.files_cutouts import open_cutouts
