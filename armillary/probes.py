@@ -26,6 +26,9 @@ class Budget(NamedTuple):
     n_folds: int = N_FOLDS
 
 
+FULL_BUDGET = Budget()
+
+
 def tried(settings, budget: Budget) -> list:
     """As many of the settings as the budget has, from the first to the last."""
     return [settings[k] for k in np.linspace(0, len(settings) - 1, budget.n_settings).round().astype(int)]
@@ -62,7 +65,7 @@ def impute(features: np.ndarray, fitted_on: np.ndarray, ridge: float = 1.0) -> n
 
 def predict(
     features: np.ndarray, labels: np.ndarray, wanted: list[np.ndarray], *, task: str, kind: str, seed: int,
-    budget: Budget = Budget(),
+    budget: Budget = FULL_BUDGET,
 ) -> list[np.ndarray]:  # fmt: skip
     """Fit a tuned probe on labelled features (n, d) and predict for each set of `wanted` (m, d).
 
@@ -79,7 +82,7 @@ def predict(
 
 
 def best_setting(
-    features: np.ndarray, labels: np.ndarray, *, task: str, kind: str, seed: int, budget: Budget = Budget()
+    features: np.ndarray, labels: np.ndarray, *, task: str, kind: str, seed: int, budget: Budget = FULL_BUDGET
 ) -> float:
     """The setting of least error on the labelled objects that are held back."""
     settings = tried(_settings(task, kind), budget)
