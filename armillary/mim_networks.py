@@ -74,10 +74,10 @@ def embed(
     """Embeddings (N, d) of the first `n_most` cutouts of a file, those before `start` left out; `hidden_bands` are
     treated as missing."""
     settings = {"n_most": n_most, "hidden_bands": hidden_bands, "start": start}
-    return embed_twice(model, file, poolings=[pooling], device=device, **settings)[0]
+    return embed_pooled(model, file, poolings=[pooling], device=device, **settings)[0]
 
 
-def embed_twice(
+def embed_pooled(
     model: Model, file: CutoutFile, *, poolings: list[str], device: str, n_most: int | None = None,
     hidden_bands: list[str] | None = None, start: int = 0, batch_size: int = 64,
 ) -> list[np.ndarray]:  # fmt: skip
