@@ -63,6 +63,7 @@ include: "rules/massmap.smk"
 include: "rules/massmap_figures.smk"
 include: "rules/mim_inputs.smk"
 include: "rules/mim.smk"
+include: "rules/mim_labels.smk"
 include: "rules/mim_figures.smk"
 include: "rules/challenges_inputs.smk"
 include: "rules/challenges.smk"
@@ -84,6 +85,7 @@ localrules:
     massmap,
     mim,
     mim_embed,
+    mim_label_efficiency,
     mim_similarity,
     challenges,
     hsc,
@@ -149,6 +151,12 @@ rule mim:
     """Masked networks on a sky of cutouts: training, probes and search beside baselines, figures and metrics."""
     input:
         mim_products(),
+
+
+rule mim_label_efficiency:
+    """Every kind of probe, fine-tuned and from-scratch networks with them, against the number of labels."""
+    input:
+        "<results>/mim/figures/label_efficiency.png",
 
 
 rule mim_embed:

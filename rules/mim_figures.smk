@@ -80,7 +80,7 @@ rule mim_plot_probes:
         mem_mb=500,
         runtime=5,
     params:
-        tasks=MIM_TASKS,
+        tasks=[*MIM_TASKS, *(["missing_band"] if "class" in MIM_TASKS else [])],
         names=["mim", "mim_neighbours", "random", "pca", "colours", "photometry", "trees"],
     script:
         "../scripts/mim/plot_probes.py"

@@ -27,8 +27,10 @@ def mim_check():
                 f"mim: networks: {name}: patch_px is {settings['patch_px']}; image_px ({MIM['image_px']}) must be an even "
                 "multiple of it, four at least"
             )
-        if MIM["pooling"] == "attention" and not settings["attention_pool"]:
-            raise WorkflowError(f"mim: pooling is attention; networks: {name} has attention_pool false")
+        if "attention" in (MIM["pooling"], MIM["search_pooling"]) and not settings["attention_pool"]:
+            raise WorkflowError(
+                f"mim: pooling or search_pooling is attention; networks: {name} has attention_pool false"
+            )
     sky = MIM["simulate_sky"]
     if not MIM["cutouts"] and not MIM["tile_coadds"]["patches"] and sky["cutout_px"] < MIM["image_px"]:
         raise WorkflowError(
@@ -56,6 +58,12 @@ def mim_expected(wildcards):
     return {name: settings[name] for name in ("objective", "size", "patch_px")} | {
         "image_px": MIM["image_px"]
     }
+
+
+def mim_label_answers():
+    """Answers of networks as probes, all networks of a task after one another."""
+    tasks = MIM["score_label_efficiency"]["tasks"]
+    return [f"<results>/mim/labels/{task}_{name}.npz" for task in tasks for name in MIM["networks"]]
 
 
 def mim_first(step):

@@ -41,7 +41,12 @@ def draw_label_curves(figure: Figure, metrics: dict[str, dict], tasks: list[str]
             values = np.array([[entry["value"], entry["lo"], entry["hi"]] for _, entry in points]).T
             errors = [values[0] - values[1], values[2] - values[0]]
             one.errorbar(counts, values[0], errors, color=COLOURS[name], label=LABELS[name], marker="o", markersize=3)
-        one.set(xscale="log", xlabel="labels", title=TITLES.get(task, task), ylabel=UNITS.get(unit, unit))
+        one.set(
+            xscale="log",
+            xlabel="labels",
+            title=TITLES.get(task.removeprefix("labels_"), task),
+            ylabel=UNITS.get(unit, unit),
+        )
         if unit == "r2":
             one.set_ylim(bottom=max(one.get_ylim()[0], -0.1))
         light_grid(one)
