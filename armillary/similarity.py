@@ -39,6 +39,14 @@ def nearest(whitened: np.ndarray, query: np.ndarray, n_wanted: int, left_out: np
     return best, cosine[best]
 
 
+def neighbours(whitened: np.ndarray, n_wanted: int) -> np.ndarray:
+    """Rows (N, n_wanted) of the objects most similar to each, best first, itself left out."""
+    unit = whitened / np.maximum(np.linalg.norm(whitened, axis=1, keepdims=True), 1e-12)
+    cosine = unit @ unit.T
+    np.fill_diagonal(cosine, -np.inf)
+    return np.argsort(-cosine, axis=1)[:, :n_wanted]
+
+
 def query_vector(whitened: np.ndarray, rows: np.ndarray) -> np.ndarray:
     """The mean direction of some objects."""
     unit = whitened[rows] / np.linalg.norm(whitened[rows], axis=1, keepdims=True)

@@ -6,7 +6,15 @@ REPORT_PAGES = {
 }
 REPORT_TEMPLATES = [
     f"resources/pages/{name}"
-    for name in ("frame.html", "rule_set.html", "overview.html", "settings.html", "tile.html", "style.css")
+    for name in (
+        "frame.html",
+        "rule_set.html",
+        "overview.html",
+        "settings.html",
+        "tile.html",
+        "similar.html",
+        "style.css",
+    )
 ]
 
 
@@ -47,6 +55,7 @@ def report_views(wildcards):
     """Pages of a rule set to look around in."""
     views = {
         "clusters": [f"<results>/report/tile_{tile}.html" for tile in CLUSTERS["infer_tile"]["tiles"][:1]],
+        "mim": [] if MIM["cutouts"] or MIM["tile_coadds"]["patches"] else ["<results>/report/similar.html"],
         "challenges": [f"<results>/challenges/{name}/index.html" for name in challenges_names()],
     }
     return views.get(wildcards.rule_set, [])

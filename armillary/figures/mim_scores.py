@@ -3,6 +3,7 @@
 import numpy as np
 from matplotlib.figure import Figure
 
+from armillary.figures.mim import colours_of
 from armillary.figures.style import BLUE, GREEN, INK, ORANGE, PALE, PURPLE, SKY, VERMILION, light_grid, say_empty
 
 LABELS = {
@@ -77,7 +78,8 @@ def draw_found(
 
 
 def colour_images(images: np.ndarray, noise: np.ndarray, bands: list[str]) -> np.ndarray:
-    """(n, C, S, S) in counts -> (n, S, S, 3) between 0 and 1, i r g as red, green and blue."""
+    """(n, C, S, S) in counts -> (n, S, S, 3) between 0 and 1, i r g as red, green and blue; a band that is missing
+    looks like the mean of the others."""
     which = [bands.index(band) if band in bands else 0 for band in ("i", "r", "g")]
-    scaled = np.arcsinh(np.nan_to_num(images[:, which]) / (4 * noise[which][:, None, None])) / 4
-    return np.clip(scaled.transpose(0, 2, 3, 1), 0, 1)
+    scaled = np.arcsinh(images[:, which] / (4 * noise[which][:, None, None])) / 4
+    return colours_of(scaled.transpose(0, 2, 3, 1))

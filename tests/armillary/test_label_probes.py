@@ -1,4 +1,4 @@
-"""Networks as probes: they learn what is there, from the labelled objects alone, and leave the trained network alone."""
+"""Networks as probes: they learn what is there, from labelled objects alone, and leave the trained network alone."""
 
 import numpy as np
 import pytest
