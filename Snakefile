@@ -156,7 +156,7 @@ rule mim:
 rule mim_label_efficiency:
     """Every kind of probe, fine-tuned and from-scratch networks with them, against the number of labels."""
     input:
-        "<results>/mim/figures/label_efficiency.png",
+        mim_label_products(),
 
 
 rule mim_embed:

@@ -31,6 +31,11 @@ def mim_check():
             raise WorkflowError(
                 f"mim: pooling or search_pooling is attention; networks: {name} has attention_pool false"
             )
+    for task in MIM["infer_label_probes"]["tasks"]:
+        if task not in MIM["score_label_efficiency"]["tasks"]:
+            raise WorkflowError(
+                f"mim: infer_label_probes: tasks has {task!r}, which score_label_efficiency has not"
+            )
     sky = MIM["simulate_sky"]
     if not MIM["cutouts"] and not MIM["tile_coadds"]["patches"] and sky["cutout_px"] < MIM["image_px"]:
         raise WorkflowError(
@@ -62,7 +67,7 @@ def mim_expected(wildcards):
 
 def mim_label_answers():
     """Answers of networks as probes, all networks of a task after one another."""
-    tasks = MIM["score_label_efficiency"]["tasks"]
+    tasks = MIM["infer_label_probes"]["tasks"]
     return [f"<results>/mim/labels/{task}_{name}.npz" for task in tasks for name in MIM["networks"]]
 
 
@@ -108,3 +113,9 @@ def mim_products():
         for noun in ("training", "reconstructions", "probes", "similarity")
     ]
     return ["<results>/mim/metrics.json", *figures]
+
+
+def mim_label_products():
+    """What the target `mim_label_efficiency` asks for."""
+    mim_check()
+    return ["<results>/mim/label_efficiency.json", "<results>/mim/figures/label_efficiency.png"]

@@ -28,7 +28,7 @@ rule mim_infer_label_probes:
         runtime=120 if MIM["n_gpus"] == 0 else 600,
         gpu=min(MIM["n_gpus"], 1),
     params:
-        **MIM["infer_label_probes"],
+        **{name: value for name, value in MIM["infer_label_probes"].items() if name != "tasks"},
         network_number=lambda wildcards: list(MIM["networks"]).index(wildcards.network),
         n_settings=MIM["score_label_efficiency"]["n_settings"],
         n_folds=MIM["score_label_efficiency"]["n_folds"],
@@ -62,6 +62,7 @@ rule mim_score_label_efficiency:
         runtime=240,
     params:
         **MIM["score_label_efficiency"],
+        answered=MIM["infer_label_probes"]["tasks"],
         test_fraction=MIM["score_probes"]["test_fraction"],
         seed=MIM["seed"],
     script:

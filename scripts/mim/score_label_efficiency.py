@@ -23,15 +23,16 @@ PAIRS += [("mim_trees", "trees")]
 
 def score_label_efficiency(
     features: str, trained: list[str], untrained: list[str], answers: list[str], scores: str, *, tasks: list[str],
-    n_labels: list[int], n_settings: int, n_folds: int, n_resamples: int, test_fraction: float, seed: int,
+    answered: list[str], n_labels: list[int], n_settings: int, n_folds: int, n_resamples: int, test_fraction: float,
+    seed: int,
 ) -> None:  # fmt: skip
-    """`answers` are those of networks as probes, a file a task and network, in this order."""
+    """`answers` are those of networks as probes to the tasks `answered`: a file a task and network, in this order."""
     learned, random = ([read_embeddings(path)[0] for path in paths] for paths in (trained, untrained))
     columns, arrays = read_embeddings(trained[0])[1], read_arrays(features)
     contestants = contestants_of(arrays, learned, learned, random, random)
     contestants["mim_trees"] = contestants["mim_colours"]._replace(kind="trees")
     numbers = {}
-    for number, task in enumerate(tasks):
+    for task in tasks:
         what = TASKS[task]._replace(without_bands="")
         pool, held_out = pool_and_held_out(task, columns, test_fraction)
         truth, told = columns[what.column], {}
@@ -43,7 +44,9 @@ def score_label_efficiency(
                     budget = Budget(n_settings, n_folds)
                     told[who, n] = told_by(contestant, what, truth, labelled, held_out, budget)[0]
             announce(f"{task}, {n} labels: {announced_scores(what.metric, told, n, truth[held_out])}")
-        told |= _answered(answers[number * len(trained) : (number + 1) * len(trained)], held_out)
+        if task in answered:
+            first = answered.index(task) * len(trained)
+            told |= _answered(answers[first : first + len(trained)], held_out)
         numbers |= measurements_of(f"labels_{task}", what.metric, told, truth[held_out], PAIRS, n_resamples, seed)
     write_json(scores, numbers)
 
