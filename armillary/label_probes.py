@@ -67,11 +67,11 @@ def read_objects(file: CutoutFile, model: Model, rows: np.ndarray) -> Batch:
 
 
 def frozen_tokens(model: Model, objects: Batch, device: str) -> Tensor:
-    """All tokens (N, P, width) of the trained encoder."""
+    """All tokens (N, P, width) of the trained encoder, each feature standardised."""
     network, parts = model.network.to(device), _in_parts(objects.to(device), len(objects.images))
     with torch.inference_mode():
-        tokens = [network.features(part.images, part.unusable, part.sky) for part in parts]
-    return torch.cat(tokens)
+        tokens = torch.cat([network.features(part.images, part.unusable, part.sky) for part in parts])
+    return (tokens - tokens.mean((0, 1))) / (tokens.std((0, 1)) + 1e-6)
 
 
 def predict_by_training(
