@@ -301,7 +301,8 @@ def test_a_wrong_request_ends_the_run_at_submission(site):
 # --- every rule of every rule set
 
 
-TARGETS = "clusters clusters_tiles clusters_survey cmb massmap hsc mim mim_label_efficiency challenges benchmarks".split()
+TARGETS = "clusters clusters_tiles clusters_survey cmb massmap hsc mim challenges benchmarks".split()
+TARGETS += ["mim_label_efficiency"]
 
 
 class Resources(dict):
