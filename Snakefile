@@ -168,7 +168,7 @@ rule mim_embed:
 rule mim_similarity:
     """The objects most similar to the query that `mim: similarity:` names, as a table and a figure."""
     input:
-        "<results>/mim/similar.csv",
+        mim_similar_products(),
 
 
 rule challenges:

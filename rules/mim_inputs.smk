@@ -82,6 +82,18 @@ def mim_searched():
     return own or f"<results>/mim/embeddings/{next(iter(MIM['networks']))}_trained_all.h5"
 
 
+def mim_searched_cutouts():
+    """The cutouts of what a query is searched in, for its figure; None where the config does not name them."""
+    return MIM["embed"]["cutouts"] if MIM["similarity"]["embeddings"] else MIM_SETS["probe"]
+
+
+def mim_similar_products():
+    """What the target `mim_similarity` asks for."""
+    return ["<results>/mim/similar.csv"] + (
+        ["<results>/mim/figures/similar.png"] if mim_searched_cutouts() else []
+    )
+
+
 def mim_own_cutouts(wildcards):
     """The file that mim_embed embeds."""
     if not MIM["embed"]["cutouts"]:

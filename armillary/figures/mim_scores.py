@@ -3,6 +3,7 @@
 import numpy as np
 from matplotlib.figure import Figure
 
+from armillary.cutouts import band_noise
 from armillary.figures.mim import colours_of
 from armillary.figures.style import BLUE, GREEN, INK, ORANGE, PALE, PURPLE, SKY, VERMILION, light_grid, say_empty
 
@@ -75,6 +76,14 @@ def draw_found(
             spine.set(visible=bool(right), color=GREEN, linewidth=2.5)
     if len(images) == 0:
         say_empty(axes[0, 0], "nothing found")
+
+
+def stamps_of(file, rows: np.ndarray) -> np.ndarray:
+    """Colour pictures (n, S, S, 3) of some rows of an open file of cutouts, in units of its bands' typical noise."""
+    some = file.read(0, min(len(file), 500), with_columns=False)
+    noise = band_noise(some.images, some.variance, some.mask)
+    images = [file.read(int(row), int(row) + 1, with_columns=False).images for row in rows]
+    return colour_images(np.concatenate(images), noise, file.facts["bands"])
 
 
 def colour_images(images: np.ndarray, noise: np.ndarray, bands: list[str]) -> np.ndarray:

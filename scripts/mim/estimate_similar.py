@@ -39,7 +39,7 @@ def estimate_similar(
     best, cosine = nearest(whitened, np.mean(vectors, 0), n_wanted, rows)
     plain = {name: value[best] for name, value in columns.items() if value.ndim == 1}
     pd.DataFrame({"cosine": cosine, "row": best, **plain}).to_csv(similar, index=False)
-    write_arrays(found, examples=rows if len(rows) else best[:1], rows=best, cosine=cosine)
+    write_arrays(found, examples=rows, rows=best, cosine=cosine)
 
 
 if __name__ == "__main__":

@@ -7,8 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from armillary.cutouts import band_noise
-from armillary.figures.mim_scores import colour_images
+from armillary.figures.mim_scores import stamps_of
 from armillary.files import read_arrays, read_json
 from armillary.files_cutouts import open_cutouts
 from armillary.pages import render_page
@@ -31,10 +30,7 @@ def plot_similar(
     ways = {"embedding": vectors, "principal components": arrays["pca"], "photometry": impute(photometry, photometry)}
     alike = {name: neighbours(whiten(values)[rows], N_ALIKE).tolist() for name, values in ways.items()}
     with open_cutouts(cutouts) as file:
-        some = file.read(0, min(len(file), 500), with_columns=False)
-        images = np.concatenate([file.read(row, row + 1, with_columns=False).images for row in rows.tolist()])
-        bands = file.facts["bands"]
-    stamps = colour_images(images, band_noise(some.images, some.variance, some.mask), bands)
+        stamps = stamps_of(file, rows)
     text = render_page(
         Path(templates[0]).parent, "similar.html", here="mim", title="What looks alike", root="../", pages=pages,
         objects=[_described(columns, row) for row in rows], alike=alike, n_columns=N_COLUMNS,

@@ -95,6 +95,7 @@ def test_files_of_ones_own_are_embedded_and_searched(results, tmp_path):
     assert done.returncode == 0, done.stderr[-3000:]
     found = pd.read_csv(results / "similar.csv")
     assert found["row"][0] == 4 and found["cosine"][0] == pytest.approx(1, abs=1e-3)
+    assert (results / "figures/similar.png").stat().st_size > 10_000
 
 
 def test_second_run_does_nothing(results):
