@@ -28,7 +28,7 @@ def draw_label_curves(figure: Figure, metrics: dict[str, dict], tasks: list[str]
     """Score of each kind of features against the number of labels, a panel a task, from a metrics file."""
     axes = np.atleast_1d(figure.subplots(1, len(tasks)))
     for one, task in zip(axes, tasks, strict=True):
-        unit = ""
+        unit, asked = "", set()
         for number, name in enumerate(names):
             prefix = f"{task}_{name}_"
             points = sorted(
@@ -39,6 +39,7 @@ def draw_label_curves(figure: Figure, metrics: dict[str, dict], tasks: list[str]
             if not points:
                 continue
             unit = points[0][1]["unit"]
+            asked |= {n for n, _ in points}
             counts = np.array([n for n, _ in points]) * 1.03 ** (number - len(names) / 2)
             values = np.array([[entry["value"], entry["lo"], entry["hi"]] for _, entry in points]).T
             errors = [values[0] - values[1], values[2] - values[0]]
@@ -49,6 +50,8 @@ def draw_label_curves(figure: Figure, metrics: dict[str, dict], tasks: list[str]
             title=TITLES.get(task.removeprefix("labels_"), task),
             ylabel=UNITS.get(unit, unit),
         )
+        one.set_xticks(sorted(asked), [f"{n}" for n in sorted(asked)])
+        one.set_xticks([], minor=True)
         if unit == "r2":
             one.set_ylim(bottom=max(one.get_ylim()[0], -0.1))
         light_grid(one)
