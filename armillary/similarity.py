@@ -5,6 +5,7 @@ import numpy as np
 from armillary.files_cutouts import read_embeddings
 
 LEAST_VARIANCE = 1e-9  # of the largest: below are rounding errors
+OBJECTS_A_DIRECTION = 10  # fewer do not tell how wide a direction is
 
 
 def read_search_vectors(path: str) -> tuple[np.ndarray, dict[str, np.ndarray]]:
@@ -16,7 +17,7 @@ def read_search_vectors(path: str) -> tuple[np.ndarray, dict[str, np.ndarray]]:
 
 
 def whiten(embedding: np.ndarray, fitted_on: np.ndarray | None = None) -> np.ndarray:
-    """Rotate and scale to unit variance in all directions that have any, (N, d).
+    """Rotate and scale to unit variance in all directions that have any, (N, d); of few objects the widest alone.
 
     What is rare hides in directions of little variance. A cut at 1e-4 of the largest leaves a quarter of those of an
     embedding but all principal components, and a third of the lenses that a search finds is lost with it.
@@ -24,7 +25,8 @@ def whiten(embedding: np.ndarray, fitted_on: np.ndarray | None = None) -> np.nda
     fitted_on = (embedding if fitted_on is None else fitted_on).astype(float)
     mean = fitted_on.mean(0)
     variance, directions = np.linalg.eigh(np.cov((fitted_on - mean).T))
-    kept = variance > LEAST_VARIANCE * variance.max()
+    n_most = max(len(fitted_on) // OBJECTS_A_DIRECTION, 2)
+    kept = (variance > LEAST_VARIANCE * variance.max()) & (np.arange(len(variance))[::-1] < n_most)
     return (embedding - mean) @ (directions[:, kept] / np.sqrt(variance[kept]))
 
 

@@ -9,8 +9,8 @@ from armillary.figures.style import BLUE, GREEN, INK, ORANGE, PALE, PURPLE, SKY,
 
 LABELS = {
     "mim": "learned, linear probe", "mim_neighbours": "learned, nearest neighbours", "random": "untrained network",
-    "pca": "principal components", "colours": "magnitudes and colours", "photometry": "and concentrations",
-    "trees": "the same, boosted trees", "attentive": "learned, attentive probe", "finetuned": "fine-tuned",
+    "pca": "principal components", "colours": "magnitudes and colours", "photometry": "these and concentrations",
+    "trees": "all of these, boosted trees", "attentive": "learned, attentive probe", "finetuned": "fine-tuned",
     "scratch": "from scratch",
 }  # fmt: skip
 COLOURS = {
@@ -40,7 +40,7 @@ def draw_label_curves(figure: Figure, metrics: dict[str, dict], tasks: list[str]
                 continue
             unit = points[0][1]["unit"]
             asked |= {n for n, _ in points}
-            counts = np.array([n for n, _ in points]) * 1.03 ** (number - len(names) / 2)
+            counts = np.array([n for n, _ in points]) * 1.02 ** (number - len(names) / 2)
             values = np.array([[entry["value"], entry["lo"], entry["hi"]] for _, entry in points]).T
             errors = [values[0] - values[1], values[2] - values[0]]
             one.errorbar(counts, values[0], errors, color=COLOURS[name], label=LABELS[name], marker="o", markersize=3)

@@ -98,6 +98,10 @@ def test_whitening_keeps_a_rare_mark_in_a_direction_of_little_variance():
     assert precision_at(values, rare, rng=np.random.default_rng(0), **settings).mean() > 0.8
 
 
+def test_few_objects_are_not_whitened_in_directions_that_they_cannot_tell():
+    assert whiten(RNG.standard_normal((30, 40))).shape == (30, 3)
+
+
 def test_neighbours_are_nearest_first_and_never_oneself():
     found = neighbours(np.array([[1.0, 0.0], [0.9, 0.1], [0.0, 1.0], [0.5, 0.4]]), 2)
     assert found.tolist() == [[1, 3], [0, 3], [3, 1], [1, 0]]
