@@ -63,6 +63,7 @@ include: "rules/massmap.smk"
 include: "rules/massmap_figures.smk"
 include: "rules/mim_inputs.smk"
 include: "rules/mim.smk"
+include: "rules/mim_labels.smk"
 include: "rules/mim_figures.smk"
 include: "rules/challenges_inputs.smk"
 include: "rules/challenges.smk"
@@ -84,6 +85,7 @@ localrules:
     massmap,
     mim,
     mim_embed,
+    mim_label_efficiency,
     mim_similarity,
     challenges,
     hsc,
@@ -151,6 +153,12 @@ rule mim:
         mim_products(),
 
 
+rule mim_label_efficiency:
+    """Every kind of probe, fine-tuned and from-scratch networks with them, against the number of labels."""
+    input:
+        mim_label_products(),
+
+
 rule mim_embed:
     """Embeddings of the file of cutouts that `mim: embed:` names, by a trained network."""
     input:
@@ -160,7 +168,7 @@ rule mim_embed:
 rule mim_similarity:
     """The objects most similar to the query that `mim: similarity:` names, as a table and a figure."""
     input:
-        "<results>/mim/similar.csv",
+        mim_similar_products(),
 
 
 rule challenges:

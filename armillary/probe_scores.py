@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from armillary.metrics import measurement
-from armillary.probes import area_under_roc, predict, redshift_scores
+from armillary.probes import FULL_BUDGET, Budget, area_under_roc, predict, redshift_scores
 
 
 class Task(NamedTuple):
@@ -18,12 +18,11 @@ class Task(NamedTuple):
     column: str
     kind: str  # classes, score or value
     metric: str
-    missing: bool = False  # held-out objects lack bands that the labelled ones have
+    without_bands: str = ""  # task of the same probes asked about held-out objects that lack bands
 
 
 TASKS = {
-    "class": Task("class", "classes", "accuracy"),
-    "missing_band": Task("class", "classes", "accuracy", missing=True),
+    "class": Task("class", "classes", "accuracy", "missing_band"),
     "redshift": Task("zspec", "value", "r2"),
     "blend": Task("blend", "score", "auc"),
     "ellipticity": Task("ellipticity", "value", "r2"),
@@ -38,10 +37,43 @@ class Contestant(NamedTuple):
     kind: str
 
 
+def contestants_of(
+    arrays: dict[str, np.ndarray], learned: list, learned_missing: list, random: list, random_missing: list
+) -> dict[str, Contestant]:
+    """Embeddings of trained and of untrained networks, an array a network, and the features they are held against."""
+    colours = [arrays["photometry"]], [arrays["photometry_missing"]]
+    joined = [
+        [np.concatenate([one, other[0]], 1) for one in ours]
+        for ours, other in zip((learned, learned_missing), colours, strict=True)
+    ]
+    return {
+        "mim": Contestant(learned, learned_missing, "linear"),
+        "mim_neighbours": Contestant(learned, learned_missing, "neighbours"),
+        "random": Contestant(random, random_missing, "linear"),
+        "pca": Contestant([arrays["pca"]], [arrays["pca_missing"]], "linear"),
+        "colours": Contestant([arrays["colours"]], [arrays["colours_missing"]], "linear"),
+        "photometry": Contestant(*colours, "linear"),
+        "trees": Contestant(*colours, "trees"),
+        "mim_colours": Contestant(*joined, "linear"),
+    }
+
+
+def pool_and_held_out(task: str, columns: dict[str, np.ndarray], test_fraction: float) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of a task's objects that may be labelled, and those that judge: the last ones of the file, for all tasks."""
+    objects = np.flatnonzero(objects_of(task, columns))
+    start = first_held_out(len(columns["class"]), test_fraction)
+    return objects[objects < start], objects[objects >= start]
+
+
+def first_held_out(n_objects: int, test_fraction: float) -> int:
+    """The first row that judges; objects are in random order."""
+    return n_objects - max(round(test_fraction * n_objects), 1)
+
+
 def objects_of(task: str, columns: dict[str, np.ndarray]) -> np.ndarray:
     """Boolean (N,): the objects that a task is about. Lenses are left to the search for them."""
     galaxy = (columns["class"] == 0) & (columns["lens"] == 0)
-    if task in ("class", "missing_band"):
+    if task == "class":
         return columns["lens"] == 0
     if task == "blend":
         return galaxy
@@ -58,19 +90,25 @@ def score(metric: str, told: np.ndarray, truth: np.ndarray) -> float:
 
 
 def told_by(
-    contestant: Contestant, task: Task, truth: np.ndarray, labelled: list[np.ndarray], held_out: np.ndarray
-) -> np.ndarray:
-    """Answers (n_seeds, n_held_out); `labelled` are the rows that each seed may learn from."""
+    contestant: Contestant, task: Task, truth: np.ndarray, labelled: list[np.ndarray], held_out: np.ndarray,
+    budget: Budget = FULL_BUDGET,
+) -> list[np.ndarray]:  # fmt: skip
+    """Answers (n_seeds, n_held_out), and those without bands if the task has such; `labelled` are the rows that each
+    seed may learn from."""
     answers = []
     for seed, rows in enumerate(labelled):
-        features = contestant.features[seed % len(contestant.features)]
-        asked = (contestant.without_bands if task.missing else contestant.features)[seed % len(contestant.features)]
-        told = predict(
-            features[rows].astype(float), truth[rows], [asked[held_out].astype(float)], task=task.kind,
-            kind=contestant.kind, seed=seed,
+        number = seed % len(contestant.features)
+        features = contestant.features[number]
+        asked = [features[held_out].astype(float)]
+        if task.without_bands:
+            asked.append(contestant.without_bands[number][held_out].astype(float))
+        answers.append(
+            predict(
+                features[rows].astype(float), truth[rows], asked, task=task.kind, kind=contestant.kind, seed=seed,
+                budget=budget,
+            )
         )  # fmt: skip
-        answers.append(told[0])
-    return np.array(answers)
+    return [np.array(told) for told in zip(*answers, strict=True)]
 
 
 def draw_labels(pool: np.ndarray, n_labels: int, n_seeds: int, rng_seed: int) -> list[np.ndarray]:
@@ -117,3 +155,35 @@ def _summary(by_seed: np.ndarray, resampled: np.ndarray) -> tuple[float, float]:
 def as_measurement(value: float, error: float, n: int, unit: str, baseline: str | None = None, note: str = "") -> dict:
     """One number with its one-sigma interval."""
     return measurement(value, value - error, value + error, n, unit, baseline, note)
+
+
+def measurements_of(
+    name: str, metric: str, told: dict[tuple[str, int], np.ndarray], truth: np.ndarray, pairs: list[tuple[str, str]],
+    n_resamples: int, seed: int,
+) -> dict:  # fmt: skip
+    """Scores of all contestants, gains of the first of each of the `pairs` over the second, and how many sigma these
+    are; keys begin with `name`. `told` has answers by contestant and number of labels."""
+    numbers = {}
+    for (who, n), value in told.items():
+        scored = with_error(metric, value, truth, n_resamples, np.random.default_rng([seed, n]))
+        numbers[f"{name}_{who}_{n}"] = as_measurement(*scored, len(truth), metric)
+        if name.endswith("redshift"):
+            parts = [redshift_scores(one, truth) for one in value]
+            for part in ("nmad", "bias", "outliers"):
+                values = [one[part] for one in parts]
+                numbers[f"{name}_{who}_{n}_{part}"] = measurement(np.mean(values), min(values), max(values), len(truth))
+    for one, other in pairs:
+        for n in sorted({n for who, n in told if who == one and (other, n) in told}):
+            worth, error = gain(metric, told[one, n], told[other, n], truth, n_resamples, [seed, n])
+            key, baseline = f"{name}_{one}_over_{other}_{n}", f"{name}_{other}_{n}"
+            numbers[key] = as_measurement(worth, error, len(truth), metric, baseline)
+            numbers[f"{key}_sigma"] = measurement(
+                worth / max(error, 1e-9), n=len(truth), unit="sigma", baseline=baseline, note="gain over its error"
+            )
+    return numbers
+
+
+def announced_scores(metric: str, told: dict[tuple[str, int], np.ndarray], n: int, truth: np.ndarray) -> str:
+    """Scores with `n` labels as a line of a log."""
+    here = {who: _scores(metric, value, truth).mean() for (who, m), value in told.items() if m == n}
+    return ", ".join(f"{who} {value:.3f}" for who, value in here.items())

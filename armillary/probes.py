@@ -1,11 +1,12 @@
 """How much a simple reader learns from features with a few labels: probes, tuned alike, and their scores.
 
-Every probe chooses its one setting among N_SETTINGS values by cross-validation within its labels, so that learned
+Every probe chooses its one setting among a few values by cross-validation within its labels (Budget), so that learned
 features and baselines get the same tuning budget. Features are standardised on the labelled objects alone; NaN (a band
 that is missing) become the best linear guess from the features that are there.
 """
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 
@@ -16,6 +17,27 @@ NEIGHBOURS = (3, 8, 16, 32, 64)
 LEARNING_RATES = (0.02, 0.04, 0.08, 0.15, 0.3)
 OUTLIER = 0.15
 KINDS = ("linear", "neighbours", "trees")
+
+
+class Budget(NamedTuple):
+    """What tuning may cost: settings that are tried, and how many of N_FOLDS parts of the labels judge each of them."""
+
+    n_settings: int = N_SETTINGS
+    n_folds: int = N_FOLDS
+
+
+FULL_BUDGET = Budget()
+
+
+def tried(settings, budget: Budget) -> list:
+    """As many of the settings as the budget has, from the first to the last."""
+    return [settings[k] for k in np.linspace(0, len(settings) - 1, budget.n_settings).round().astype(int)]
+
+
+def folds(n_labels: int, budget: Budget, seed: int) -> list[np.ndarray]:
+    """Boolean (n_labels,) for each fold that judges: the labelled objects that are held back."""
+    fold = np.random.default_rng([seed, 77]).permutation(n_labels) % N_FOLDS
+    return [fold == k for k in range(budget.n_folds)]
 
 
 def impute(features: np.ndarray, fitted_on: np.ndarray, ridge: float = 1.0) -> np.ndarray:
@@ -42,8 +64,9 @@ def impute(features: np.ndarray, fitted_on: np.ndarray, ridge: float = 1.0) -> n
 
 
 def predict(
-    features: np.ndarray, labels: np.ndarray, wanted: list[np.ndarray], *, task: str, kind: str, seed: int
-) -> list[np.ndarray]:
+    features: np.ndarray, labels: np.ndarray, wanted: list[np.ndarray], *, task: str, kind: str, seed: int,
+    budget: Budget = FULL_BUDGET,
+) -> list[np.ndarray]:  # fmt: skip
     """Fit a tuned probe on labelled features (n, d) and predict for each set of `wanted` (m, d).
 
     `task` is classes (integers; predicts classes), score (0 and 1; predicts the probability of 1) or value. `kind` is
@@ -53,23 +76,23 @@ def predict(
         raise ValueError(f"{np.count_nonzero(~np.isfinite(labels))} labels of a probe are not finite")
     if kind != "trees":
         features, wanted = impute(features, features), [impute(one, features) for one in wanted]
-    best = best_setting(features, labels, task=task, kind=kind, seed=seed)
+    best = best_setting(features, labels, task=task, kind=kind, seed=seed, budget=budget)
     fitted = _fitted(features, labels, best, task, kind, seed)
     return [fitted(one) for one in wanted]
 
 
-def best_setting(features: np.ndarray, labels: np.ndarray, *, task: str, kind: str, seed: int) -> float:
-    """The setting of least error in N_FOLDS folds of the labelled objects."""
-    settings = _settings(task, kind)
-    fold = np.random.default_rng([seed, 77]).permutation(len(labels)) % N_FOLDS
+def best_setting(
+    features: np.ndarray, labels: np.ndarray, *, task: str, kind: str, seed: int, budget: Budget = FULL_BUDGET
+) -> float:
+    """The setting of least error on the labelled objects that are held back."""
+    settings = tried(_settings(task, kind), budget)
     errors = np.zeros(len(settings))
     for number, setting in enumerate(settings):
-        for k in range(N_FOLDS):
-            inner = fold != k
-            if task != "value" and len(np.unique(labels[inner])) < 2:
+        for judges in folds(len(labels), budget, seed):
+            if task != "value" and len(np.unique(labels[~judges])) < 2:
                 continue
-            told = _fitted(features[inner], labels[inner], setting, task, kind, seed)(features[~inner])
-            errors[number] += _error(told, labels[~inner], task)
+            told = _fitted(features[~judges], labels[~judges], setting, task, kind, seed)(features[judges])
+            errors[number] += error_of(told, labels[judges], task)
     return settings[int(np.argmin(errors))]
 
 
@@ -79,7 +102,8 @@ def _settings(task: str, kind: str):
     return NEIGHBOURS if kind == "neighbours" else LEARNING_RATES
 
 
-def _error(told: np.ndarray, truth: np.ndarray, task: str) -> float:
+def error_of(told: np.ndarray, truth: np.ndarray, task: str) -> float:
+    """What tuning makes small: wrong classes, or squared errors."""
     if task == "classes":
         return float((told != truth).sum())
     return float(((told - truth) ** 2).sum())
@@ -91,7 +115,9 @@ def _fitted(features: np.ndarray, labels: np.ndarray, setting, task: str, kind: 
     if kind == "linear":
         from sklearn.linear_model import LogisticRegression, Ridge
 
-        estimator = Ridge(alpha=setting) if is_value else LogisticRegression(C=1 / setting, max_iter=200, tol=1e-3)
+        estimator = (
+            Ridge(alpha=setting) if is_value else LogisticRegression(C=1 / setting, solver="newton-cg", tol=1e-3)
+        )
     elif kind == "neighbours":
         from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 

@@ -120,8 +120,10 @@ rule mim_infer_embeddings:
         bands=MIM["bands"],
         missing_bands=MIM["missing_bands"],
         pooling=MIM["pooling"],
+        search_pooling=MIM["search_pooling"],
         expected=mim_expected,
         n_probe=MIM["n_probe"],
+        test_fraction=MIM["score_probes"]["test_fraction"],
     script:
         "../scripts/mim/infer_embeddings.py"
 
@@ -384,6 +386,7 @@ rule mim_infer_own:
     params:
         bands=MIM["bands"],
         pooling=MIM["pooling"],
+        search_pooling=MIM["search_pooling"],
     script:
         "../scripts/mim/infer_own.py"
 
@@ -412,6 +415,6 @@ rule mim_estimate_similar:
         ids=MIM["similarity"]["ids"],
         positions=MIM["similarity"]["positions"],
         n_wanted=MIM["similarity"]["n_wanted"],
-        pooling=MIM["pooling"],
+        search_pooling=MIM["search_pooling"],
     script:
         "../scripts/mim/estimate_similar.py"

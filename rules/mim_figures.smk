@@ -1,8 +1,8 @@
 """Figures of masked image modelling.
 
-Makes  <results>/mim/figures/{training,reconstructions,probes,similarity}.png.
+Makes  <results>/mim/figures/{training,reconstructions,probes,similarity,similar}.png.
 From   histories, reconstructions, scores and cutouts of rules/mim.smk.
-Steps  plot_training, plot_reconstructions, plot_probes, plot_similarity; independent of each other.
+Steps  plot_training, plot_reconstructions, plot_probes, plot_similarity, plot_similar; independent of each other.
 """
 
 
@@ -80,7 +80,7 @@ rule mim_plot_probes:
         mem_mb=500,
         runtime=5,
     params:
-        tasks=MIM_TASKS,
+        tasks=[*MIM_TASKS, *(["missing_band"] if "class" in MIM_TASKS else [])],
         names=["mim", "mim_neighbours", "random", "pca", "colours", "photometry", "trees"],
     script:
         "../scripts/mim/plot_probes.py"
@@ -110,3 +110,26 @@ rule mim_plot_similarity:
         runtime=5,
     script:
         "../scripts/mim/plot_similarity.py"
+
+
+rule mim_plot_similar:
+    """Draw what is most similar to the query of the config."""
+    input:
+        found="<results>/mim/similar.npz",
+        cutouts=mim_searched_cutouts() or [],
+        query_cutouts=MIM["similarity"]["cutouts"] or [],
+        code=code_of("scripts/mim/plot_similar.py"),
+    output:
+        figure="<results>/mim/figures/similar.png",
+    log:
+        "<results>/mim/logs/plot_similar.log",
+    benchmark:
+        "<results>/mim/benchmarks/plot_similar.tsv"
+    conda:
+        "../envs/figures.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=5,
+    script:
+        "../scripts/mim/plot_similar.py"

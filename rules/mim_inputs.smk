@@ -27,8 +27,15 @@ def mim_check():
                 f"mim: networks: {name}: patch_px is {settings['patch_px']}; image_px ({MIM['image_px']}) must be an even "
                 "multiple of it, four at least"
             )
-        if MIM["pooling"] == "attention" and not settings["attention_pool"]:
-            raise WorkflowError(f"mim: pooling is attention; networks: {name} has attention_pool false")
+        if "attention" in (MIM["pooling"], MIM["search_pooling"]) and not settings["attention_pool"]:
+            raise WorkflowError(
+                f"mim: pooling or search_pooling is attention; networks: {name} has attention_pool false"
+            )
+    for task in MIM["infer_label_probes"]["tasks"]:
+        if task not in MIM["score_label_efficiency"]["tasks"]:
+            raise WorkflowError(
+                f"mim: infer_label_probes: tasks has {task!r}, which score_label_efficiency has not"
+            )
     sky = MIM["simulate_sky"]
     if not MIM["cutouts"] and not MIM["tile_coadds"]["patches"] and sky["cutout_px"] < MIM["image_px"]:
         raise WorkflowError(
@@ -58,6 +65,12 @@ def mim_expected(wildcards):
     }
 
 
+def mim_label_answers():
+    """Answers of networks as probes, all networks of a task after one another."""
+    tasks = MIM["infer_label_probes"]["tasks"]
+    return [f"<results>/mim/labels/{task}_{name}.npz" for task in tasks for name in MIM["networks"]]
+
+
 def mim_first(step):
     """The checkpoint that a target of one's own files names, else the first network of this run."""
     return MIM[step]["checkpoint"] or f"<results>/mim/networks/{next(iter(MIM['networks']))}/trained.ckpt"
@@ -67,6 +80,18 @@ def mim_searched():
     """The embeddings that a query is searched in."""
     own = MIM["similarity"]["embeddings"]
     return own or f"<results>/mim/embeddings/{next(iter(MIM['networks']))}_trained_all.h5"
+
+
+def mim_searched_cutouts():
+    """The cutouts of what a query is searched in, for its figure; None where the config does not name them."""
+    return MIM["embed"]["cutouts"] if MIM["similarity"]["embeddings"] else MIM_SETS["probe"]
+
+
+def mim_similar_products():
+    """What the target `mim_similarity` asks for."""
+    return ["<results>/mim/similar.csv"] + (
+        ["<results>/mim/figures/similar.png"] if mim_searched_cutouts() else []
+    )
 
 
 def mim_own_cutouts(wildcards):
@@ -100,3 +125,9 @@ def mim_products():
         for noun in ("training", "reconstructions", "probes", "similarity")
     ]
     return ["<results>/mim/metrics.json", *figures]
+
+
+def mim_label_products():
+    """What the target `mim_label_efficiency` asks for."""
+    mim_check()
+    return ["<results>/mim/label_efficiency.json", "<results>/mim/figures/label_efficiency.png"]

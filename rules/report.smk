@@ -1,6 +1,6 @@
 """The light report: a first page, one page a rule set, one page of all settings; static files that open offline.
 
-Makes  <results>/report.html, <results>/report/<set>.html and <results>/report/settings.html.
+Makes  <results>/report.html, <results>/report/<set>.html, <results>/report/settings.html and pages to look around in.
 It covers the rule sets of which there are results when it is asked for.
 """
 
@@ -94,6 +94,33 @@ rule report_plot_maps:
         pages=lambda wildcards: report_links(),
     script:
         "../scripts/report/plot_maps.py"
+
+
+rule report_plot_similar:
+    """Write a page on which objects of the probe set are searched by example."""
+    input:
+        embeddings=mim_embeddings("trained", "all")[0],
+        features="<results>/mim/embeddings/features.npz",
+        cutouts=MIM_SETS["probe"],
+        metrics="<results>/mim/metrics.json",
+        templates=REPORT_TEMPLATES,
+        code=code_of("scripts/report/plot_similar.py"),
+    output:
+        html="<results>/report/similar.html",
+    log:
+        "<results>/report/logs/plot_similar.log",
+    benchmark:
+        "<results>/report/benchmarks/plot_similar.tsv"
+    conda:
+        "../envs/figures.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    params:
+        pages=lambda wildcards: report_links(),
+    script:
+        "../scripts/report/plot_similar.py"
 
 
 rule report_summarise_settings:

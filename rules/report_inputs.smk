@@ -14,6 +14,7 @@ REPORT_TEMPLATES = [
         "viewer.html",
         "tile.html",
         "maps.html",
+        "similar.html",
         "style.css",
     )
 ]
@@ -57,6 +58,7 @@ def report_views(wildcards):
     views = {
         "clusters": [f"<results>/report/tile_{tile}.html" for tile in CLUSTERS["infer_tile"]["tiles"][:1]],
         "massmap": [f"<results>/report/maps_{field}.html" for field in massmap_fields()],
+        "mim": [] if MIM["cutouts"] or MIM["tile_coadds"]["patches"] else ["<results>/report/similar.html"],
         "challenges": [f"<results>/challenges/{name}/index.html" for name in challenges_names()],
     }
     return views.get(wildcards.rule_set, [])

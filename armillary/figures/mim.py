@@ -1,4 +1,4 @@
-"""Masked image modelling: how networks learn, what they fill in, what labels are worth, what looks alike."""
+"""Masked networks while they learn: losses and probes step by step, and what they fill in."""
 
 from __future__ import annotations
 
@@ -7,26 +7,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.figure import Figure
 
-from armillary.figures.style import BLUE, GREEN, INK, ORANGE, PALE, PURPLE, SKY, VERMILION, light_grid, say_empty
+from armillary.figures.style import BLUE, GREEN, ORANGE, PURPLE, SKY, VERMILION, light_grid
 
 if TYPE_CHECKING:
     from pandas import DataFrame
-
-LABELS = {
-    "mim": "learned, linear probe", "mim_neighbours": "learned, nearest neighbours", "random": "untrained network",
-    "pca": "principal components", "colours": "magnitudes and colours", "photometry": "and concentrations",
-    "trees": "the same, boosted trees", "attentive": "learned, attentive probe", "finetuned": "fine-tuned",
-    "scratch": "from scratch",
-}  # fmt: skip
-COLOURS = {
-    "mim": BLUE, "mim_neighbours": SKY, "random": PALE, "pca": ORANGE, "colours": GREEN, "photometry": "#006644",
-    "trees": VERMILION, "attentive": PURPLE, "finetuned": INK, "scratch": "#777777",
-}  # fmt: skip
-TITLES = {
-    "class": "galaxy, quasar or star", "missing_band": "class with bands missing", "redshift": "redshift of galaxies",
-    "blend": "blend or one galaxy", "ellipticity": "ellipticity",
-}  # fmt: skip
-UNITS = {"accuracy": "accuracy", "r2": "R2", "auc": "area under ROC"}
 
 
 def draw_progress(figure: Figure, histories: dict[str, DataFrame]) -> None:
@@ -80,59 +64,3 @@ def colours_of(planes: np.ndarray) -> np.ndarray:
     mean = np.where(known, planes, 0).sum(-1, keepdims=True) / np.maximum(known.sum(-1, keepdims=True), 1)
     filled = np.where(known, planes, np.where(known.any(-1, keepdims=True), mean, 0.35))
     return np.clip(filled, 0, 1)
-
-
-def draw_label_curves(figure: Figure, metrics: dict[str, dict], tasks: list[str], names: list[str]) -> None:
-    """Score of each kind of features against the number of labels, a panel a task, from a metrics file."""
-    axes = np.atleast_1d(figure.subplots(1, len(tasks)))
-    for one, task in zip(axes, tasks, strict=True):
-        unit = ""
-        for number, name in enumerate(names):
-            prefix = f"{task}_{name}_"
-            points = sorted(
-                (int(key.removeprefix(prefix)), entry)
-                for key, entry in metrics.items()
-                if key.startswith(prefix) and key.removeprefix(prefix).isdigit()
-            )
-            if not points:
-                continue
-            unit = points[0][1]["unit"]
-            counts = np.array([n for n, _ in points]) * 1.03 ** (number - len(names) / 2)
-            values = np.array([[entry["value"], entry["lo"], entry["hi"]] for _, entry in points]).T
-            errors = [values[0] - values[1], values[2] - values[0]]
-            one.errorbar(counts, values[0], errors, color=COLOURS[name], label=LABELS[name], marker="o", markersize=3)
-        one.set(xscale="log", xlabel="labels", title=TITLES.get(task, task), ylabel=UNITS.get(unit, unit))
-        if unit == "r2":
-            one.set_ylim(bottom=max(one.get_ylim()[0], -0.1))
-        light_grid(one)
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=8)
-
-
-def draw_found(
-    figure: Figure, examples: np.ndarray, images: np.ndarray, is_right: np.ndarray, cosine: np.ndarray
-) -> None:
-    """Colour images (n, S, S, 3) of the examples of a query and of the objects nearest to it; right ones are framed."""
-    n_columns = 8
-    n_rows = 1 + -(-len(images) // n_columns)
-    axes = figure.subplots(n_rows, n_columns, squeeze=False)
-    for one in axes.flat:
-        one.set_axis_off()
-    for one, image in zip(axes[0], examples, strict=False):
-        one.imshow(image)
-    axes[0, 0].set_title("examples", fontsize=8)
-    for one, image, right, value in zip(axes[1:].flat, images, is_right, cosine, strict=False):
-        one.imshow(image)
-        one.set_axis_on()
-        one.set(xticks=[], yticks=[])
-        one.set_title(f"{value:.2f}", fontsize=7, color=INK if right else PALE, pad=2)
-        for spine in one.spines.values():
-            spine.set(visible=bool(right), color=GREEN, linewidth=2.5)
-    if len(images) == 0:
-        say_empty(axes[0, 0], "nothing found")
-
-
-def colour_images(images: np.ndarray, noise: np.ndarray, bands: list[str]) -> np.ndarray:
-    """(n, C, S, S) in counts -> (n, S, S, 3) between 0 and 1, i r g as red, green and blue."""
-    which = [bands.index(band) if band in bands else 0 for band in ("i", "r", "g")]
-    scaled = np.arcsinh(np.nan_to_num(images[:, which]) / (4 * noise[which][:, None, None])) / 4
-    return np.clip(scaled.transpose(0, 2, 3, 1), 0, 1)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 OBJECTIVES = ("mae", "simmim")
-POOLINGS = ("mean", "max", "mean_centre", "centre", "attention")
+POOLINGS = ("mean", "max", "core", "mean_centre", "centre", "attention")
 SIZES = {  # width, depth, heads: the published ones, and those for processors
     "huge": (1280, 32, 16), "large": (1024, 24, 16), "base": (768, 12, 12), "tiny": (192, 12, 3),
     "demo": (128, 4, 4), "test": (32, 2, 2),
@@ -62,23 +62,26 @@ class MaskedViT(nn.Module):
         `unusable` (B, C, S, S) marks pixels without a value, `hidden` (B, C, P) patches not to be shown, by band. For
         MAE every image of a batch has the same number of patches that are hidden in all bands.
         """
-        tokens = self.tokens(images, unusable | spread(hidden, self.what.patch_px))
+        replaced = unusable | spread(hidden, self.what.patch_px)
         if self.what.objective == "simmim":
-            return self.decoder(self._seen(self.encode(tokens, sky)))
+            return self.decoder(self._seen(self.encode(self.tokens(images, replaced), sky)))
         gone = hidden.all(1)  # (B, P)
         n_kept = int((~gone[0]).sum())
-        kept = torch.argsort(gone.int(), dim=1, stable=True)[:, :n_kept, None]  # (B, K, 1)
-        shown = torch.gather(tokens, 1, kept.expand(-1, -1, self.width))
-        encoded = self.encode(shown, sky)
+        kept = torch.argsort(gone.int(), dim=1, stable=True)[:, :n_kept]  # (B, K)
+        encoded = self.encode(self.tokens(images, replaced, kept), sky)
         if self.pool is not None:
             return self.decoder.from_pooled(self.pool(encoded))
-        return self.decoder(encoded, kept)
+        return self.decoder(encoded, kept[:, :, None])
 
-    def tokens(self, images: Tensor, replaced: Tensor) -> Tensor:
-        """Patches with learned values at the replaced pixels, embedded, with their positions: (B, P, width)."""
+    def tokens(self, images: Tensor, replaced: Tensor, kept: Tensor | None = None) -> Tensor:
+        """Patches with learned values at the replaced pixels, embedded, with their positions: (B, P, width), or
+        (B, K, width) of the patches `kept` (B, K)."""
         repeated = self.missing_pixels.repeat(1, self.n_side, self.n_side)
-        filled = torch.where(replaced, repeated.to(images.dtype), images)
-        return self.embed_patches(patches(filled, self.what.patch_px)) + self.positions
+        values = patches(torch.where(replaced, repeated.to(images.dtype), images), self.what.patch_px)
+        if kept is None:
+            return self.embed_patches(values) + self.positions
+        shown = values.gather(1, kept[:, :, None].expand(-1, -1, values.shape[2]))
+        return self.embed_patches(shown) + self.positions[0, kept]
 
     def encode(self, tokens: Tensor, sky: Tensor | None = None) -> Tensor:
         """Tokens after all blocks, the token of the sky position left out."""
@@ -109,8 +112,8 @@ class MaskedViT(nn.Module):
 
 
 def pool_tokens(features: Tensor, pooling: str) -> Tensor:
-    """(B, P, width) -> (B, d): mean or max of all; `centre` joins the middle 2 x 2; `mean_centre` joins the mean of all
-    and that of the middle 4 x 4."""
+    """(B, P, width) -> (B, d): mean or max of all; `core` is the mean of the middle 2 x 2, `centre` joins these;
+    `mean_centre` joins the mean of all and that of the middle 4 x 4."""
     n_side = round(features.shape[1] ** 0.5)
     grid = features.unflatten(1, (n_side, n_side))
     middle = lambda n: grid[:, n_side // 2 - n : n_side // 2 + n, n_side // 2 - n : n_side // 2 + n]  # noqa: E731
@@ -118,6 +121,8 @@ def pool_tokens(features: Tensor, pooling: str) -> Tensor:
         return features.mean(1)
     if pooling == "max":
         return features.amax(1)
+    if pooling == "core":
+        return middle(1).mean((1, 2))
     if pooling == "centre":
         return middle(1).flatten(1)
     if pooling == "mean_centre":

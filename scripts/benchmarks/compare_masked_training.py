@@ -15,7 +15,7 @@ from armillary.metrics import measurement
 from armillary.mim_batches import Scale, make_batch
 from armillary.mim_losses import masked_loss
 from armillary.mim_networks import build_network
-from armillary.networks.masked_vit import SIZES, Architecture, draw_hidden, spread
+from armillary.networks.masked_vit import SIZES, Architecture, draw_hidden
 from armillary.step import announce, run
 
 BANDS, IMAGE_PX, PATCH_PX = ["g", "r", "i", "z", "y"], 32, 4
@@ -31,7 +31,8 @@ def compare_masked_training(
     with tempfile.TemporaryDirectory() as folder, _file(Path(folder, "cutouts.h5"), 4 * batch_size, rng) as file:
         scale = Scale(BANDS, [1.0] * len(BANDS), 27.0, IMAGE_PX)
         batch = make_batch(file.read(0, batch_size, with_columns=False), scale)
-        ways = {name: _way(name, batch, seed) for name in ("mae", "no_masking", "plain_torch")}
+        encoders = {"mae": None, "no_masking": None, "plain_torch": _torch_encoder()} | _timm_encoder()
+        ways = {name: _way(name, encoder, batch, seed) for name, encoder in encoders.items()}
         ways["mae_reading"] = _with_reading(ways["mae"], file, scale, batch_size)
         times = {name: [] for name in ways}
         for way in ways.values():
@@ -55,26 +56,38 @@ def _file(path: Path, n_rows: int, rng: np.random.Generator):
     return open_cutouts(str(path))
 
 
-def _way(name: str, batch, seed: int):
-    """One training step, forward, backward and optimiser, as a function of a number."""
+def _torch_encoder() -> nn.Module:
+    """The same blocks as torch has them."""
+    width, depth, n_heads = SIZES["demo"]
+    layer = nn.TransformerEncoderLayer(width, n_heads, 4 * width, 0.0, "gelu", batch_first=True, norm_first=True)
+    return nn.TransformerEncoder(layer, depth, enable_nested_tensor=False)
+
+
+def _timm_encoder() -> dict[str, nn.Module]:
+    """The same blocks as timm has them, if it can be used: it needs a torchvision that fits the torch that is there."""
+    try:
+        from timm.models.vision_transformer import Block
+    except (ImportError, RuntimeError) as error:
+        announce(f"without timm, which is optional here: {str(error).splitlines()[0]}")
+        return {}
+    width, depth, n_heads = SIZES["demo"]
+    return {"plain_timm": nn.Sequential(*[Block(width, n_heads, 4.0, qkv_bias=True) for _ in range(depth)])}
+
+
+def _way(name: str, encoder: nn.Module | None, batch, seed: int):
+    """One training step, forward, backward and optimiser, as a function of a number; `encoder` in place of our own."""
     what = Architecture("mae", "demo", len(BANDS), IMAGE_PX, PATCH_PX, 64, 1, False, False)
     # without masking every patch is encoded, and a linear layer predicts
     network = build_network(what if name == "mae" else what._replace(objective="simmim"), seed)
-    if name == "plain_torch":
-        width, depth, n_heads = SIZES["demo"]
-        layer = nn.TransformerEncoderLayer(width, n_heads, 4 * width, 0.0, "gelu", batch_first=True, norm_first=True)
-        network.encode = nn.TransformerEncoder(layer, depth, enable_nested_tensor=False)
+    if encoder is not None:
+        network.blocks = nn.ModuleList([encoder])
     optimiser = torch.optim.AdamW([p for p in network.parameters() if p.requires_grad], 1e-3)
 
     def step(number: int, given=None) -> None:
         images = batch if given is None else given
         rng = np.random.default_rng([seed, number])
         hidden = draw_hidden(what, len(images.images), mask_ratio=0.75, band_drop=0.0, rng=rng)
-        if name == "plain_torch":
-            tokens = network.tokens(images.images, images.unusable | spread(hidden, PATCH_PX))
-            predicted = network.decoder(network.encode(tokens))
-        else:
-            predicted = network(images.images, images.unusable, hidden, None)
+        predicted = network(images.images, images.unusable, hidden)
         loss = masked_loss(predicted, images.images, images.variance, images.unusable, hidden, **SETTINGS)
         optimiser.zero_grad(set_to_none=True)
         loss.value.backward()
@@ -107,6 +120,7 @@ def _entries(times: dict[str, list[float]], batch_size: int) -> dict:
         "mae_reading": "the same with reading and preparing",
         "no_masking": "all patches encoded, linear decoder",
         "plain_torch": "the same with torch.nn.TransformerEncoder",
+        "plain_timm": "the same with the blocks of timm",
     }
     entries = {}
     for name, seconds in times.items():
@@ -116,7 +130,7 @@ def _entries(times: dict[str, list[float]], batch_size: int) -> dict:
         entries[f"mim_{name}_images_a_second"] = measurement(
             middle, low, high, len(seconds), "images/s", baseline, note
         )
-    for name in ("mae_reading", "no_masking", "plain_torch"):
+    for name in [name for name in times if name != "mae"]:
         ratio = np.array(times[name]) / np.array(times["mae"]) - (name == "mae_reading")
         low, middle, high = np.percentile(ratio, [16, 50, 84])
         key, unit = ("reading_share", "of a step") if name == "mae_reading" else (f"{name}_over_mae_time", "ratio")

@@ -1,6 +1,6 @@
 """Draw the score of every kind of features against the number of labels, a panel a task."""
 
-from armillary.figures.mim import draw_label_curves
+from armillary.figures.mim_scores import draw_label_curves
 from armillary.figures.style import page
 from armillary.files import read_json
 from armillary.metrics import merge_metrics

@@ -1,9 +1,6 @@
 """Draw the examples of a query and the objects that are most similar to them."""
 
-import numpy as np
-
-from armillary.cutouts import band_noise
-from armillary.figures.mim import colour_images, draw_found
+from armillary.figures.mim_scores import draw_found, stamps_of
 from armillary.figures.style import page
 from armillary.files import read_arrays
 from armillary.files_cutouts import open_cutouts
@@ -13,17 +10,9 @@ from armillary.step import run
 def plot_similarity(found: str, cutouts: str, figure: str) -> None:
     arrays = read_arrays(found)
     with open_cutouts(cutouts) as file:
-        some = file.read(0, min(len(file), 500), with_columns=False)
-        noise = band_noise(some.images, some.variance, some.mask)
-        images = {
-            name: np.concatenate([file.read(int(row), int(row) + 1, with_columns=False).images for row in arrays[name]])
-            for name in ("examples", "rows")
-        }
-        bands = file.facts["bands"]
-    shown = [colour_images(images[name], noise, bands) for name in ("examples", "rows")]
-    is_right = arrays["is_rare"] if "is_rare" in arrays else np.zeros(len(arrays["rows"]), bool)
+        examples, images = (stamps_of(file, arrays[name]) for name in ("examples", "rows"))
     with page(figure, 1600, 860) as sheet:
-        draw_found(sheet, *shown, is_right, arrays["cosine"])
+        draw_found(sheet, examples, images, arrays["is_rare"], arrays["cosine"])
 
 
 if __name__ == "__main__":

@@ -3,11 +3,10 @@
 import numpy as np
 
 from armillary.files import read_arrays, write_arrays, write_json
-from armillary.files_cutouts import read_embeddings
 from armillary.metrics import measurement
 from armillary.probe_scores import as_measurement
 from armillary.probes import impute
-from armillary.similarity import nearest, precision_at, query_vector, whiten
+from armillary.similarity import nearest, precision_at, query_vector, read_search_vectors, whiten
 from armillary.step import announce, run
 
 
@@ -16,12 +15,12 @@ def score_similarity(
     n_queries: int, seed: int,
 ) -> None:  # fmt: skip
     """The same queries for all features; the query of the last file shows what the first network finds."""
-    embeddings = [read_embeddings(path) for path in trained]
+    embeddings = [read_search_vectors(path) for path in trained]
     is_rare = embeddings[0][1]["lens"] == 1
     arrays = read_arrays(features)
     contestants = {
         "mim": [embedding for embedding, _ in embeddings],
-        "random": [read_embeddings(path)[0] for path in untrained],
+        "random": [read_search_vectors(path)[0] for path in untrained],
         "pca": [arrays["pca"]],
         "colours": [impute(arrays["colours"].astype(float), arrays["colours"].astype(float))],
         "photometry": [impute(arrays["photometry"].astype(float), arrays["photometry"].astype(float))],

@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 
+from armillary.files_cutouts import write_embeddings
 from armillary.metrics import validate_metrics
 from armillary.probe_scores import as_measurement, draw_labels, gain, with_error
 from armillary.probes import area_under_roc, impute, predict, redshift_scores
 from armillary.redshift_pdf import coverage, crps, cumulative_at, estimate_pdf
-from armillary.similarity import precision_at, rows_at, whiten
+from armillary.similarity import neighbours, precision_at, read_search_vectors, rows_at, whiten
 
 RNG = np.random.default_rng(0)
 
@@ -87,6 +88,29 @@ def test_a_search_finds_a_rare_class_that_lies_apart_and_is_blind_in_noise():
     assert precision_at(values, rare, rng=np.random.default_rng(0), **settings).mean() > 0.8
     with pytest.raises(ValueError, match="objects of the rare class"):
         precision_at(values, np.arange(4000) < 10, rng=np.random.default_rng(0), **settings)
+
+
+def test_whitening_keeps_a_rare_mark_in_a_direction_of_little_variance():
+    rare = RNG.uniform(size=3000) < 0.03
+    values = RNG.standard_normal((3000, 6)) * [1e3, 1e2, 1, 1, 1, 1]
+    values[rare, 5] += 8
+    settings = {"n_wanted": 20, "n_examples": 5, "n_queries": 20}
+    assert precision_at(values, rare, rng=np.random.default_rng(0), **settings).mean() > 0.8
+
+
+def test_few_objects_are_not_whitened_in_directions_that_they_cannot_tell():
+    assert whiten(RNG.standard_normal((30, 40))).shape == (30, 3)
+
+
+def test_neighbours_are_nearest_first_and_never_oneself():
+    found = neighbours(np.array([[1.0, 0.0], [0.9, 0.1], [0.0, 1.0], [0.5, 0.4]]), 2)
+    assert found.tolist() == [[1, 3], [0, 3], [3, 1], [1, 0]]
+
+
+def test_embeddings_without_vectors_for_searches_are_refused(tmp_path):
+    write_embeddings(str(tmp_path / "old.h5"), np.zeros((2, 3)), {"ra": np.zeros(2)}, {})
+    with pytest.raises(ValueError, match="embed its objects anew"):
+        read_search_vectors(str(tmp_path / "old.h5"))
 
 
 def test_a_query_by_position():

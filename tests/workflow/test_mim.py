@@ -1,6 +1,8 @@
 """Masked image modelling end to end at test size: products, one's own files, bad settings, nothing left to do."""
 
 import json
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -26,7 +28,7 @@ def snakemake(*arguments: str) -> subprocess.CompletedProcess:
 @pytest.fixture(scope="module")
 def results() -> Path:
     """The finished run; only what is missing or outdated is made."""
-    done = snakemake("mim", "--configfile", "config/test.yaml")
+    done = snakemake("mim", "mim_label_efficiency", "--configfile", "config/test.yaml")
     assert done.returncode == 0, done.stderr[-4000:]
     return RESULTS
 
@@ -39,10 +41,36 @@ def test_every_product_is_there(results):
     assert metrics["redshift_trees_60_nmad"]["value"] > 0
     assert metrics["similarity_mim_precision"]["baseline"] == "similarity_prevalence"
     assert 0.01 < metrics["data_duplicates"]["value"] < 0.5
-    for noun in "training reconstructions probes similarity".split():
+    assert 0 < metrics["missing_band_mim_60"]["value"] <= 1
+    for noun in "training reconstructions probes similarity label_efficiency".split():
         assert (results / f"figures/{noun}.png").stat().st_size > 10_000
     for noun in "progress reconstructions".split():
         assert (results / "networks/mae_1" / "work" / f"{noun}.png").stat().st_size > 10_000
+
+
+def test_every_kind_of_probe_is_scored_on_the_same_objects(results):
+    scores = json.loads((results / "label_efficiency.json").read_text())
+    validate_metrics(scores, "label_efficiency.json")
+    names = "mim mim_neighbours random pca colours photometry trees attentive finetuned scratch".split()
+    assert len({scores[f"labels_class_{name}_24"]["n"] for name in names}) == 1
+    assert scores["labels_class_mim_trees_over_trees_60"]["baseline"] == "labels_class_trees_60"
+    assert scores["labels_class_finetuned_over_scratch_24"]["baseline"] == "labels_class_scratch_24"
+
+
+def test_the_gallery_holds_its_pictures_and_a_browser_shows_it(results, tmp_path):
+    done = snakemake("results/test/report/similar.html", "--configfile", "config/test.yaml")
+    assert done.returncode == 0, done.stderr[-3000:]
+    page = results.parent / "report/similar.html"
+    text = page.read_text()
+    assert text.count("data:image/jpeg;base64,") == 1 and "src=" not in text and len(text) < 3e6
+    alike = json.loads(re.search(r"alike = ({.*?});", text)[1])
+    assert list(alike) == ["embedding", "principal components", "photometry"]
+    assert all(row not in found for of in alike.values() for row, found in enumerate(of))
+    if shutil.which("chromium"):
+        command = "chromium --headless --no-sandbox --disable-gpu --enable-logging=stderr --window-size=390,900".split()
+        command += [f"--user-data-dir={tmp_path}/profile", f"--screenshot={tmp_path}/page.png", page.as_uri()]
+        shown = subprocess.run(command, capture_output=True, text=True, timeout=120)
+        assert (tmp_path / "page.png").exists() and "CONSOLE" not in shown.stderr, shown.stderr
 
 
 def test_no_object_of_the_probes_was_seen_in_training(results):
@@ -67,6 +95,7 @@ def test_files_of_ones_own_are_embedded_and_searched(results, tmp_path):
     assert done.returncode == 0, done.stderr[-3000:]
     found = pd.read_csv(results / "similar.csv")
     assert found["row"][0] == 4 and found["cosine"][0] == pytest.approx(1, abs=1e-3)
+    assert (results / "figures/similar.png").stat().st_size > 10_000
 
 
 def test_second_run_does_nothing(results):

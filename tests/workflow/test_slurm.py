@@ -302,6 +302,7 @@ def test_a_wrong_request_ends_the_run_at_submission(site):
 
 
 TARGETS = "clusters clusters_tiles clusters_survey cmb massmap hsc mim challenges benchmarks".split()
+TARGETS += ["mim_label_efficiency"]
 
 
 class Resources(dict):
