@@ -10,6 +10,7 @@ CHALLENGES_FIGURES = {
     "photoz_trees": ["redshifts", "learning", "dependence"],
     "xray_mass": ["examples", "masses", "networks"],
     "weather": ["frames", "nights", "real"],
+    "spectra": ["samples", "fidelity", "physics"],
 }
 
 

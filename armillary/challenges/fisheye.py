@@ -14,7 +14,7 @@ N_RINGS, N_SECTORS = 4, 8
 N_CELLS = 1 + N_RINGS * N_SECTORS
 SATURATED = 65535
 EXTINCTION_MAG = 0.25  # an airmass
-CLOUDY_DEPTH, CLOUDY_SHARE = 0.15, 0.2  # a cell is cloudy if that share of it is deeper
+CLOUDY_DEPTH, CLOUDY_SHARE = 0.3, 0.3  # a cell is cloudy if that share of it is deeper
 
 
 def directions() -> tuple[np.ndarray, np.ndarray]:
@@ -73,13 +73,13 @@ def sample_night(rng: np.random.Generator) -> Night:
     magnitude = 7.45 + np.log10(1 - rng.uniform(size=n)) / 0.49
     kind = rng.choice(4, p=(0.35, 0.3, 0.15, 0.2))  # clear, broken, thin, overcast
     cover = (0.0, rng.uniform(0.1, 0.8), rng.uniform(0.3, 1.0), 1.0)[kind]
-    depth = (0.0, rng.uniform(0.8, 4), rng.uniform(0.2, 0.7), rng.uniform(1.5, 5))[kind]
+    depth = (0.0, rng.uniform(0.8, 4), rng.uniform(0.4, 1.2), rng.uniform(1.5, 5))[kind]
     return Night(
-        pole, _unit(stars), 10 ** (-0.4 * (magnitude - 6)), rng.uniform() ** 0.7 * (rng.uniform() < 0.6),
+        pole, _unit(stars), np.exp(rng.normal(0, 0.4)) * 10 ** (-0.4 * (magnitude - 6)),
+        rng.uniform() ** 0.7 * (rng.uniform() < 0.6),
         (rng.uniform(-np.pi, np.pi), rng.uniform(0.4, 1.3), rng.uniform(-6, 6)), rng.uniform(-np.pi, np.pi),
-        np.exp(rng.normal(-0.5, 1)), rng.uniform(-1.2, 0.8), random_field(256, rng.uniform(8 / 3, 11 / 3), rng), cover,
-        depth,
-        rng.normal(0, 8, 2), rng.choice([0.0, 0.0, 0.0, rng.uniform(0.5, 1.2)]), np.exp(rng.normal(6.3, 0.4)),
+        np.exp(rng.normal(-1, 1)), rng.uniform(-1.2, 0.8), random_field(256, rng.uniform(8 / 3, 11 / 3), rng), cover,
+        depth, rng.normal(0, 8, 2), rng.choice([0.0, 0.0, 0.0, rng.uniform(0.5, 1.2)]), np.exp(rng.normal(6.3, 0.4)),
         rng.uniform(2200, 2600), np.pi / 2 - np.abs(rng.normal(0, 0.08, 24)),
     )  # fmt: skip
 
@@ -97,7 +97,7 @@ def cloud_depth(night: Night, hour: float) -> np.ndarray:
     """Optical depth of the clouds in each pixel: a layer above the camera, so that it crowds at the horizon."""
     if night.cover == 0:
         return np.zeros((SIDE_PX, SIDE_PX))
-    slant = 30 * np.tan(np.minimum(ZENITH, 1.4))
+    slant = 14 * np.tan(np.minimum(ZENITH, 1.4))
     places = np.stack([slant * np.sin(AZIMUTH), slant * np.cos(AZIMUTH)]) + (night.drift * hour + 128)[:, None, None]
     field = map_coordinates(night.clouds, places % 256, order=1, mode="grid-wrap")
     threshold = np.quantile(night.clouds, 1 - night.cover) if night.cover < 1 else -4.0
@@ -132,8 +132,9 @@ def render_frame(night: Night, hour: float, rng) -> dict[str, np.ndarray]:
     twilight = dusk * np.exp(1.5 * np.cos(AZIMUTH - night.city_azimuth - 2) * np.sin(np.minimum(ZENITH, np.pi / 2)))
     air = 10 ** (-0.4 * EXTINCTION_MAG * (AIRMASS - 1))
     low = np.sin(np.minimum(ZENITH, 1.5)) ** 2
-    lit = 0.1 + 2.5 * night.city * (1 + night.tilt * (low - 0.5)) + 0.8 * moonlight + 0.7 * twilight
-    bright = 0.5 + depth / (depth + 2)  # thick parts of a cloud shine more
+    diffuse = moonlight[INSIDE].clip(0, 200).mean() + twilight[INSIDE].mean()  # clouds spread the light they get
+    lit = 0.1 + 2.5 * night.city * (1 + night.tilt * (low - 0.5)) + moonlight + 0.6 * twilight + 0.7 * diffuse
+    bright = 0.6 + 0.7 * depth / (depth + 2)  # thick parts of a cloud shine more
     sky = (glow * air + city + moonlight + twilight) * through + lit * bright * (1 - through)
     sky = sky + _points(night, turn) * air * through
     counts = night.gain * sky
@@ -156,7 +157,7 @@ def _moonlight(night: Night, moon: np.ndarray) -> np.ndarray:
         return np.zeros((SIDE_PX, SIDE_PX))
     angle = np.degrees(np.arccos(np.clip(np.tensordot(moon, UNIT, 1), -1, 1)))
     scatter = (
-        10 ** (5.36 - 6.15) * (1.06 + np.cos(np.radians(angle)) ** 2) + 10 ** (-angle / 40) + 500 / (angle + 4) ** 2
+        10 ** (5.36 - 6.15) * (1.06 + np.cos(np.radians(angle)) ** 2) + 10 ** (-angle / 40) + 3000 / (angle + 8) ** 2
     )
     return 16 * night.moon_phase**2 * scatter * (0.3 + 0.7 * moon[2]) + 6000 * night.moon_phase * np.exp(
         -((angle / 2) ** 2)
@@ -171,7 +172,7 @@ def _points(night: Night, turn: np.ndarray) -> np.ndarray:
     radius = np.arccos(z) / (np.pi / 2) * 0.5 * SIDE_PX / np.maximum(np.hypot(x, y), 1e-9)
     column, row = (np.clip(np.rint(p * radius + 0.5 * (SIDE_PX - 1)), 0, SIDE_PX - 1).astype(int) for p in (x, y))
     image = np.zeros((SIDE_PX, SIDE_PX))
-    np.add.at(image, (row, column), 0.2 * night.star_light[up])
+    np.add.at(image, (row, column), 0.07 * night.star_light[up])
     return image
 
 

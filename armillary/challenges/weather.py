@@ -21,8 +21,8 @@ QUESTION = (
 HEADLINE = ("boosting_real_balanced_accuracy", "stars_real_balanced_accuracy")
 CAVEATS = (
     "The real frames have no times: blocks of four in the order of the file stand for nights. Should one night be in "
-    "two blocks, the numbers after adding real frames are too good. They are 20 frames of one camera: mind the intervals.",
-    "Real cells are labelled by eye, simulated ones by optical depth (more than a fifth of a cell above 0.15).",
+    "two blocks, the numbers after adding real frames are too good. 20 frames of one camera: mind the intervals.",
+    "Real cells are labelled by eye, simulated ones by optical depth (three tenths of a cell above 0.3).",
     "Fixed objects at the horizon are in all real frames, and a method may learn them once real frames are added.",
     "Of Moon and Sun methods see what the frame shows, not where they are; the benchmark of Mommert (2020) was told.",
 )

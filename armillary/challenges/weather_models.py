@@ -2,6 +2,7 @@
 
 import numpy as np
 import torch
+from scipy.ndimage import gaussian_filter
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
@@ -27,7 +28,7 @@ def train(variant: str, data: dict[str, np.ndarray], settings: dict, seed: int) 
 
 
 def cell_features(images: np.ndarray) -> np.ndarray:
-    """(n, 33, 14): stars, light, its spread and extremes in each cell, the same for neighbours and the whole frame."""
+    """(n, 33, 15): stars, light, its spread and extremes in each cell, the same for neighbours and the whole frame."""
     light = relative(images)
     stars, shares = points(light), cell_shares().astype(np.float32)
     flat = shares.reshape(N_CELLS, -1)
@@ -39,13 +40,14 @@ def cell_features(images: np.ndarray) -> np.ndarray:
     number, brightness = means(stars > STAR_DEX), means(stars)
     mean, square = means(light), means(light**2)
     spread = np.sqrt(np.maximum(square - mean**2, 0))
+    texture = means(np.abs(light - gaussian_filter(light, (0, 5, 5))))
     step = means(np.abs(light - np.roll(light, 4, 1)) + np.abs(light - np.roll(light, 4, 2)))
     ring = np.broadcast_to(np.r_[0, 1 + np.arange(N_CELLS - 1) // N_SECTORS], (n, N_CELLS))
-    around = np.stack([number, mean, spread], 2)
+    around = np.stack([number, mean, texture], 2)
     around = np.concatenate([around[:, :1], _neighbours(around[:, 1:])], 1)
     level = np.log10(np.maximum(np.median(images[:, INSIDE], 1), 1))
-    whole = np.stack([level, number.mean(1), spread.mean(1), (images[:, INSIDE] >= SATURATED).mean(1)], 1)
-    own = np.stack([number, brightness, mean, spread, step, square, ring], 2)
+    whole = np.stack([level, number.mean(1), texture.mean(1), (images[:, INSIDE] >= SATURATED).mean(1)], 1)
+    own = np.stack([number, brightness, mean, spread, step, square, ring, texture], 2)
     return np.concatenate([own, around, np.broadcast_to(whole[:, None], (n, N_CELLS, 4))], 2)
 
 

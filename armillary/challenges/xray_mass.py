@@ -73,7 +73,7 @@ def render_cluster(log_mass: float, n_views: int, rng) -> list[np.ndarray]:
     """Expected counts (SIDE_PX, SIDE_PX) of one cluster from each side.
 
     # ASSUME: soft luminosity goes as M^1.6 (Pratt et al. 2009 find 1.6 to 1.9) with 9 % scatter outside the core; a
-    # cool core adds 0.4 of it, log-normal by 0.9, on 0.06 R500; clumps 3 % each, three on average; AGN add what they will.
+    # cool core adds 0.4 of it, log-normal by 0.9, on 0.06 R500; clumps 3 % each, three on average; so do AGN.
     """
     radius = radius_500_kpc(log_mass) / PIXEL_KPC
     counts = 4e5 * 10 ** (1.6 * (log_mass - 14.5)) * np.exp(rng.normal(0, 0.09))
