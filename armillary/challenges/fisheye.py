@@ -132,7 +132,7 @@ def render_frame(night: Night, hour: float, rng) -> dict[str, np.ndarray]:
     twilight = dusk * np.exp(1.5 * np.cos(AZIMUTH - night.city_azimuth - 2) * np.sin(np.minimum(ZENITH, np.pi / 2)))
     air = 10 ** (-0.4 * EXTINCTION_MAG * (AIRMASS - 1))
     low = np.sin(np.minimum(ZENITH, 1.5)) ** 2
-    diffuse = moonlight[INSIDE].clip(0, 200).mean() + twilight[INSIDE].mean()  # clouds spread the light they get
+    diffuse = moonlight[INSIDE].clip(0, 400).mean() + twilight[INSIDE].mean()  # clouds spread the light they get
     lit = 0.1 + 2.5 * night.city * (1 + night.tilt * (low - 0.5)) + moonlight + 0.6 * twilight + 0.7 * diffuse
     bright = 0.6 + 0.7 * depth / (depth + 2)  # thick parts of a cloud shine more
     sky = (glow * air + city + moonlight + twilight) * through + lit * bright * (1 - through)
@@ -159,7 +159,7 @@ def _moonlight(night: Night, moon: np.ndarray) -> np.ndarray:
     scatter = (
         10 ** (5.36 - 6.15) * (1.06 + np.cos(np.radians(angle)) ** 2) + 10 ** (-angle / 40) + 3000 / (angle + 8) ** 2
     )
-    return 16 * night.moon_phase**2 * scatter * (0.3 + 0.7 * moon[2]) + 6000 * night.moon_phase * np.exp(
+    return 45 * night.moon_phase**2 * scatter * (0.3 + 0.7 * moon[2]) + 15000 * night.moon_phase * np.exp(
         -((angle / 2) ** 2)
     )
 

@@ -91,8 +91,8 @@ def simulate_spectra(n: int, populations: dict[str, np.ndarray], rng) -> dict[st
 
 
 def lines(wave: np.ndarray, young: np.ndarray, metals: float, rng) -> np.ndarray:
-    """Emission lines on the grid `wave` (A): H alpha is 90 A of the young stars' continuum."""
-    ha = 90 * np.interp(LINES_A["Ha"], wave, young) * np.exp(rng.normal(0, 0.2))
+    """Emission lines on the grid `wave` (A): H alpha is 300 A of the young stars' continuum."""
+    ha = 300 * np.interp(LINES_A["Ha"], wave, young) * np.exp(rng.normal(0, 0.2))
     nii = np.clip(-0.55 + 0.75 * metals + rng.normal(0, 0.08), -1.6, -0.25)
     oiii = 0.61 / (nii - 0.05) + 1.2 + rng.normal(0, 0.08)  # below the line of Kauffmann et al. (2003)
     hb = ha / 2.86

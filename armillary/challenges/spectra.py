@@ -137,8 +137,7 @@ def _drawn(key: str, run: dict, sampler: str, index: np.ndarray) -> dict[str, fl
         np.median(run[f"nearest_{sampler}"][index]) / np.median(run["nearest_real"][index])
     )
     for k, name in enumerate(INDICES):
-        drawn, real = np.sort(run[f"indices_{sampler}"][index, k]), np.sort(run["indices_real"][index, k])
-        values[f"{key}_gap_{name}"] = largest_gap(drawn, real)
+        values[f"{key}_gap_{name}"] = largest_gap(run[f"indices_{sampler}"][index, k], run["indices_real"][index, k])
     return values
 
 
@@ -162,7 +161,10 @@ def _ratios(values: dict[str, float]) -> dict[str, float]:
 
 
 def largest_gap(one: np.ndarray, other: np.ndarray) -> float:
-    """Largest difference of two cumulative distributions (Kolmogorov & Smirnov), of sorted values."""
+    """Largest difference of two cumulative distributions (Kolmogorov & Smirnov) of what is known of both."""
+    one, other = (np.sort(part[np.isfinite(part)]) for part in (one, other))
+    if not len(one) or not len(other):
+        return float("nan")
     both = np.concatenate([one, other])
     shares = [np.searchsorted(part, both, side="right") / len(part) for part in (one, other)]
     return float(np.abs(shares[0] - shares[1]).max())

@@ -48,7 +48,8 @@ def measure_redshifts(flux: np.ndarray, templates: np.ndarray, lead: int, z_max:
 
 
 def indices(flux: np.ndarray, z: np.ndarray) -> np.ndarray:
-    """INDICES (n, 4) of spectra at redshifts; D4000 of Balogh et al. (1999), ratios as log10 with a floor of 1e-2.
+    """INDICES (n, 4) of spectra at redshifts; D4000 of Balogh et al. (1999), log ratios of lines, NaN
+    where H alpha is narrower than 3 A or a line is not above the continuum.
 
     # ASSUME: continua of lines are medians of pixels on both sides; fluxes add over three widths of a pixel and 4 A.
     """
@@ -67,7 +68,7 @@ def indices(flux: np.ndarray, z: np.ndarray) -> np.ndarray:
 
     ha, level = line("Ha", 9.0)
     nii, hb, oiii = (line(name, 9.0)[0] for name in ("NII", "Hb", "OIII"))
-    ratios = [np.log10(np.maximum(a, 1e-9) / np.maximum(b, 1e-9)).clip(-2, 2) for a, b in ((nii, ha), (oiii, hb))]
-    return np.column_stack(
-        [band(4001, 4101) / np.maximum(band(3851, 3951), 1e-9), ha / np.maximum(level, 1e-9), *ratios]
-    )
+    width = ha / np.maximum(level, 1e-9)
+    emits = (width > 3) & (np.minimum.reduce([ha, nii, hb, oiii]) > 1e-9)
+    ratios = [np.log10(np.where(emits, a, np.nan) / np.where(emits, b, np.nan)) for a, b in ((nii, ha), (oiii, hb))]
+    return np.column_stack([band(4001, 4101) / np.maximum(band(3851, 3951), 1e-9), width, *ratios])

@@ -112,18 +112,16 @@ class SkyNetwork(nn.Module):
     def __init__(self, n_classes: int, width: int = 16):
         super().__init__()
         self.layers = nn.Sequential(
-            nn.Conv2d(2, width, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),  # (B, w, 30, 30)
-            nn.Conv2d(width, 2 * width, 3, padding=1), nn.ReLU(),
-            nn.Conv2d(2 * width, 2 * width, 3, padding=1), nn.ReLU(),
-        )  # fmt: skip
+            nn.Conv2d(4, width, 3, padding=1), nn.ReLU(), nn.Conv2d(width, 2 * width, 3, padding=1), nn.ReLU()
+        )
         pooled = torch.from_numpy(cell_shares().astype(np.float32)).unflatten(1, (30, 4)).unflatten(3, (30, 4))
         self.register_buffer("shares", pooled.sum((2, 4)).flatten(1))  # (33, 900)
         self.register_buffer("ring", torch.from_numpy(np.r_[0, 1 + np.arange(N_CELLS - 1) // N_SECTORS]))
-        self.cells = nn.Sequential(nn.Linear(4 * width + 5, 48), nn.ReLU(), nn.Linear(48, 1))
-        self.frames = nn.Sequential(nn.Linear(4 * width, 48), nn.ReLU(), nn.Linear(48, n_classes))
+        self.cells = nn.Sequential(nn.Linear(4 * width + 5, 48), nn.ReLU(), nn.Dropout(0.2), nn.Linear(48, 1))
+        self.frames = nn.Sequential(nn.Linear(4 * width, 48), nn.ReLU(), nn.Dropout(0.2), nn.Linear(48, n_classes))
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """(B, 2, 60, 60) to (B, 33 + n_classes) logits."""
+        """(B, 4, 30, 30) to (B, 33 + n_classes) logits."""
         maps = self.layers(inputs).flatten(2)  # (B, 2w, 900)
         own = maps @ self.shares.T  # (B, 2w, 33)
         whole = own.mean(2)
@@ -134,10 +132,17 @@ class SkyNetwork(nn.Module):
 
 
 def network_inputs(images: np.ndarray) -> Tensor:
-    """(n, 2, 60, 60): light and the brightest point of 2 x 2 px."""
+    """(n, 4, 30, 30): light, ln of its spread, the brightest point and the number of points in squares of 4 x 4 px.
+
+    0 beyond the horizon and of mean 0 and about unit spread within, by fixed numbers, as cameras differ.
+    """
     light = relative(images)
-    parts = [one.reshape(len(one), 60, 2, 60, 2) for one in (light, points(light))]
-    return torch.from_numpy(np.stack([parts[0].mean((2, 4)), 4 * parts[1].max((2, 4))], 1).astype(np.float32))
+    inside = INSIDE.reshape(30, 4, 30, 4).all((1, 3))
+    parts = [one.reshape(len(one), 30, 4, 30, 4) for one in (light, points(light))]
+    spread = np.log(parts[0].std((2, 4)) + 0.005)
+    maps = [parts[0].mean((2, 4)) / 0.2, spread / 0.8 + 4, parts[1].max((2, 4)) / 0.08 - 1]
+    maps.append((parts[1] > STAR_DEX).mean((2, 4)) / 0.05 - 0.5)
+    return torch.from_numpy((np.stack(maps, 1) * inside).astype(np.float32))
 
 
 def network_loss(outputs: Tensor, cell: Tensor, label: Tensor | None) -> Tensor:

@@ -30,10 +30,10 @@ LITERATURE = (
     ("scatter, core-excised luminosity, the same mocks", "15 to 18 %", "the same"),
     ("scatter of ln M, eROSITA mocks, one band; with dynamics", "17.8 %; 15.9 %", "Ho et al. 2023, arXiv:2303.00005"),
 )  # fmt: skip
-SIDE_PX = 64
-PIXEL_KPC = 50.0
+SIDE_PX = 48
+PIXEL_KPC = 200 / 3
 LOG_MASS = (13.8, 15.0)
-BACKGROUND = 60.0  # counts a pixel in 100 ks
+BACKGROUND = 110.0  # counts a pixel in 100 ks
 RADIUS_BINS = np.linspace(0, 1.2, 13)  # in R500
 
 
@@ -145,7 +145,8 @@ def read(path: str, split_by: str) -> dict[str, np.ndarray]:
             f"{path} has no cluster_id, so views of one cluster would be on both sides of the split; "
             "give it, or set challenges: xray_mass: settings: split_by: view"
         )
-    cluster = np.asarray(arrays["cluster_id"]) if split_by == "cluster" else np.arange(len(images))
+    names = arrays["cluster_id"] if split_by == "cluster" else np.arange(len(images))
+    cluster = np.unique(names, return_inverse=True)[1]  # names may be words
     factor = -(-images.shape[1] // SIDE_PX)
     radius = np.asarray(arrays.get("r500", np.full(len(images), np.nan)), float) / factor
     lengths = {"images": len(images), "mass": len(log_mass), "cluster_id": len(cluster), "r500": len(radius)}

@@ -12,8 +12,8 @@ from armillary.challenges.xray_mass import RADIUS_BINS
 from armillary.networks.group_convolution import GroupConvolution, Lifting, pooled
 
 TRAIN, VALIDATION, TEST = 0, 1, 2
-INNER_PX = (0, 1, 2, 3, 4, 5, 6, 8)  # radii at 10^14.5 solar masses that core excision may take
-OUTER_PX = (10, 14, 20, 28, 45)
+INNER_PX = (0, 0.75, 1.5, 2.25, 3, 3.75, 4.5, 6)  # radii at 10^14.5 solar masses that core excision may take
+OUTER_PX = (8, 11, 15, 21, 34)
 PIVOT = 14.5
 
 

@@ -28,7 +28,7 @@ def test_a_turn_of_the_image_turns_the_maps_and_moves_their_orientations_on():
 
 
 def test_the_turning_network_does_not_see_turns_and_has_as_many_weights():
-    images = torch.from_numpy(np.random.default_rng(1).normal(size=(3, 64, 64)).astype(np.float32))
+    images = torch.from_numpy(np.random.default_rng(1).normal(size=(3, 48, 48)).astype(np.float32))
     turning, plain = (build(kind, 0) for kind in (xray_mass_models.TurningNetwork, xray_mass_models.MassNetwork))
     turned = torch.rot90(images, 1, (1, 2))
     assert torch.allclose(turning(images), turning(turned), atol=1e-6)
@@ -61,7 +61,7 @@ def test_an_ellipsoid_keeps_its_light_from_every_side():
 
 def test_views_share_a_mass_and_never_a_split():
     data = xray_mass.sample([], SETTINGS, 0)
-    assert data["images"].shape == (48, 64, 64) and len(np.unique(data["cluster"])) == 24
+    assert data["images"].shape == (48, 48, 48) and len(np.unique(data["cluster"])) == 24
     for cluster in range(24):
         assert len(np.unique(data["split"][data["cluster"] == cluster])) == 1
     assert np.corrcoef(data["log_mass"], np.log(data["images"].sum((1, 2))))[0, 1] > 0.8
@@ -69,7 +69,7 @@ def test_views_share_a_mass_and_never_a_split():
 
 def given(n: int = 10) -> dict:
     rng = np.random.default_rng(0)
-    return {"images": rng.poisson(4.0, (n, 128, 128)).astype(np.int32), "M500c": 10 ** rng.uniform(14, 15, n),
+    return {"images": rng.poisson(4.0, (n, 96, 96)).astype(np.int32), "M500c": 10 ** rng.uniform(14, 15, n),
             "cluster_id": np.repeat(np.arange(n), 1), "r500": np.full(n, 20.0)}  # fmt: skip
 
 
@@ -90,7 +90,7 @@ def test_given_images_are_read_in_every_layout(tmp_path, layout):
         for name, array in arrays.items():
             np.save(path / f"{name}.npy", array)
     data = xray_mass.sample([str(path)], SETTINGS, 0)
-    assert data["images"].shape == (10, 64, 64) and data["images"].sum() == arrays["images"].sum()
+    assert data["images"].shape == (10, 48, 48) and data["images"].sum() == arrays["images"].sum()
     assert data["log_mass"] == pytest.approx(np.log10(arrays["M500c"])) and data["r500_px"][0] == 10
     assert "10 images of 10 clusters" in str(data["source"])
 
