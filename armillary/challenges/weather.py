@@ -26,7 +26,7 @@ CAVEATS = (
     "How deep the simulated camera sees stars, and how bright its Moon is, was set by looking at the same real frames.",
     "Clear frames under the Moon and closed ones without a star look alike to what learned on simulated skies: that is "
     "where real cells go wrong before real frames are added.",
-    "That boosting passes 0.9 on simulated nights was a guess; thin and broken clouds, a third of a cell, lie below it.",
+    "That boosting passes 0.9 on simulated nights was a guess: thin and broken clouds lie below it.",
     "Fixed objects at the horizon are in all real frames, and a method may learn them once real frames are added.",
     "Of Moon and Sun methods see what the frame shows, not where they are; the benchmark of Mommert (2020) was told.",
 )
