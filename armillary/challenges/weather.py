@@ -155,7 +155,7 @@ def score(data: list[dict], found: dict[str, list[dict]], settings: dict, rng: n
         scores |= seed_scores(lambda *at: _real(data, found, *at), blocks, settings["n_resamples"], rng)
     for key, entry in scores.items():
         method, _, rest = key.partition("_")
-        entry["baseline"] = f"stars_{rest}" if method != "stars" and f"stars_{rest}" in scores else None
+        entry["baseline"] = f"stars_{rest}" if method in ("boosting", "cnn") and f"stars_{rest}" in scores else None
     return scores
 
 
