@@ -6,6 +6,7 @@ The only module that knows fitsio, h5py and np.savez. Readers say which file is 
 import json
 import os
 import re
+import zipfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -308,7 +309,7 @@ def read_arrays(path: str) -> dict[str, np.ndarray]:
     try:
         with np.load(path) as arrays:
             return {name: arrays[name] for name in arrays.files}
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, zipfile.BadZipFile) as error:
         raise ValueError(f"{path} is not a complete NPZ file: {_first_line(error)}") from error
 
 

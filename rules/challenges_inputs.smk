@@ -8,6 +8,9 @@ CHALLENGES_FIGURES = {
     "snia_lasso": ["errors", "path", "stability"],
     "rings": ["examples", "counting", "regression", "generation", "detector"],
     "photoz_trees": ["redshifts", "learning", "dependence"],
+    "xray_mass": ["examples", "masses", "networks"],
+    "weather": ["frames", "nights", "real"],
+    "spectra": ["samples", "fidelity", "physics"],
 }
 
 

@@ -52,6 +52,14 @@ def test_second_run_does_nothing(results):
     assert "Nothing to be done" in done.stdout + done.stderr
 
 
+def test_challenges_beyond_the_run_are_planned_with_their_own_steps():
+    targets = [f"challenge_{name}" for name in ("xray_mass", "weather", "spectra")]
+    done = snakemake(*targets, "-n", "--configfile", "config/test.yaml")
+    assert done.returncode == 0, done.stderr[-3000:]
+    for product in ("xray_mass/p4/seed_0.npz", "weather/boosting/seed_0.npz", "spectra/figures/physics.png"):
+        assert f"results/test/challenges/{product}" in done.stdout
+
+
 def test_a_file_of_ones_own(results, tmp_path):
     """A CSV takes the place of the simulation; a broken one is one clear line."""
     table, config = tmp_path / "own.csv", tmp_path / "own.yaml"
@@ -74,6 +82,7 @@ BAD_SETTINGS = {
     "challenges: {run: [ring]}": "'ring' is not one of",
     "challenges: {rings: {variants: [cnn_five]}}": "'cnn_five' is not one of",
     "challenges: {rings: {seeds: []}}": "non-empty",
+    "challenges: {xray_mass: {settings: {split_by: halo}}}": "'halo' is not one of",
     "challenges: {snia_lasso: {source: real, files: []}}": "source is real; name its `files`",
     "challenges: {snia_lasso: {source: real, files: [no.npz]}}": "no data set 'no.npz'",
     "challenges: {snia_lasso: {settings: {n_folds: 1}}}": "less than the minimum of 2",
