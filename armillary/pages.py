@@ -113,6 +113,11 @@ def render_page(folder: str | Path, template: str, **content) -> str:
     return environment.get_template(template).render(**content)
 
 
+def file_address(path: str | Path) -> str:
+    """An address that holds a PNG file itself."""
+    return f"data:image/png;base64,{base64.b64encode(Path(path).read_bytes()).decode()}"
+
+
 def picture_address(values: np.ndarray, kind: str) -> str:
     """An address that holds a picture itself, PNG or JPEG: values 0 to 1, (n_y, n_x) or with colours, rows from the
     bottom."""

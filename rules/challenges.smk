@@ -120,6 +120,7 @@ rule challenges_summarise_page:
         outcomes=challenges_outcomes,
         metrics="<results>/challenges/{challenge}/metrics.json",
         figures=challenges_figures,
+        templates=CHALLENGES_TEMPLATES,
         code=code_of("scripts/challenges/summarise_page.py"),
         challenge_code=challenges_code(),
     output:
@@ -151,6 +152,7 @@ rule challenges_summarise_metrics:
     input:
         parts=collect("<results>/challenges/{challenge}/metrics.json", challenge=challenges_names()),
         checks=collect("<results>/challenges/{challenge}/checks.json", challenge=challenges_names()),
+        templates=CHALLENGES_TEMPLATES,
         code=code_of("scripts/challenges/summarise_metrics.py"),
     output:
         metrics=report(

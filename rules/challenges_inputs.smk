@@ -12,6 +12,9 @@ CHALLENGES_FIGURES = {
     "weather": ["frames", "nights", "real"],
     "spectra": ["samples", "fidelity", "physics"],
 }
+CHALLENGES_TEMPLATES = [
+    f"resources/pages/{name}" for name in ("frame.html", "challenge.html", "challenges.html", "style.css")
+]
 
 
 def challenges_names():

@@ -11,6 +11,7 @@ from armillary.challenges.outcomes import read_outcomes
 from armillary.challenges.scores import area_under_roc, balanced_accuracy, r_squared, scaled_mad, seed_scores, splits
 from armillary.datasets import fetch
 from armillary.files import write_arrays
+from armillary.pages import render_page
 
 ROOT = Path(__file__).parents[2]
 
@@ -56,13 +57,13 @@ def test_a_page_says_what_was_missed_and_escapes_what_it_shows(tmp_path):
     scores = {"x_a": {"value": 0.5, "lo": 0.4, "hi": 0.6, "n": 3, "unit": "mag", "baseline": None, "note": ""}}
     checks = pages.check_expectations(scores, "x", {"a": [0.6, None]})
     (tmp_path / "one.png").write_bytes(b"png")
-    page = tmp_path / "index.html"
-    pages.write_page(str(page), "x", snia_lasso, "a < b", 2, scores, checks, [str(tmp_path / "one.png")], {"v": 1.0})
-    text = page.read_text()
-    assert "class=missed" in text and "a &lt; b" in text and "cG5n" in text and "0.4 to 0.6" in text
+    content = pages.page_content("x", snia_lasso, "a < b", 2, scores, checks, [str(tmp_path / "one.png")], {"v": 1.0})
+    text = render_page(ROOT / "resources/pages", "challenge.html", **content)
+    assert 'missed">missed' in text and "a &lt; b" in text and "cG5n" in text and "0.50 [0.40, 0.60]" in text
     told = {"x": {"headline": ["x_a", "x_b"], "checks": checks, "n_seeds": 2, "cpu_seconds": {"v": 1.0}, "source": "s"}}
-    pages.write_overview(str(page), scores, told)
-    assert "0 of 1" in page.read_text()
+    rows = pages.overview_rows(scores, told)
+    text = render_page(ROOT / "resources/pages", "challenges.html", title="Challenges", rows=rows)
+    assert "0 of 1" in text and "0.50 [0.40, 0.60] mag" in text
 
 
 def test_outcomes_go_to_their_variant_and_seed(tmp_path):
