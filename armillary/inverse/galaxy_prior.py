@@ -1,7 +1,8 @@
 """The prior of galaxy stamps as one function: unit Gaussian variables in, a stamp's coefficients out.
 
 Latents of a flow, decoded, plus what the decoder misses: Gaussian residuals with the covariance that held-out galaxies
-showed. The weights go to and come from one flat dictionary of arrays.
+showed, in units of a stamp's peak, as the decoder's loss is. The weights go to and come from one flat dictionary of
+arrays.
 """
 
 from typing import NamedTuple
@@ -23,7 +24,7 @@ class GalaxyPrior(NamedTuple):
     covariance: jax.Array  # (n_components, n_components): the PCA-Gaussian prior
     autoencoder: Autoencoder
     flow: LatentFlow
-    residual: jax.Array  # (n_components, n_components)
+    residual: jax.Array  # (n_components, n_components), of stamps whose peak is 1
 
     @property
     def n_latents(self) -> int:
@@ -41,18 +42,19 @@ def unit_of_coefficients(prior: GalaxyPrior, coefficients: jax.Array) -> jax.Arr
     return to_unit(prior.flow, encode(prior.autoencoder, coefficients)[0])[0]
 
 
-def residual_covariance(
-    autoencoder: Autoencoder, basis: StampBasis, images: np.ndarray, noise_variance: np.ndarray | float = 0.0
-) -> np.ndarray:
-    """Covariance (n_components, n_components) of what the decoder misses in held-out stamps (n, size, size) of flux 1.
+def stamp_peaks(stack: jax.Array, coefficients: jax.Array) -> jax.Array:
+    """Highest pixels (...) of stamps of coefficients (..., n_components); at least a tenth of the mean stamp's."""
+    peaks = jnp.max(stack[0] + jnp.tensordot(coefficients, stack[1:], 1), (-2, -1))
+    return jnp.maximum(peaks, 0.1 * stack[0].max())
 
-    Noise of the stamps, if they have any, is taken off the diagonal. A hundredth of the mean variance keeps it regular.
-    """
+
+def residual_covariance(autoencoder: Autoencoder, basis: StampBasis, images: np.ndarray) -> np.ndarray:
+    """Covariance (n_components, n_components) of what the decoder misses in held-out stamps (n, size, size), each
+    divided by its peak. A hundredth of the mean variance keeps it regular."""
     coefficients = coefficients_of(basis, images)
     decoded = np.asarray(decode(autoencoder, encode(autoencoder, jnp.asarray(coefficients, jnp.float32))[0]))
-    missed = coefficients - decoded
-    covariance = missed.T @ missed / len(missed) - np.mean(noise_variance) * np.eye(missed.shape[1])
-    values, vectors = np.linalg.eigh(covariance)
+    missed = (coefficients - decoded) / images.max((1, 2))[:, None]
+    values, vectors = np.linalg.eigh(missed.T @ missed / len(missed))
     values = np.maximum(values, 0.01 * values.mean())
     return ((vectors * values) @ vectors.T).astype(np.float32)
 
@@ -62,7 +64,8 @@ def sample_prior(prior: GalaxyPrior, key: jax.Array, n: int) -> jax.Array:
     keys = jax.random.split(key)
     decoded = coefficients_of_unit(prior, jax.random.normal(keys[0], (n, prior.n_latents)))
     root = jnp.linalg.cholesky(prior.residual)
-    return decoded + jax.random.normal(keys[1], decoded.shape) @ root.T
+    missed = jax.random.normal(keys[1], decoded.shape) @ root.T
+    return decoded + stamp_peaks(prior.stack, decoded)[:, None] * missed
 
 
 def arrays_of_autoencoder(model: Autoencoder) -> dict[str, np.ndarray]:

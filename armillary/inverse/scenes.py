@@ -7,7 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from armillary.inverse.stamp_likelihood import POSITION_SIGMA_ARCSEC, Scene, whitening
-from armillary.inverse.stamp_operator import MARGIN_FWHM, image_of, modes_of, psf_fwhm_arcsec, stamp_operator
+from armillary.inverse.stamp_operator import MARGIN_FWHM, image_of, modes_of, stamp_operator
+from armillary.stamp_psfs import psf_fwhm_arcsec
 from armillary.stamp_sets import Observations, flux_of_mag, shifted_images
 from armillary.step import progress
 

@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from armillary.inverse.galaxy_prior import stamp_peaks
 from armillary.inverse.stamp_operator import StampOperator, images_and_slopes
 
 POSITION_SIGMA_ARCSEC = 0.05  # of a centre around its given position: 0.3 pixels of HSC
@@ -107,7 +108,7 @@ def linear_columns(scene: Scene, stack: jax.Array, point: Point) -> tuple[jax.Ar
 
 def evidence(scene: Scene, stack: jax.Array, residual: jax.Array, point: Point) -> Evidence:
     """The quadratic form of a scene around a point; `residual` is the covariance (n_components, n_components) of what
-    the decoder misses in a stamp of flux 1."""
+    the decoder misses in a stamp of peak 1."""
     signal, nuisances = linear_columns(scene, stack, point)
     n = len(signal)
     rows = _whitened(scene, jnp.concatenate([signal, nuisances]))
@@ -119,7 +120,7 @@ def evidence(scene: Scene, stack: jax.Array, residual: jax.Array, point: Point) 
     nuisance_mean = inverse @ (pull[n:] + precision @ expected)
     nuisance_slope = -inverse @ gram[n:, :n]
     gram, pull = gram[:n, :n] + gram[:n, n:] @ nuisance_slope, pull[:n] - gram[:n, n:] @ nuisance_mean
-    root = _residual_root(residual, point.flux)
+    root = _residual_root(residual, point.flux * stamp_peaks(stack, point.coefficients))
     inner = jnp.linalg.cholesky(jnp.eye(root.shape[1]) + root.T @ gram @ root)
     root = jax.scipy.linalg.solve_triangular(inner, root.T, lower=True).T
     seen = gram @ root
@@ -139,11 +140,11 @@ def nuisance_sample(found: Evidence, c: jax.Array, noise: jax.Array) -> jax.Arra
     return found.nuisance_mean + found.nuisance_slope @ c + found.nuisance_root @ noise
 
 
-def _residual_root(residual: jax.Array, flux: jax.Array) -> jax.Array:
+def _residual_root(residual: jax.Array, peak: jax.Array) -> jax.Array:
     """Root (n, n_sources n_components) of the covariance of the sources' residuals; the mean stamp has none."""
     values, vectors = jnp.linalg.eigh(residual)
     root = jnp.pad(vectors * jnp.sqrt(jnp.maximum(values, 0.0)), ((1, 0), (0, 0)))
-    return jnp.kron(jnp.diag(flux), root)
+    return jnp.kron(jnp.diag(peak), root)
 
 
 def gaussian_posterior(found: Evidence, covariance: jax.Array, flux: jax.Array) -> tuple[jax.Array, jax.Array]:

@@ -28,7 +28,7 @@ def train_autoencoder(
         kept=kept,
     )  # fmt: skip
     missed = residual_covariance(model, linear, held_out)
-    announce(f"rms of what the decoder misses: {np.sqrt(np.trace(missed)):.4f} of the flux")
+    announce(f"rms of what the decoder misses: {np.sqrt(np.trace(missed)):.4f} of the peak")
     write_arrays(weights, **arrays_of_autoencoder(model))
     write_arrays(residual, covariance=missed)
     write_json(history, rows)
