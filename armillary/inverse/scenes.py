@@ -135,7 +135,8 @@ def scenes_of(
     """All scenes, stacked: arrays start with the scene. `missing` (n, n_y, n_x) are pixels not to be looked at."""
     missing = missing | ~np.isfinite(seen.image)
     fwhm = max(psf_fwhm_arcsec(psf, seen.pixel_arcsec) for psf in seen.psf)
-    window = fine_size * fine_pixel_arcsec + MARGIN_FWHM * fwhm
+    # whole arcsec: problems of much the same seeing have operators of one shape, and share what is compiled
+    window = np.ceil(fine_size * fine_pixel_arcsec + MARGIN_FWHM * fwhm)
     scenes = []
     for number, psf in enumerate(seen.psf):
         out = missing[number]

@@ -41,13 +41,15 @@ class Point(NamedTuple):
 class Evidence(NamedTuple):
     """What the data say about c = flux x (1, a) of all sources, (n,) in a row, nuisances integrated out.
 
-    ln p(data | c) = -0.5 c gram c + pull c + const; the same with residuals of the decoder integrated out, too.
+    ln p(data | c) = -0.5 c gram c + pull c + const; with residuals of the decoder integrated out, too, the other gram
+    and pull and + ln_weight, which tells residuals of several scales apart.
     """
 
     gram: jax.Array
     pull: jax.Array
     gram_with_residual: jax.Array
     pull_with_residual: jax.Array
+    ln_weight: jax.Array
     residual_root: jax.Array  # (n, n_sources n_components): root of the covariance of residuals given data and c
     nuisance_mean: (
         jax.Array
@@ -123,9 +125,10 @@ def evidence(scene: Scene, stack: jax.Array, residual: jax.Array, point: Point) 
     root = _residual_root(residual, point.flux * stamp_peaks(stack, point.coefficients))
     inner = jnp.linalg.cholesky(jnp.eye(root.shape[1]) + root.T @ gram @ root)
     root = jax.scipy.linalg.solve_triangular(inner, root.T, lower=True).T
-    seen = gram @ root
+    seen, lifted = gram @ root, root.T @ pull
+    ln_weight = 0.5 * lifted @ lifted - jnp.sum(jnp.log(jnp.diag(inner)))
     return Evidence(
-        gram, pull, gram - seen @ seen.T, pull - seen @ (root.T @ pull), root, nuisance_mean, nuisance_slope,
+        gram, pull, gram - seen @ seen.T, pull - seen @ lifted, ln_weight, root, nuisance_mean, nuisance_slope,
         jnp.linalg.cholesky(inverse),
     )  # fmt: skip
 

@@ -125,6 +125,15 @@ def test_the_evidence_is_the_likelihood_with_its_nuisances_integrated(scene, bas
     assert np.abs(np.asarray(found.gram_with_residual) - a.T @ weighted).max() < 2e-3 * scale.max()
     pull = weighted.T @ data
     assert np.asarray(found.pull_with_residual) == pytest.approx(pull, abs=5e-3 * np.abs(pull).max())
+    # and what tells residuals of two scales apart is the ratio of the two dense densities
+    c, other = np.append(30.0, np.zeros(6)), noise + 8 * missed
+    wider = evidence(one, jnp.asarray(basis.stack, jnp.float32), 9 * residual, point)
+    dense, ours = [], []
+    for covariance, form in ((noise, found), (other, wider)):
+        left = data - a @ c
+        dense.append(-0.5 * left @ np.linalg.solve(covariance, left) - 0.5 * np.linalg.slogdet(covariance)[1])
+        ours.append(form.ln_weight + form.pull_with_residual @ c - 0.5 * c @ form.gram_with_residual @ c)
+    assert ours[0] - ours[1] == pytest.approx(dense[0] - dense[1], abs=0.05)
 
 
 def test_a_galaxy_is_registered_and_its_flux_found(scene, basis, galaxies):
