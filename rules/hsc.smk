@@ -270,6 +270,7 @@ rule hsc_infer_observations:
         effort={k: v for k, v in HSC["infer_observations"].items() if k != "n_draws"},
         background_share=HSC["camera"]["background_share"],
         compiled_folder=lambda wildcards, output: str(Path(output.posteriors).parents[1] / "prior/compiled"),
+        work_file=lambda wildcards, output: str(Path(output.posteriors).parent / "work" / wildcards.problem),
     script:
         "../scripts/hsc/infer_observations.py"
 
