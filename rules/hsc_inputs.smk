@@ -53,6 +53,11 @@ def hsc_pair_file(name):
     return dataset_file(f"hsc/hst_hsc_pair/{name}")
 
 
+def hsc_observed_sources(wildcards):
+    """The patterns of the user's images, as a param: from a function, or Snakemake takes {object} for a wildcard."""
+    return {name: HSC["observed"][name] for name in ("image", "psf", "variance", "mask")}
+
+
 def hsc_observed_files(wildcards):
     """The files that the user's patterns name without {object} or {band}; the others are found when they are read."""
     settings = HSC["observed"]

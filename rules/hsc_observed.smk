@@ -112,11 +112,16 @@ rule hsc_tile_observed:
         runtime=60,
     params:
         **hsc_shared("mask_planes", "missing_planes"),
-        **{
-            name: value
-            for name, value in HSC["observed"].items()
-            if name not in ("methods", "zero_point_mag")
-        },
+        **hsc_of(
+            "observed",
+            "objects",
+            "bands",
+            "pixel_arcsec",
+            "positions_arcsec",
+            "n_sources",
+            "subtract_sky",
+        ),
+        sources=hsc_observed_sources,
     script:
         "../scripts/hsc/tile_observed.py"
 

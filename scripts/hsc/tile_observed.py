@@ -10,23 +10,22 @@ from armillary.step import announce, run
 
 
 def tile_observed(
-    observations: str, scenes: str, *, image: str, psf: str, variance: str | None, mask: str | None,
+    observations: str, scenes: str, *, sources: dict[str, str | None],
     objects: list[str], bands: list[str], pixel_arcsec: float, positions_arcsec: list[list[float]], n_sources: int,
     subtract_sky: bool, mask_planes: dict[str, int], missing_planes: list[str],
 ) -> None:  # fmt: skip
-    def read(source, key, words):
-        return read_user_image(source.format(**words), key) if source else (None, {})
+    def read(key, words):
+        return read_user_image(sources[key].format(**words), key) if sources[key] else (None, {})
 
+    image = sources["image"]
     names = objects or (user_objects(image.split("{object}")[0] + "{object}", "image") if "{object}" in image else [""])
     given, positions, rows = [], [], []
     for name in names:
         here = []
         for band in bands:
             words = {"object": name, "band": band}
-            pixels, header = read(image, "image", words)
-            planes = [
-                read(source, key, words)[0] for source, key in ((psf, "psf"), (variance, "variance"), (mask, "mask"))
-            ]
+            pixels, header = read("image", words)
+            planes = [read(key, words)[0] for key in ("psf", "variance", "mask")]
             here.append(Given(f"{name} {band}".strip(), pixels, *planes, pixel_arcsec_of(header)))
             rows.append({"object": name, "band": band})
         places = np.array(positions_arcsec, float)
