@@ -57,7 +57,7 @@ def draw_pair(figure: Figure, images: dict[str, np.ndarray], bands: list[str]) -
     """Draw a row a band: HSC, what HST becomes in it, HSC interpolated and reconstructed by every method, HST."""
     methods = [str(method) for method in images["methods"]]
     names = ["hsc", "forward", "interpolated", *methods, "hst"]
-    titles = ["HSC", "HST through the operator", "HSC, interpolated", *(LABELS[name] for name in methods), "HST"]
+    titles = ["HSC", "HST by operator", "HSC, interpolated", *(LABELS[name] for name in methods), "HST"]
     panels = figure.subplots(len(bands), len(names), squeeze=False)
     for band, row in zip(bands, panels, strict=True):
         for axes, name in zip(row, names, strict=True):
