@@ -69,6 +69,7 @@ include: "rules/challenges_inputs.smk"
 include: "rules/challenges.smk"
 include: "rules/hsc_inputs.smk"
 include: "rules/hsc.smk"
+include: "rules/hsc_observed.smk"
 include: "rules/hsc_figures.smk"
 include: "rules/benchmarks.smk"
 include: "rules/report_inputs.smk"
@@ -89,6 +90,7 @@ localrules:
     mim_similarity,
     challenges,
     hsc,
+    hsc_observed,
     benchmarks,
     report,
 
@@ -192,6 +194,12 @@ rule hsc:
     """Galaxies deconvolved, inpainted and deblended under learned priors, scored, with figures and metrics."""
     input:
         hsc_products(),
+
+
+rule hsc_observed:
+    """Galaxies reconstructed from the images that `hsc: observed:` names: a table, images with samples, a figure."""
+    input:
+        hsc_observed_products(),
 
 
 rule benchmarks:

@@ -134,7 +134,7 @@ def real_stamps(folder: str, catalog: str, frame: StampFrame, mag_max: float, mi
     The noise is what the space image had, filtered alike; its variance a pixel is measured on a drawn noise image.
     Raises ValueError when no galaxy passes the cuts.
     """
-    book = galsim.RealGalaxyCatalog(str(Path(folder) / catalog), dir=folder)
+    book = galsim.RealGalaxyCatalog(catalog, dir=str(Path(folder).resolve()))
     rows = []
     for index in range(book.nobjects):
         if book.mag[index] > mag_max:

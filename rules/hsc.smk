@@ -3,7 +3,7 @@
 Makes  <results>/hsc/metrics.json, posteriors/<problem>.h5 and figures/.
 From   galaxies drawn with GalSim, or a RealGalaxyCatalog (config/hsc.yaml: problems).
 Steps  render_stamps -> estimate_basis -> train_autoencoder -> train_flow -> infer_prior, simulate_observations ->
-       estimate_tuning -> infer_observations -> estimate_operator, score_prior, score_observations -> summarise_metrics.
+       estimate_tuning -> infer_observations -> estimate_operator, score_prior, score_observations -> summarise_metrics; images without truth: rules/hsc_observed.smk.
 """
 
 
@@ -197,6 +197,8 @@ rule hsc_simulate_observations:
         "<results>/hsc/logs/simulate_observations_{problem}.log",
     benchmark:
         "<results>/hsc/benchmarks/simulate_observations_{problem}.tsv"
+    wildcard_constraints:
+        problem=r"(?!(?:pair|observed)\.)[a-z]+",
     conda:
         "../envs/jax.yaml"
     threads: 2
@@ -268,6 +270,7 @@ rule hsc_infer_observations:
         effort={k: v for k, v in HSC["infer_observations"].items() if k != "n_draws"},
         background_share=HSC["camera"]["background_share"],
         compiled_folder=lambda wildcards, output: str(Path(output.posteriors).parents[1] / "prior/compiled"),
+        work_file=lambda wildcards, output: str(Path(output.posteriors).parent / "work" / wildcards.problem),
     script:
         "../scripts/hsc/infer_observations.py"
 

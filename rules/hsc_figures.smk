@@ -84,3 +84,28 @@ rule hsc_plot_calibration:
         problems=hsc_scored(),
     script:
         "../scripts/hsc/plot_calibration.py"
+
+
+rule hsc_plot_observed:
+    """Draw the user's images, reconstructions, samples and residuals."""
+    input:
+        observations="<results>/hsc/observations/observed.h5",
+        basis="<results>/hsc/prior/basis.npz",
+        posteriors="<results>/hsc/posteriors/observed.h5",
+        code=code_of("scripts/hsc/plot_observed.py"),
+    output:
+        figure="<results>/hsc/observed/galaxies.png",
+    log:
+        "<results>/hsc/logs/plot_observed.log",
+    benchmark:
+        "<results>/hsc/benchmarks/plot_observed.tsv"
+    conda:
+        "../envs/figures.yaml"
+    threads: 1
+    resources:
+        mem_mb=1500,
+        runtime=10,
+    params:
+        fine_pixel_arcsec=HSC["frame"]["pixel_arcsec"],
+    script:
+        "../scripts/hsc/plot_observed.py"

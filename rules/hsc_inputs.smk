@@ -1,9 +1,12 @@
 """What the rules of HSC priors are given: files and settings; no rule lives here."""
 
+import os
+import re
 from pathlib import Path
 
 HSC = config["hsc"]
 HSC_PRIOR = {name: f"<results>/hsc/prior/{name}.npz" for name in ("basis", "autoencoder", "flow", "residual")}
+HSC_WITHOUT_TRUTH = ("pair", "observed")
 HSC_CATALOG_PARTS = (
     "real_galaxy_images_extension.fits",
     "real_galaxy_PSF_images_extension.fits",
@@ -29,15 +32,60 @@ def hsc_problem(name):
     return HSC["problems"][name]
 
 
+def hsc_of(block, *names):
+    """Settings of one block, as params."""
+    return {name: HSC[block][name] for name in names}
+
+
+def hsc_at_hand(dataset):
+    """Whether a data set is already downloaded or in the mirror folder."""
+    mirror = os.environ.get("ARMILLARY_MIRROR")
+    return Path(dataset_file(dataset)).exists() or bool(mirror and Path(mirror, dataset).exists())
+
+
+def hsc_has_real(*datasets):
+    """Whether real data are used: always where they may be fetched, else if they are at hand."""
+    return HSC["fetch_real"] or all(map(hsc_at_hand, datasets))
+
+
+def hsc_pair_file(name):
+    """A file of the HST/HSC pair."""
+    return dataset_file(f"hsc/hst_hsc_pair/{name}")
+
+
+def hsc_observed_sources(wildcards):
+    """The patterns of the user's images, as a param: from a function, or Snakemake takes {object} for a wildcard."""
+    return {name: HSC["observed"][name] for name in ("image", "psf", "variance", "mask")}
+
+
+def hsc_observed_files(wildcards):
+    """The files that the user's patterns name without {object} or {band}; the others are found when they are read."""
+    settings = HSC["observed"]
+    for key in ("image", "psf"):
+        if not settings[key]:
+            raise WorkflowError(
+                f"hsc: observed: {key} names no file: hsc_observed needs image and psf at least"
+            )
+    names = [settings[key] for key in ("image", "psf", "variance", "mask") if settings[key]]
+    files = {re.split(r"[:[]", name)[0] for name in names}
+    return sorted(name for name in files if "{" not in name)
+
+
 def hsc_catalogs(wildcards):
     """The catalogue of real galaxies and the files that it names; none for drawn ones."""
     if wildcards.population == "parametric":
         return []
     catalog = HSC["real_galaxies"]
+    return [catalog] if Path(catalog).exists() else [dataset_file(name) for name in hsc_real_files()]
+
+
+def hsc_real_files():
+    """The data sets of the real galaxies, the catalogue first; none where a file of the user's own is named."""
+    catalog = HSC["real_galaxies"]
     if Path(catalog).exists():
-        return [catalog]
+        return []
     folder = catalog.rpartition("/")[0]
-    return [dataset_file(catalog), *(dataset_file(f"{folder}/{name}") for name in HSC_CATALOG_PARTS)]
+    return [catalog, *(f"{folder}/{name}" for name in HSC_CATALOG_PARTS)]
 
 
 def hsc_stamps(wildcards):
@@ -61,6 +109,8 @@ def hsc_setting(name):
 
 def hsc_methods(wildcards):
     """The methods of a problem: its own, or those of all; the PCA-Gaussian, which calibration needs, among them."""
+    if wildcards.problem in HSC_WITHOUT_TRUTH:
+        return HSC[wildcards.problem]["methods"]
     methods = hsc_problem(wildcards.problem).get("methods", HSC["methods"])
     if "pca_gaussian" not in methods:
         raise WorkflowError(f"hsc: problems: {wildcards.problem}: methods must hold pca_gaussian")
@@ -69,16 +119,31 @@ def hsc_methods(wildcards):
 
 def hsc_scored():
     """The problems that are scored: all but the one that baselines are tuned on."""
-    return [name for name in HSC["run_problems"] if name != "tuning" and hsc_problem(name)]
+    names = [name for name in HSC["run_problems"] if name != "tuning"]
+    return [
+        name for name in names if hsc_problem(name)["galaxies"] != "real" or hsc_has_real(*hsc_real_files())
+    ]
+
+
+def hsc_has_pair():
+    """Whether the HST/HSC pair is part of the run."""
+    return HSC["run_pair"] and hsc_has_real(*collection_datasets(DATASETS, "hsc/hst_hsc_pair"))
 
 
 def hsc_parts():
     """The files whose numbers make up metrics.json."""
     steps = ["estimate_operator", "score_prior", *(f"score_observations_{name}" for name in hsc_scored())]
+    steps += ["estimate_pair"] if hsc_has_pair() else []
     return [f"<results>/hsc/scores/{step}.json" for step in steps]
 
 
 def hsc_products():
     """What the target `hsc` asks for."""
     figures = ["prior", "calibration", *(f"galaxies_{name}" for name in hsc_scored())]
+    figures += ["pair"] if hsc_has_pair() else []
     return ["<results>/hsc/metrics.json", *(f"<results>/hsc/figures/{name}.png" for name in figures)]
+
+
+def hsc_observed_products():
+    """What the target `hsc_observed` asks for."""
+    return [f"<results>/hsc/observed/galaxies.{ending}" for ending in ("csv", "h5", "png")]

@@ -30,22 +30,40 @@ def draw_prior(figure: Figure, truth: np.ndarray, decoded: np.ndarray, drawn: np
 
 
 def draw_galaxies(figure: Figure, data: ProblemData, n_scenes: int) -> None:
-    """Draw a row a scene: data, truth, every method, samples of the last one with samples, its residual in sigma."""
+    """Draw a row a scene: data, truth where there is one, every method, samples of the last one with samples, its
+    residual in sigma."""
     methods = list(data.posteriors)
     sampled = [method for method in methods if "c" in data.posteriors[method]][-1]
-    titles = ["data", "truth", *(LABELS[method] for method in methods), *["sample"] * N_SAMPLES, "residual"]
+    known = ["truth"] if data.seen.truth.size else []
+    titles = ["data", *known, *(LABELS[method] for method in methods), *["sample"] * N_SAMPLES, "residual"]
     panels = figure.subplots(min(n_scenes, len(data.seen.image)), len(titles), squeeze=False)
     for scene, row in enumerate(panels):
-        truth = _together(data, data.seen.truth[scene], scene)
         image = data.seen.image[scene]
         _show(row[0], image, np.nanmax(image))
         samples = data.samples(sampled, scene)[:N_SAMPLES]
-        images = [data.seen.truth[scene], *(data.posteriors[method]["image"][scene] for method in methods), *samples]
+        images = [data.seen.truth[scene]] if known else []
+        images += [*(data.posteriors[method]["image"][scene] for method in methods), *samples]
+        peak = _together(data, images[0] if known else data.posteriors[sampled]["image"][scene], scene).max()
         for axes, one in zip(row[1:], images, strict=False):
-            _show(axes, _together(data, one, scene), truth.max())
+            _show(axes, _together(data, one, scene), peak)
         left = (image - data.posteriors[sampled]["predicted"][scene]) / np.sqrt(data.seen.variance[scene])
         row[-1].imshow(left, cmap="RdBu", vmin=-4, vmax=4)
         _bare(row[-1])
+    for axes, title in zip(panels[0], titles, strict=True):
+        axes.set_title(title, fontsize=7)
+
+
+def draw_pair(figure: Figure, images: dict[str, np.ndarray], bands: list[str]) -> None:
+    """Draw a row a band: HSC, what HST becomes in it, HSC interpolated and reconstructed by every method, HST."""
+    methods = [str(method) for method in images["methods"]]
+    names = ["hsc", "forward", "interpolated", *methods, "hst"]
+    titles = ["HSC", "HST by operator", "HSC, interpolated", *(LABELS[name] for name in methods), "HST"]
+    panels = figure.subplots(len(bands), len(names), squeeze=False)
+    for band, row in zip(bands, panels, strict=True):
+        for axes, name in zip(row, names, strict=True):
+            image = images[f"{band}_{name}"]
+            _show(axes, image[::-1], np.percentile(image, 99.9))
+        row[0].set_ylabel(band)
     for axes, title in zip(panels[0], titles, strict=True):
         axes.set_title(title, fontsize=7)
 

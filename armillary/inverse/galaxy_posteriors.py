@@ -26,7 +26,7 @@ from armillary.inverse.stamp_likelihood import (
 )
 
 LN_FLUX_SIGMA = 0.5  # of the prior of ln flux around the registered one
-N_POLISH_STEPS = 15
+N_POLISH_STEPS = 8
 
 
 class Effort(NamedTuple):
@@ -104,16 +104,23 @@ class Summit(NamedTuple):
 
 
 def summit(prior: GalaxyPrior, scene: Scene, key: jax.Array, effort: Effort) -> Summit:
-    """Climb from the PCA-Gaussian posterior and from random galaxies; linearise at the best; climb on from there."""
+    """Climb from the PCA-Gaussian posterior and from random galaxies with the largest residuals, which leave the least
+    maxima; linearise at the best; climb on from there with residuals of every scale, and keep the scale under which
+    the data are the most probable (Laplace's approximation)."""
     point = _registered(scene, prior.stack, prior.covariance)
     flux = point.flux
-    found = _evidence(scene, prior.stack, prior.residual, point)
+    found = _evidence(scene, prior.stack, prior.residual * prior.residual_scales[-1] ** 2, point)
     starts = _starts(prior, point, jax.random.normal(key, (effort.n_starts - 1, len(flux), prior.n_latents)))
     unknowns, height = _climb(prior, found, flux, starts, effort.n_map_steps)
     point = _moved(prior, found, flux, unknowns, height, point)
-    found = _evidence(scene, prior.stack, prior.residual, point)
-    unknowns, height = _climb(prior, found, flux, unknowns, N_POLISH_STEPS)
-    return Summit(*_curvature(prior, found, flux, unknowns, height), flux, point, found)
+    tops = []
+    for scale in prior.residual_scales[::-1]:
+        found = _evidence(scene, prior.stack, prior.residual * scale**2, point)
+        unknowns, height = _climb(prior, found, flux, unknowns, N_POLISH_STEPS)
+        best, root = _curvature(prior, found, flux, unknowns, height)
+        ln_evidence = height.max() + found.ln_weight + jnp.sum(jnp.log(jnp.abs(jnp.diag(root))))
+        tops.append((float(ln_evidence), Summit(best, root, flux, point, found)))
+    return max(tops, key=lambda top: top[0] if jnp.isfinite(top[0]) else -jnp.inf)[1]
 
 
 _registered, _evidence = jax.jit(registered), jax.jit(evidence)  # compiled apart: methods and rounds share them

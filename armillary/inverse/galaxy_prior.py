@@ -1,7 +1,8 @@
 """The prior of galaxy stamps as one function: unit Gaussian variables in, a stamp's coefficients out.
 
 Latents of a flow, decoded, plus what the decoder misses: Gaussian residuals with the covariance that held-out galaxies
-showed. The weights go to and come from one flat dictionary of arrays.
+showed, in units of a stamp's peak, as the decoder's loss is. How large they are differs by an order of magnitude from
+galaxy to galaxy, hence a mixture of few scales. The weights go to and come from one flat dictionary of arrays.
 """
 
 from typing import NamedTuple
@@ -15,6 +16,8 @@ from armillary.inverse.autoencoder import Autoencoder, decode, encode
 from armillary.inverse.latent_flow import LatentFlow, to_latents, to_unit
 from armillary.stamp_basis import StampBasis, coefficients_of
 
+N_SCALES = 4  # of the residuals
+
 
 class GalaxyPrior(NamedTuple):
     """All that is learned of galaxies."""
@@ -23,7 +26,8 @@ class GalaxyPrior(NamedTuple):
     covariance: jax.Array  # (n_components, n_components): the PCA-Gaussian prior
     autoencoder: Autoencoder
     flow: LatentFlow
-    residual: jax.Array  # (n_components, n_components)
+    residual: jax.Array  # (n_components, n_components), of stamps whose peak is 1, in units of residual_scales squared
+    residual_scales: jax.Array  # (n_scales,), equally probable: some galaxies are decoded much better than others
 
     @property
     def n_latents(self) -> int:
@@ -41,28 +45,41 @@ def unit_of_coefficients(prior: GalaxyPrior, coefficients: jax.Array) -> jax.Arr
     return to_unit(prior.flow, encode(prior.autoencoder, coefficients)[0])[0]
 
 
-def residual_covariance(
-    autoencoder: Autoencoder, basis: StampBasis, images: np.ndarray, noise_variance: np.ndarray | float = 0.0
-) -> np.ndarray:
-    """Covariance (n_components, n_components) of what the decoder misses in held-out stamps (n, size, size) of flux 1.
+def stamp_peaks(stack: jax.Array, coefficients: jax.Array) -> jax.Array:
+    """Highest pixels (...) of stamps of coefficients (..., n_components); at least a tenth of the mean stamp's."""
+    peaks = jnp.max(stack[0] + jnp.tensordot(coefficients, stack[1:], 1), (-2, -1))
+    return jnp.maximum(peaks, 0.1 * stack[0].max())
 
-    Noise of the stamps, if they have any, is taken off the diagonal. A hundredth of the mean variance keeps it regular.
+
+def residual_mixture(autoencoder: Autoencoder, basis: StampBasis, images: np.ndarray) -> dict[str, np.ndarray]:
+    """What the decoder misses in held-out stamps (n, size, size), each divided by its peak.
+
+    `covariance` (n_components, n_components) is that of residuals of length 1; `scales` (N_SCALES,) are rms lengths of
+    as many equal parts of the stamps, shortest first.
+
+    A hundredth of the mean variance keeps the covariance regular.
     """
     coefficients = coefficients_of(basis, images)
     decoded = np.asarray(decode(autoencoder, encode(autoencoder, jnp.asarray(coefficients, jnp.float32))[0]))
-    missed = coefficients - decoded
-    covariance = missed.T @ missed / len(missed) - np.mean(noise_variance) * np.eye(missed.shape[1])
-    values, vectors = np.linalg.eigh(covariance)
+    missed = (coefficients - decoded) / images.max((1, 2))[:, None]
+    length = np.linalg.norm(missed, axis=1)
+    parts = np.array_split(np.sort(length), N_SCALES)
+    unit = missed / length[:, None]
+    values, vectors = np.linalg.eigh(unit.T @ unit / len(unit))
     values = np.maximum(values, 0.01 * values.mean())
-    return ((vectors * values) @ vectors.T).astype(np.float32)
+    covariance = (vectors * values) @ vectors.T
+    scales = np.array([np.sqrt(np.mean(part**2)) for part in parts])
+    return {"covariance": covariance.astype(np.float32), "scales": scales.astype(np.float32)}
 
 
 def sample_prior(prior: GalaxyPrior, key: jax.Array, n: int) -> jax.Array:
     """Coefficients (n, n_components) of galaxies drawn from the prior, residuals included."""
-    keys = jax.random.split(key)
+    keys = jax.random.split(key, 3)
     decoded = coefficients_of_unit(prior, jax.random.normal(keys[0], (n, prior.n_latents)))
     root = jnp.linalg.cholesky(prior.residual)
-    return decoded + jax.random.normal(keys[1], decoded.shape) @ root.T
+    missed = jax.random.normal(keys[1], decoded.shape) @ root.T
+    length = jax.random.choice(keys[2], prior.residual_scales, (n,)) * stamp_peaks(prior.stack, decoded)
+    return decoded + length[:, None] * missed
 
 
 def arrays_of_autoencoder(model: Autoencoder) -> dict[str, np.ndarray]:
@@ -103,5 +120,5 @@ def read_prior(basis: str, autoencoder: str, flow: str, residual: str) -> Galaxy
     return GalaxyPrior(
         jnp.asarray(linear.stack, jnp.float32), jnp.asarray(linear.covariance, jnp.float32),
         autoencoder_of_arrays(read_arrays(autoencoder)), flow_of_arrays(read_arrays(flow)),
-        jnp.asarray(read_arrays(residual)["covariance"]),
+        *(jnp.asarray(read_arrays(residual)[name]) for name in ("covariance", "scales")),
     )  # fmt: skip

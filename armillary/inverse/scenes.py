@@ -7,7 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from armillary.inverse.stamp_likelihood import POSITION_SIGMA_ARCSEC, Scene, whitening
-from armillary.inverse.stamp_operator import MARGIN_FWHM, image_of, modes_of, psf_fwhm_arcsec, stamp_operator
+from armillary.inverse.stamp_operator import MARGIN_FWHM, image_of, modes_of, stamp_operator
+from armillary.stamp_psfs import psf_fwhm_arcsec
 from armillary.stamp_sets import Observations, flux_of_mag, shifted_images
 from armillary.step import progress
 
@@ -134,7 +135,8 @@ def scenes_of(
     """All scenes, stacked: arrays start with the scene. `missing` (n, n_y, n_x) are pixels not to be looked at."""
     missing = missing | ~np.isfinite(seen.image)
     fwhm = max(psf_fwhm_arcsec(psf, seen.pixel_arcsec) for psf in seen.psf)
-    window = fine_size * fine_pixel_arcsec + MARGIN_FWHM * fwhm
+    # whole arcsec: problems of much the same seeing have operators of one shape, and share what is compiled
+    window = np.ceil(fine_size * fine_pixel_arcsec + MARGIN_FWHM * fwhm)
     scenes = []
     for number, psf in enumerate(seen.psf):
         out = missing[number]

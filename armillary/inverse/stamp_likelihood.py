@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from armillary.inverse.galaxy_prior import stamp_peaks
 from armillary.inverse.stamp_operator import StampOperator, images_and_slopes
 
 POSITION_SIGMA_ARCSEC = 0.05  # of a centre around its given position: 0.3 pixels of HSC
@@ -40,13 +41,15 @@ class Point(NamedTuple):
 class Evidence(NamedTuple):
     """What the data say about c = flux x (1, a) of all sources, (n,) in a row, nuisances integrated out.
 
-    ln p(data | c) = -0.5 c gram c + pull c + const; the same with residuals of the decoder integrated out, too.
+    ln p(data | c) = -0.5 c gram c + pull c + const; with residuals of the decoder integrated out, too, the other gram
+    and pull and + ln_weight, which tells residuals of several scales apart.
     """
 
     gram: jax.Array
     pull: jax.Array
     gram_with_residual: jax.Array
     pull_with_residual: jax.Array
+    ln_weight: jax.Array
     residual_root: jax.Array  # (n, n_sources n_components): root of the covariance of residuals given data and c
     nuisance_mean: (
         jax.Array
@@ -107,7 +110,7 @@ def linear_columns(scene: Scene, stack: jax.Array, point: Point) -> tuple[jax.Ar
 
 def evidence(scene: Scene, stack: jax.Array, residual: jax.Array, point: Point) -> Evidence:
     """The quadratic form of a scene around a point; `residual` is the covariance (n_components, n_components) of what
-    the decoder misses in a stamp of flux 1."""
+    the decoder misses in a stamp of peak 1."""
     signal, nuisances = linear_columns(scene, stack, point)
     n = len(signal)
     rows = _whitened(scene, jnp.concatenate([signal, nuisances]))
@@ -119,12 +122,13 @@ def evidence(scene: Scene, stack: jax.Array, residual: jax.Array, point: Point) 
     nuisance_mean = inverse @ (pull[n:] + precision @ expected)
     nuisance_slope = -inverse @ gram[n:, :n]
     gram, pull = gram[:n, :n] + gram[:n, n:] @ nuisance_slope, pull[:n] - gram[:n, n:] @ nuisance_mean
-    root = _residual_root(residual, point.flux)
+    root = _residual_root(residual, point.flux * stamp_peaks(stack, point.coefficients))
     inner = jnp.linalg.cholesky(jnp.eye(root.shape[1]) + root.T @ gram @ root)
     root = jax.scipy.linalg.solve_triangular(inner, root.T, lower=True).T
-    seen = gram @ root
+    seen, lifted = gram @ root, root.T @ pull
+    ln_weight = 0.5 * lifted @ lifted - jnp.sum(jnp.log(jnp.diag(inner)))
     return Evidence(
-        gram, pull, gram - seen @ seen.T, pull - seen @ (root.T @ pull), root, nuisance_mean, nuisance_slope,
+        gram, pull, gram - seen @ seen.T, pull - seen @ lifted, ln_weight, root, nuisance_mean, nuisance_slope,
         jnp.linalg.cholesky(inverse),
     )  # fmt: skip
 
@@ -139,11 +143,11 @@ def nuisance_sample(found: Evidence, c: jax.Array, noise: jax.Array) -> jax.Arra
     return found.nuisance_mean + found.nuisance_slope @ c + found.nuisance_root @ noise
 
 
-def _residual_root(residual: jax.Array, flux: jax.Array) -> jax.Array:
+def _residual_root(residual: jax.Array, peak: jax.Array) -> jax.Array:
     """Root (n, n_sources n_components) of the covariance of the sources' residuals; the mean stamp has none."""
     values, vectors = jnp.linalg.eigh(residual)
     root = jnp.pad(vectors * jnp.sqrt(jnp.maximum(values, 0.0)), ((1, 0), (0, 0)))
-    return jnp.kron(jnp.diag(flux), root)
+    return jnp.kron(jnp.diag(peak), root)
 
 
 def gaussian_posterior(found: Evidence, covariance: jax.Array, flux: jax.Array) -> tuple[jax.Array, jax.Array]:

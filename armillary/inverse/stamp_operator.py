@@ -13,6 +13,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from armillary.stamp_psfs import psf_fwhm_arcsec
+
 LOWEST_RESPONSE = 1e-3  # of the space-based PSF: modes below are taken to be 0
 MARGIN_FWHM = 4.0  # of the ground-based PSF, by which the periodic window is larger than the stamp
 
@@ -120,24 +122,3 @@ def _positions(n: int, pixel_arcsec: float) -> np.ndarray:
 def _spectrum(psf: np.ndarray, wave_y: np.ndarray, wave_x: np.ndarray, positions: np.ndarray) -> np.ndarray:
     psf = np.asarray(psf, float) / np.sum(psf, dtype=float)
     return np.exp(-1j * np.outer(wave_y, positions)) @ psf @ np.exp(-1j * np.outer(positions, wave_x))
-
-
-def check_psf(psf: np.ndarray, name: str) -> None:
-    """Raise ValueError with one line for a PSF image that cannot be used as it is."""
-    psf = np.asarray(psf)
-    if psf.ndim != 2 or psf.shape[0] != psf.shape[1]:
-        raise ValueError(f"{name}: the PSF image has shape {psf.shape}; a square one is needed (config key `psf`)")
-    if not np.isfinite(psf).all():
-        raise ValueError(f"{name}: {np.sum(~np.isfinite(psf))} pixels of the PSF are not finite (config key `psf`)")
-    if psf.sum() <= 0:
-        raise ValueError(f"{name}: the PSF sums to {psf.sum():.3g}; a positive flux is needed (config key `psf`)")
-
-
-def psf_fwhm_arcsec(psf: np.ndarray, pixel_arcsec: float) -> float:
-    """Full width at half maximum from the area above half the peak: FWHM of a Gaussian of the same area, in arcsec."""
-    check_psf(psf, "PSF")
-    profile = np.sort(np.asarray(psf, float).ravel())[::-1] / np.max(psf)
-    above = int((profile >= 0.5).sum())
-    # area between pixel counts: where the sorted profile crosses one half
-    part = (profile[above - 1] - 0.5) / max(profile[above - 1] - profile[min(above, len(profile) - 1)], 1e-12)
-    return float(2 * np.sqrt((above - 0.5 + part) / np.pi) * pixel_arcsec)

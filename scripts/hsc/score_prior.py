@@ -32,9 +32,11 @@ def score_prior(stamps: str, checks: str, metrics: str, *, n_resamples: int, see
         ),
         "prior_active_latents": measurement((found["active"] > 0.1).sum(), n=len(found["active"])),
     }  # fmt: skip
+    # second moments of a few drawn stamps are not positive; no galaxy's ellipticity is above 1
     real, drawn = shapes(truth, sets.pixel_arcsec), shapes(found["drawn"], sets.pixel_arcsec)
     quantities = {
-        "size_arcsec": (real[:, 1], drawn[:, 1]), "ellipticity": (np.hypot(*real[:, 2:].T), np.hypot(*drawn[:, 2:].T)),
+        "size_arcsec": (real[:, 1], drawn[:, 1]),
+        "ellipticity": tuple(np.minimum(np.hypot(*one[:, 2:].T), 1.0) for one in (real, drawn)),
         "concentration": (concentration(truth, sets.pixel_arcsec), concentration(found["drawn"], sets.pixel_arcsec)),
     }  # fmt: skip
     for name, (of_real, of_drawn) in quantities.items():

@@ -6,7 +6,7 @@ from armillary.files import read_arrays, write_arrays, write_json
 from armillary.files_hsc import read_set
 from armillary.fingerprints import fingerprint
 from armillary.inverse.autoencoder import train_autoencoder as train
-from armillary.inverse.galaxy_prior import arrays_of_autoencoder, residual_covariance
+from armillary.inverse.galaxy_prior import arrays_of_autoencoder, residual_mixture
 from armillary.inverse.local_network import Kept
 from armillary.stamp_basis import StampBasis, coefficients_of, orientations
 from armillary.stamp_sets import StampSet
@@ -27,10 +27,10 @@ def train_autoencoder(
         images[0].size, n_latents=n_latents, n_hidden=n_hidden, n_steps=n_steps, learning_rate=learning_rate, seed=seed,
         kept=kept,
     )  # fmt: skip
-    missed = residual_covariance(model, linear, held_out)
-    announce(f"rms of what the decoder misses: {np.sqrt(np.trace(missed)):.4f} of the flux")
+    missed = residual_mixture(model, linear, held_out)
+    announce(f"length of what the decoder misses: {np.round(missed['scales'], 3).tolist()} of the peak")
     write_arrays(weights, **arrays_of_autoencoder(model))
-    write_arrays(residual, covariance=missed)
+    write_arrays(residual, **missed)
     write_json(history, rows)
 
 

@@ -110,13 +110,13 @@ def test_the_evidence_is_the_likelihood_with_its_nuisances_integrated(scene, bas
     """Gram and pull against the dense Gaussian of all pixels, nuisances and residuals as correlated noise."""
     one, seen, missing = scene
     point = Point(jnp.array([30.0]), jnp.zeros((1, 6)), jnp.array([[0.02, -0.03]]))
-    residual = jnp.asarray(np.diag(np.linspace(1, 2, 6)) * 1e-4, jnp.float32)
+    residual = jnp.asarray(np.diag(np.linspace(1, 2, 6)) * 0.04, jnp.float32)
     found = evidence(one, jnp.asarray(basis.stack, jnp.float32), residual, point)
     signal, nuisance = (np.asarray(a, float) for a in linear_columns(one, jnp.asarray(basis.stack, jnp.float32), point))
     good = ~missing.ravel()
     a, z = (part.reshape(len(part), -1)[:, good].T for part in (signal, nuisance))
     prior = np.diag([0.05**2, 0.05**2, float(one.background_sigma) ** 2])
-    missed = a[:, 1:] @ (900.0 * np.asarray(residual)) @ a[:, 1:].T
+    missed = (30.0 * basis.mean.max()) ** 2 * a[:, 1:] @ np.asarray(residual) @ a[:, 1:].T
     noise = np.eye(good.sum()) * 0.05**2 + z @ prior @ z.T + missed
     expected = z @ np.array([-0.02, 0.03, 0.0])
     data = np.asarray(one.image, float).ravel()[good] - expected
@@ -125,6 +125,15 @@ def test_the_evidence_is_the_likelihood_with_its_nuisances_integrated(scene, bas
     assert np.abs(np.asarray(found.gram_with_residual) - a.T @ weighted).max() < 2e-3 * scale.max()
     pull = weighted.T @ data
     assert np.asarray(found.pull_with_residual) == pytest.approx(pull, abs=5e-3 * np.abs(pull).max())
+    # and what tells residuals of two scales apart is the ratio of the two dense densities
+    c, other = np.append(30.0, np.zeros(6)), noise + 8 * missed
+    wider = evidence(one, jnp.asarray(basis.stack, jnp.float32), 9 * residual, point)
+    dense, ours = [], []
+    for covariance, form in ((noise, found), (other, wider)):
+        left = data - a @ c
+        dense.append(-0.5 * left @ np.linalg.solve(covariance, left) - 0.5 * np.linalg.slogdet(covariance)[1])
+        ours.append(form.ln_weight + form.pull_with_residual @ c - 0.5 * c @ form.gram_with_residual @ c)
+    assert ours[0] - ours[1] == pytest.approx(dense[0] - dense[1], abs=0.05)
 
 
 def test_a_galaxy_is_registered_and_its_flux_found(scene, basis, galaxies):

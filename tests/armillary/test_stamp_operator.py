@@ -5,8 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from armillary.inverse.stamp_operator import observed_stamp, psf_fwhm_arcsec
+from armillary.inverse.stamp_operator import observed_stamp
 from armillary.operator_checks import GALAXIES, adjoint_error, disagreement, operator_of
+from armillary.stamp_psfs import psf_fwhm_arcsec
 
 
 @pytest.mark.parametrize(("sizes", "bits"), [((101, 41), 32), ((100, 40), 64), ((100, 41), 32)])

@@ -6,7 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import h5py
 import numpy as np
+import pandas as pd
 import pytest
 
 from armillary.files_hsc import read_posteriors, read_set
@@ -62,11 +64,53 @@ def test_second_run_does_nothing(results):
     assert "Nothing to be done" in done.stdout + done.stderr
 
 
+@pytest.fixture(scope="module")
+def own(results, tmp_path_factory) -> Path:
+    """The simulated scenes again, as a user's: cutouts and PSFs laid out as unagi does, and the settings for them."""
+    folder = tmp_path_factory.mktemp("own")
+    seen = read_set(str(results / "observations/inpainting.h5"), Observations)
+    with h5py.File(folder / "cutouts.h5", "w") as cutouts, h5py.File(folder / "psfs.h5", "w") as psfs:
+        for number in range(len(seen.image)):
+            for plane, values in enumerate((seen.image, seen.mask.astype(np.int32), seen.variance)):
+                cutouts[f"{number}/HSC-I/HDU{plane}/DATA"] = values[number]
+            psfs[f"{number}/HSC-I/PRIMARY/DATA"] = seen.psf[number]
+    planes = {"image": 0, "mask": 1, "variance": 2}
+    names = {key: f"{folder}/cutouts.h5:{{object}}/{{band}}/HDU{n}/DATA" for key, n in planes.items()}
+    names |= {"psf": f"{folder}/psfs.h5:{{object}}/{{band}}/PRIMARY/DATA", "methods": ["pca_gaussian"]}
+    (folder / "own.yaml").write_text(json.dumps({"hsc": {"observed": names}}))
+    return folder
+
+
+def test_own_stamps_have_the_posterior_of_the_same_simulated_ones(results, own):
+    done = snakemake("hsc_observed", "--configfile", "config/test.yaml", str(own / "own.yaml"))
+    assert done.returncode == 0, done.stderr[-4000:]
+    wanted = read_posteriors(str(results / "posteriors/inpainting.h5"))["pca_gaussian"]
+    found = read_posteriors(str(results / "posteriors/observed.h5"))["pca_gaussian"]
+    assert found["image"] == pytest.approx(wanted["image"], abs=2e-3 * wanted["image"].max())
+    table = pd.read_csv(results / "observed/galaxies.csv")
+    assert table["object"].tolist() == [0, 1, 2, 3] and (table["flux_error"] > 0).all()
+    samples = read_posteriors(str(results / "observed/galaxies.h5"))["pca_gaussian"]["samples"]
+    assert samples.shape == (4, 16, 1, 32, 32)
+    assert samples[0].sum((1, 2, 3)).mean() == pytest.approx(table["flux"][0], rel=1e-3)
+
+
+def test_a_bad_psf_is_one_line_and_harms_nothing(results, own):
+    before = (results / "observed/galaxies.csv").read_text()
+    with h5py.File(own / "psfs.h5", "a") as psfs:
+        psfs["2/HSC-I/PRIMARY/DATA"][...] *= 3
+    done = snakemake("hsc_observed", "--configfile", "config/test.yaml", str(own / "own.yaml"))
+    assert done.returncode != 0
+    lines = {line for line in done.stderr.splitlines() if line.startswith("Error in hsc_tile_observed")}
+    assert len(lines) == 1 and "2 HSC-I: the PSF sums to 3, not to 1" in lines.pop()
+    assert (results / "observed/galaxies.csv").read_text() == before
+
+
 BAD_SETTINGS = {
     "hsc: {sede: 3}": "'sede' was unexpected",
     "hsc: {run_problems: [tuning, elsewhere]}": "no problem is called 'elsewhere'",
     "hsc: {run_problems: [deblending]}": "does not contain items matching",
     "hsc: {missing_planes: [INTRP, HALO]}": "unknown mask plane 'HALO'",
+    "hsc: {observed: {pixel_arcsec: -0.168}}": "less than or equal to the minimum of 0",
     "hsc: {camera: {sky_sigma: 0}}": "less than or equal to the minimum of 0",
     "hsc: {problems: {inpainting: {methods: [hmc]}}}": "methods must hold pca_gaussian",
 }
