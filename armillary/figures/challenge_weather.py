@@ -107,9 +107,8 @@ def draw_real(sheet: Figure, data: list[dict], found: dict, metrics: dict) -> No
         for shift, kind, colour in ((-0.15, "real", PALE), (0.15, "real_adapted", COLOURS[name])):
             entry = metrics[f"weather_{name}_{kind}_balanced_accuracy"]
             bars.bar(k + shift, entry["value"], 0.28, color=colour)
-            bars.errorbar(
-                k + shift, entry["value"], [[entry["value"] - entry["lo"]], [entry["hi"] - entry["value"]]], color=INK
-            )
+            ends = np.maximum([[entry["value"] - entry["lo"]], [entry["hi"] - entry["value"]]], 0)
+            bars.errorbar(k + shift, entry["value"], ends, color=INK)
         right = np.mean([(run["real_probability"] > 0.5) == truth for run in found[name]], (0, 2))
         after = np.mean([(run["real_adapted_probability"] > 0.5) == truth for run in found[name]], (0, 2))
         frames.plot(np.arange(len(truth)) + 0.2 * (k - 1), right, "o", mfc="none", color=COLOURS[name])

@@ -79,6 +79,21 @@ def test_redshifts_of_shifted_templates_come_back():
     assert np.median(np.abs(found - z)) < 0.3 * STEP
 
 
+def test_a_shift_to_the_rest_frame_and_back_keeps_the_spectrum():
+    rng = np.random.default_rng(0)
+    z, flux = np.array([0.02, 0.11, 0.2]), np.cumsum(rng.normal(size=(3, 700)), 1) * 0.01
+    ivar = np.ones_like(flux)
+    ivar[:, 300] = 0
+    rest, weight = spectral_indices.to_rest(flux, ivar, z, 160)
+    assert rest.shape == (3, 860) and ((weight == 0).sum(1) >= 160).all()
+    wave = np.exp(LN_WAVE[0] + (np.arange(860) - 160) * STEP)
+    blue = np.array([wave[np.flatnonzero(one > 0)[0]] for one in weight])
+    assert blue == pytest.approx(3850 / (1 + z), rel=2 * STEP)
+    back = spectral_indices.to_observed(rest, z, 160)
+    inside = np.r_[5:295, 305:690]
+    assert np.abs(back - flux)[:, inside].max() < 0.05
+
+
 def test_indices_measure_what_was_drawn():
     wave = np.exp(LN_WAVE)
     z = np.array([0.1, 0.1])
