@@ -71,7 +71,8 @@ def fit_components(data, split, size, rng, keep) -> tuple[np.ndarray, dict]:
     samples = {}
     if keep:
         mixture = GaussianMixture(8, random_state=int(rng.integers(1 << 31)), reg_covar=1e-4).fit(weights[0])
-        samples["mixture"] = mean + mixture.sample(len(split[TEST]))[0] @ basis
+        drawn = rng.permutation(mixture.sample(len(split[TEST]))[0])  # they come component by component
+        samples["mixture"] = mean + drawn @ basis
     return mean + weights[1] @ basis, samples
 
 
