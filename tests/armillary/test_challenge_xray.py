@@ -132,6 +132,8 @@ def test_every_variant_runs_is_scored_and_drawn(tmp_path):
     assert scores["luminosity_scatter_percent"]["value"] < 40
     assert scores["p4_inconsistency_90_dex"]["value"] < 1e-5 > scores["cnn_averaged_inconsistency_90_dex"]["value"]
     assert scores["cnn_inconsistency_90_dex"]["value"] > 0
+    few = {"luminosity": found["luminosity"]}
+    assert "luminosity_slope" in xray_mass.score([data], few, SETTINGS, np.random.default_rng(0))
     again = xray_mass_models.train("p4", data, SETTINGS, 0)
     assert np.array_equal(again["prediction"], found["p4"][0]["prediction"])
     metrics = {f"xray_mass_{key}": entry for key, entry in scores.items()}
