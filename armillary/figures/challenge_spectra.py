@@ -75,7 +75,7 @@ def draw_physics(sheet: Figure, data: list[dict], found: dict, metrics: dict) ->
     if not found:
         say_empty(breaks, "no method was run")
         return
-    shown = [pair for pair in samplers(found) if pair[1] in ("mixture", "flow")]
+    shown = [pair for pair in samplers(found) if pair[1] != "prior"]
     real = np.concatenate([run["indices_real"] for run in next(iter(found.values()))])
     for axes, (i, j) in ((breaks, (0, 1)), (ratios, (2, 3))):
         axes.plot(real[:, i], real[:, j], ".", color=INK, ms=2, alpha=0.4, label="held out")
@@ -85,7 +85,7 @@ def draw_physics(sheet: Figure, data: list[dict], found: dict, metrics: dict) ->
         light_grid(axes)
     breaks.set(xlabel="D4000", ylabel="width of H alpha, A", xlim=(0.9, 2.3), ylim=(-15, 80))
     breaks.legend(markerscale=4, fontsize=8)
-    ratios.set(xlabel="log [N II] / H alpha", ylabel="log [O III] / H beta", xlim=(-1.6, 1.2), ylim=(-1.6, 1.4))
+    ratios.set(xlabel="log [N II] / H alpha", ylabel="log [O III] / H beta", xlim=(-1.6, 0.6), ylim=(-1, 2))
     if "conditional" not in found:
         say_empty(redshift, "the variant conditional was not run")
         return
