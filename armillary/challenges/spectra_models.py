@@ -8,10 +8,10 @@ from sklearn.linear_model import RidgeCV
 from sklearn.mixture import GaussianMixture
 from torch import Tensor, nn
 
-from armillary.challenges.galaxy_spectra import N_PIXELS
+from armillary.challenges.galaxy_spectra import N_PIXELS, STEP
 from armillary.challenges.loop import Training, build, fit
 from armillary.challenges.spectra import SAMPLERS
-from armillary.challenges.spectral_indices import indices, measure_redshifts, rest_templates
+from armillary.challenges.spectral_indices import indices, measure_redshifts, rest_templates, to_observed, to_rest
 
 TRAIN, VALIDATION, TEST = 0, 1, 2
 N_JUDGED = 20  # principal components that the judge sees
@@ -71,7 +71,8 @@ def fit_components(data, split, size, rng, keep) -> tuple[np.ndarray, dict]:
     samples = {}
     if keep:
         mixture = GaussianMixture(8, random_state=int(rng.integers(1 << 31)), reg_covar=1e-4).fit(weights[0])
-        samples["mixture"] = mean + mixture.sample(len(split[TEST]))[0] @ basis
+        drawn = rng.permutation(mixture.sample(len(split[TEST]))[0])  # they come component by component
+        samples["mixture"] = mean + drawn @ basis
     return mean + weights[1] @ basis, samples
 
 
@@ -83,10 +84,10 @@ class SpectrumAutoencoder(nn.Module):
         self.register_buffer("mean", torch.from_numpy(mean.astype(np.float32)))
         self.register_buffer("spread", torch.from_numpy(spread.astype(np.float32)))
         self.encoder = nn.Sequential(
-            nn.Linear(N_PIXELS + n_wishes, 256), nn.SiLU(), nn.Linear(256, 128), nn.SiLU(), nn.Linear(128, 2 * size)
+            nn.Linear(len(mean) + n_wishes, 256), nn.SiLU(), nn.Linear(256, 128), nn.SiLU(), nn.Linear(128, 2 * size)
         )
         self.decoder = nn.Sequential(
-            nn.Linear(size + n_wishes, 128), nn.SiLU(), nn.Linear(128, 384), nn.SiLU(), nn.Linear(384, N_PIXELS)
+            nn.Linear(size + n_wishes, 128), nn.SiLU(), nn.Linear(128, 384), nn.SiLU(), nn.Linear(384, len(mean))
         )
 
     def encode(self, flux: Tensor, ivar: Tensor, wishes: Tensor) -> tuple[Tensor, Tensor]:
@@ -148,12 +149,18 @@ class Coupling(nn.Module):
 
 
 def fit_autoencoder(variant, data, split, size, settings, seed, keep):
-    """Reconstructions of test spectra; spectra drawn from the prior and by a flow, or as is asked for."""
-    flux, ivar = torch.from_numpy(data["flux"]), torch.from_numpy(data["ivar"])
-    wishes = wishes_of(data, split[TRAIN]) if variant == "conditional" else torch.zeros(len(flux), 0)
+    """Reconstructions of test spectra; spectra drawn from the prior and by a flow, or as is asked for.
+
+    The one with wishes learns in the rest frame, and what it draws is shifted to the redshift that is asked for.
+    """
     rows, test, outside = split[TRAIN], split[TEST], split[VALIDATION]
-    mean = (data["ivar"][rows] * data["flux"][rows]).sum(0) / np.maximum(data["ivar"][rows].sum(0), 1e-9)
-    spread = np.sqrt((np.where(data["ivar"][rows] > 0, data["flux"][rows] - mean, 0) ** 2).mean(0)) + 1e-3
+    conditional = variant == "conditional"
+    lead = int(np.log1p(data["z"].max()) / STEP) + 2
+    pair = to_rest(data["flux"], data["ivar"], data["z"], lead) if conditional else (data["flux"], data["ivar"])
+    wishes = wishes_of(data, rows) if conditional else torch.zeros(len(data["z"]), 0)
+    mean = (pair[1][rows] * pair[0][rows]).sum(0) / np.maximum(pair[1][rows].sum(0), 1e-9)
+    spread = np.sqrt((np.where(pair[1][rows] > 0, pair[0][rows] - mean, 0) ** 2).mean(0)) + 1e-3
+    flux, ivar = (torch.from_numpy(part) for part in pair)
     network = build(lambda: SpectrumAutoencoder(size, wishes.shape[1], mean, spread), seed)
 
     def loss(index, rng):
@@ -170,6 +177,9 @@ def fit_autoencoder(variant, data, split, size, settings, seed, keep):
         model = network.decode(network.encode(flux[test], ivar[test], wishes[test])[0], wishes[test]).numpy()
         latents, ln_variance = network.encode(flux, ivar, wishes)
     samples = draw(variant, network, (latents, ln_variance), wishes, split, settings, seed) if keep else {}
+    if conditional:
+        model = to_observed(model, data["z"][test], lead)
+        samples = {name: to_observed(spectra, data["z"][test], lead) for name, spectra in samples.items()}
     return model, samples, history
 
 

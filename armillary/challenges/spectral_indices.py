@@ -31,6 +31,30 @@ def rest_templates(flux: np.ndarray, ivar: np.ndarray, z: np.ndarray, z_max: flo
     return np.vstack([mean, components]), lead
 
 
+def to_rest(flux: np.ndarray, ivar: np.ndarray, z: np.ndarray, lead: int) -> tuple[np.ndarray, np.ndarray]:
+    """Spectra (n, N_PIXELS) shifted to the rest frame, which begins `lead` pixels bluer: (n, N_PIXELS + lead) each.
+
+    # ASSUME: the noise of neighbouring pixels, which the shift mixes, is still taken as independent.
+    """
+    places, pixels = np.arange(N_PIXELS + lead) - lead, np.arange(N_PIXELS)
+    moved = [
+        (
+            np.interp(places + by, pixels, np.where(weight > 0, one, np.nan), np.nan, np.nan),
+            np.interp(places + by, pixels, weight),
+        )
+        for one, weight, by in zip(flux, ivar, np.log1p(z) / STEP, strict=True)
+    ]
+    rest, weights = (np.array(part, np.float32) for part in zip(*moved, strict=True))
+    known = np.isfinite(rest)
+    return np.where(known, rest, 0), np.where(known, weights, 0)
+
+
+def to_observed(rest: np.ndarray, z: np.ndarray, lead: int) -> np.ndarray:
+    """The inverse: spectra (n, N_PIXELS) as seen at redshifts."""
+    places, pixels = np.arange(N_PIXELS) + lead, np.arange(N_PIXELS + lead)
+    return np.array([np.interp(places - by, pixels, one) for one, by in zip(rest, np.log1p(z) / STEP, strict=True)])
+
+
 def measure_redshifts(flux: np.ndarray, templates: np.ndarray, lead: int, z_max: float) -> np.ndarray:
     """The redshift (n,) at which the templates fit best, among all shifts by whole pixels, refined by a parabola."""
     shifts = np.arange(int(np.log1p(z_max) / STEP) + 1)

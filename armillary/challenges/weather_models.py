@@ -23,7 +23,9 @@ def train(variant: str, data: dict[str, np.ndarray], settings: dict, seed: int) 
     """Chances of cloud of each cell and of the classes of each test frame; of the real cells before and after other
     blocks of real frames were added."""
     if variant == "cnn":
-        return train_network(data, settings, seed)
+        with torch.random.fork_rng():  # what is dropped out follows the seed, too
+            torch.random.default_generator.manual_seed(seed)
+            return train_network(data, settings, seed)
     return train_on_features(variant, data, settings, seed)
 
 

@@ -196,12 +196,12 @@ def score(data: list[dict], found: dict[str, list[dict]], settings: dict, rng: n
         statistics, groups, settings["n_resamples"], rng, units={"_percent": "%", "_dex": "dex"},
         baselines=baselines if "core_excised" in names else None,
     )  # fmt: skip
-    return scores | seed_scores(*_curves(found), settings["n_resamples"], rng, units={"_percent": "%"})
+    if "training_curve" in found:
+        scores |= seed_scores(*_curves(found["training_curve"]), settings["n_resamples"], rng, units={"_percent": "%"})
+    return scores
 
 
-def _curves(found):
-    runs = found.get("training_curve", [])
-
+def _curves(runs):
     def statistics(seed, index):
         run = runs[seed]
         return {

@@ -47,19 +47,14 @@ def draw_fidelity(sheet: Figure, data: list[dict], found: dict, metrics: dict) -
         order = np.sort(found[name][0]["sizes"])
         entries = [metrics[f"spectra_{name}_chi2_at_{k}"] for k in order]
         values, low, high = (np.array([entry[end] for entry in entries], float) for end in ("value", "lo", "hi"))
-        sizes.errorbar(order, values, [values - low, high - values], fmt="o-", color=colour, label=label)
+        sizes.errorbar(order, values, np.maximum([values - low, high - values], 0), fmt="o-", color=colour, label=label)
     sizes.axhline(1, color=PALE, lw=1, ls="--")
     sizes.set(xlabel="components or latents", ylabel="chi2 a pixel, held out", yscale="log")
     pairs = samplers(found)
     for k, (name, s) in enumerate(pairs):
         entry = metrics[f"spectra_{name}_{s}_auc"]
-        judged.errorbar(
-            entry["value"],
-            k,
-            xerr=[[entry["value"] - entry["lo"]], [entry["hi"] - entry["value"]]],
-            fmt="o",
-            color=COLOURS[s],
-        )
+        ends = np.maximum([[entry["value"] - entry["lo"]], [entry["hi"] - entry["value"]]], 0)
+        judged.errorbar(entry["value"], k, xerr=ends, fmt="o", color=COLOURS[s])
         plane.plot(*found[name][0][f"components_{s}"].T, ".", ms=2, color=COLOURS[s], alpha=0.5)
     judged.axvline(0.5, color=PALE, lw=1, ls="--")
     names = [LABELS[s] for _, s in pairs]
@@ -80,7 +75,7 @@ def draw_physics(sheet: Figure, data: list[dict], found: dict, metrics: dict) ->
     if not found:
         say_empty(breaks, "no method was run")
         return
-    shown = [pair for pair in samplers(found) if pair[1] in ("mixture", "flow")]
+    shown = [pair for pair in samplers(found) if pair[1] != "prior"]
     real = np.concatenate([run["indices_real"] for run in next(iter(found.values()))])
     for axes, (i, j) in ((breaks, (0, 1)), (ratios, (2, 3))):
         axes.plot(real[:, i], real[:, j], ".", color=INK, ms=2, alpha=0.4, label="held out")
@@ -90,7 +85,7 @@ def draw_physics(sheet: Figure, data: list[dict], found: dict, metrics: dict) ->
         light_grid(axes)
     breaks.set(xlabel="D4000", ylabel="width of H alpha, A", xlim=(0.9, 2.3), ylim=(-15, 80))
     breaks.legend(markerscale=4, fontsize=8)
-    ratios.set(xlabel="log [N II] / H alpha", ylabel="log [O III] / H beta", xlim=(-1.6, 1.2), ylim=(-1.6, 1.4))
+    ratios.set(xlabel="log [N II] / H alpha", ylabel="log [O III] / H beta", xlim=(-1.6, 0.6), ylim=(-1, 2))
     if "conditional" not in found:
         say_empty(redshift, "the variant conditional was not run")
         return

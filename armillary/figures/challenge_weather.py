@@ -7,7 +7,7 @@ from armillary.challenges.fisheye import CELLS, INSIDE
 from armillary.challenges.weather import relative
 from armillary.figures.style import BLUE, GREEN, INK, ORANGE, PALE, VERMILION, light_grid, note, say_empty
 
-LABELS = {"stars": "stars alone", "boosting": "boosting", "cnn": "network"}
+LABELS = {"stars": "stars", "boosting": "boosting", "cnn": "network"}
 COLOURS = {"stars": ORANGE, "boosting": GREEN, "cnn": BLUE}
 
 
@@ -31,8 +31,8 @@ def draw_frames(sheet: Figure, data: list[dict], found: dict, metrics: dict) -> 
                 place.set_title(f"{33 - wrong.sum()} of 33 right", fontsize=8)
         for place in axes:
             place.set(xticks=[], yticks=[])
-        axes[0].set_ylabel("simulated" if axes is not None and images is rows[0][0] else "real, before adding any")
-    sheet.suptitle("outlined: cloudy cells; red: where the network is wrong", fontsize=9)
+        axes[0].set_ylabel("simulated" if axes is not None and images is rows[0][0] else "real")
+    sheet.suptitle("outlined: cloudy cells; tinted: misjudged by what learned on simulated skies", fontsize=9)
 
 
 def draw_nights(sheet: Figure, data: list[dict], found: dict, metrics: dict) -> None:
@@ -53,7 +53,8 @@ def draw_nights(sheet: Figure, data: list[dict], found: dict, metrics: dict) -> 
         colour = "white" if share[t, g] > 0.5 else INK
         confusion.text(g, t, f"{share[t, g]:.2f}", ha="center", va="center", color=colour)
     ticks = range(len(classes))
-    confusion.set(xticks=ticks, xticklabels=classes, yticks=ticks, yticklabels=classes, xlabel=f"{LABELS[name]} says")
+    confusion.set(xticks=ticks, xticklabels=classes, yticks=ticks, yticklabels=classes, xlabel=f"{LABELS[name]} says",
+                  ylabel="truth")  # fmt: skip
     for method, runs in found.items():
         chance = np.concatenate([run["class_probability"][:, 0] for run in runs])
         cuts = np.quantile(chance, np.linspace(0, 1, 200))
@@ -107,9 +108,8 @@ def draw_real(sheet: Figure, data: list[dict], found: dict, metrics: dict) -> No
         for shift, kind, colour in ((-0.15, "real", PALE), (0.15, "real_adapted", COLOURS[name])):
             entry = metrics[f"weather_{name}_{kind}_balanced_accuracy"]
             bars.bar(k + shift, entry["value"], 0.28, color=colour)
-            bars.errorbar(
-                k + shift, entry["value"], [[entry["value"] - entry["lo"]], [entry["hi"] - entry["value"]]], color=INK
-            )
+            ends = np.maximum([[entry["value"] - entry["lo"]], [entry["hi"] - entry["value"]]], 0)
+            bars.errorbar(k + shift, entry["value"], ends, color=INK)
         right = np.mean([(run["real_probability"] > 0.5) == truth for run in found[name]], (0, 2))
         after = np.mean([(run["real_adapted_probability"] > 0.5) == truth for run in found[name]], (0, 2))
         frames.plot(np.arange(len(truth)) + 0.2 * (k - 1), right, "o", mfc="none", color=COLOURS[name])
@@ -117,9 +117,9 @@ def draw_real(sheet: Figure, data: list[dict], found: dict, metrics: dict) -> No
     bars.axhline(0.5, color=PALE, lw=1, ls="--")
     bars.set(xticks=range(len(found)), xticklabels=[LABELS[name] for name in found], ylim=(0, 1),
              ylabel="balanced accuracy of real cells")  # fmt: skip
-    note(bars, "grey: simulation only; coloured: with real frames of other blocks")
+    note(bars, "grey: simulation only; coloured:\nwith real frames of other blocks")
     for edge in np.flatnonzero(np.diff(data[0]["real_block"])) + 0.5:
         frames.axvline(edge, color=VERMILION, lw=0.8, ls=":")
     frames.set(xlabel="real frame (blocks between dotted lines)", ylabel="share of its 33 cells", ylim=(0, 1.03))
-    frames.legend(loc="lower right")
+    frames.legend(title="open: before, filled: after", loc="lower center", bbox_to_anchor=(0.5, 1), ncols=3)
     light_grid(frames)

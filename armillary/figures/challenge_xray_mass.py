@@ -79,7 +79,8 @@ def draw_networks(sheet: Figure, data: list[dict], found: dict, metrics: dict) -
             n_all = len(np.unique(data[0]["cluster"][data[0]["split"] == 0]))
             sizes, entries = [*sizes, n_all], [*entries, metrics[f"xray_mass_{name}_scatter_percent"]]
         values, low, high = (np.array([entry[end] for entry in entries], float) for end in ("value", "lo", "hi"))
-        curve.errorbar(sizes, values, [values - low, high - values], fmt="o-", color=COLOURS[name], label=LABELS[name])
+        ends = np.maximum([values - low, high - values], 0)
+        curve.errorbar(sizes, values, ends, fmt="o-", color=COLOURS[name], label=LABELS[name])
     for name in ("luminosity", "core_excised"):
         if name in found:
             curve.axhline(metrics[f"xray_mass_{name}_scatter_percent"]["value"], color=COLOURS[name], ls="--", lw=1.2)

@@ -132,6 +132,8 @@ def test_every_variant_runs_is_scored_and_drawn(tmp_path):
     assert scores["luminosity_scatter_percent"]["value"] < 40
     assert scores["p4_inconsistency_90_dex"]["value"] < 1e-5 > scores["cnn_averaged_inconsistency_90_dex"]["value"]
     assert scores["cnn_inconsistency_90_dex"]["value"] > 0
+    few = {"luminosity": found["luminosity"]}
+    assert "luminosity_slope" in xray_mass.score([data], few, SETTINGS, np.random.default_rng(0))
     again = xray_mass_models.train("p4", data, SETTINGS, 0)
     assert np.array_equal(again["prediction"], found["p4"][0]["prediction"])
     metrics = {f"xray_mass_{key}": entry for key, entry in scores.items()}
@@ -152,4 +154,4 @@ def test_core_excision_finds_a_core_that_says_nothing():
     data = {"images": images, "log_mass": log_mass}
     whole, _ = xray_mass_models.fit_apertures(data, np.arange(60), (0,))
     excised, radii = xray_mass_models.fit_apertures(data, np.arange(60), xray_mass_models.INNER_PX)
-    assert radii[0] >= 2 and np.std(excised - log_mass) < 0.3 * np.std(whole - log_mass)
+    assert radii[0] >= 1.5 and np.std(excised - log_mass) < 0.3 * np.std(whole - log_mass)
