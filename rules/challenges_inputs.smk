@@ -8,6 +8,7 @@ CHALLENGES_FIGURES = {
     "snia_lasso": ["errors", "path", "stability"],
     "rings": ["examples", "counting", "regression", "generation", "detector"],
     "photoz_trees": ["redshifts", "learning", "dependence"],
+    "camels": ["slabs", "transfer", "shift"],
 }
 
 

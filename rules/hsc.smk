@@ -267,9 +267,7 @@ rule hsc_infer_observations:
         n_draws=HSC["infer_observations"]["n_draws"],
         effort={k: v for k, v in HSC["infer_observations"].items() if k != "n_draws"},
         background_share=HSC["camera"]["background_share"],
-        compiled_folder=lambda wildcards, output: str(
-            Path(output.posteriors).parents[1] / "prior/compiled"
-        ),
+        compiled_folder=lambda wildcards, output: str(Path(output.posteriors).parents[1] / "prior/compiled"),
     script:
         "../scripts/hsc/infer_observations.py"
 
