@@ -20,8 +20,8 @@ QUESTION = (
 HEADLINE = ("mlp_density_tng_simba_r2_omega_m", "mlp_density_tng_tng_r2_omega_m")
 CAVEATS = (
     "The mean of a map of total matter is Omega_m by itself; cnn_contrast divides by it.",
-    "Simulated maps are haloes painted on log-normal slabs: their power is about half of CAMB's non-linear power at "
-    "0.4 to 3 h/Mpc, and the slabs of a simulation are independent.",
+    "Simulated maps are haloes painted on log-normal slabs: they have less power than CAMB's non-linear "
+    "spectrum, and the slabs of a simulation are independent.",
     "How the simulated codes differ was chosen by us: their shift shows the method, not what CAMELS would give.",
     "The real profiles are at z = 0.54. Radii of the two suites differ by 0.03 %, and any difference in how their "
     "files were made adds to the shift.",

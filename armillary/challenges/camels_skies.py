@@ -7,7 +7,6 @@ one calls A_AGN = 1 expels three times further in mass in the other. Lengths are
 
 import numpy as np
 from scipy import fft
-from scipy.special import sici
 
 BOX_MPC_H, SLAB_MPC_H = 25.0, 5.0
 CRITICAL_DENSITY = 2.775e11  # (Msun/h) / (Mpc/h)^3
@@ -91,25 +90,28 @@ def virial_radius(omega_m: float) -> np.ndarray:
     return (3 * np.exp(LN_MASSES) / (800 * np.pi * omega_m * CRITICAL_DENSITY)) ** (1 / 3)
 
 
-def nfw_transform(k: np.ndarray, radius: np.ndarray) -> np.ndarray:
-    """Fourier transform (n_masses, n_k) of NFW haloes cut at their virial radius, 1 at k = 0.
+def nfw(x: np.ndarray) -> np.ndarray:
+    """Density at x = r / virial radius of haloes of LN_MASSES, the first axis of `x`; not normalised.
 
     # ASSUME: concentrations 9 (M / 1e12)^-0.1, the same in all cosmologies.
     """
-    concentration = (9 * np.exp(LN_MASSES - np.log(1e12)) ** -0.1)[:, None]
-    x = np.maximum(k * radius[:, None], 1e-6) / concentration
-    outer = (1 + concentration) * x
-    (si, ci), (si_in, ci_in) = sici(outer), sici(x)
-    top = np.sin(x) * (si - si_in) - np.sin(concentration * x) / outer + np.cos(x) * (ci - ci_in)
-    return top / (np.log1p(concentration) - concentration / (1 + concentration))
+    concentration = 9 * np.exp(LN_MASSES - np.log(1e12)) ** -0.1
+    x = x * concentration.reshape(-1, *[1] * (x.ndim - 1))
+    return 1 / (x * (1 + x) ** 2)
 
 
-def profile_transform(k: np.ndarray, radius: np.ndarray, inner: float, outer: float) -> np.ndarray:
-    """The same of a profile x^-inner (1 + x)^-outer, x = 3 r / radius, cut at 3 radii."""
-    x = np.geomspace(1e-3, 9, 120)
-    weight = x**3 * x**-inner * (1 + x) ** -outer
-    weight /= weight.sum()
-    return np.sinc(k[None, :, None] * (radius[:, None, None] / 3) * x / np.pi) @ weight
+def hot_gas(x: np.ndarray) -> np.ndarray:
+    """Pressure of bound gas at x = r / virial radius; not normalised."""
+    return (3 * x) ** -0.3 * (1 + 3 * x) ** -4
+
+
+def projected(profile, radius: np.ndarray, cut: float, distance: np.ndarray) -> np.ndarray:
+    """Columns (n_masses, n) at projected `distance` (n,) of profiles in x = r / radius (n_masses,), to x = cut."""
+    across = distance / radius[:, None]
+    depth = np.sqrt(np.maximum(cut**2 - across**2, 0))
+    step = (np.arange(80) + 0.5) / 80
+    along = depth[..., None] * step**2  # denser near the middle, where profiles are steep
+    return (profile(np.hypot(across[..., None], along)) * 4 * step).mean(-1) * depth
 
 
 def gas_share(parameters: np.ndarray, code: str) -> np.ndarray:
@@ -134,13 +136,13 @@ def simulate_maps(parameters: np.ndarray, code: str, n_maps: int, side_px: int, 
         np.interp(waves, k, slab_power(power, k)) * np.exp(-((waves * SMOOTHING_MPC_H) ** 2)), side_px
     )
     number, bias = halo_numbers(omega_m, power)
-    matter_kernel, gas_kernel = (_on(waves, k, each) for each in _kernels(parameters, code, k))
+    matter_kernel, gas_kernel = _kernels(parameters, code, side_px)
     cells = side_px**2
     maps = np.empty((n_maps, 2, side_px, side_px))
     for one in maps:
         field = fft.irfft2(fft.rfft2(rng.normal(size=(side_px, side_px))) * root, (side_px, side_px))
         field -= 0.5 * field.var()
-        counts = np.zeros((len(number), cells), np.float32)
+        counts = np.zeros((len(number), cells))
         for halo, (n, b) in enumerate(zip(rng.poisson(number * SLAB_MPC_H * BOX_MPC_H**2), bias, strict=True)):
             if n:
                 chance = np.cumsum(np.exp(np.clip(b, 0, 6) * field).ravel())
@@ -151,30 +153,33 @@ def simulate_maps(parameters: np.ndarray, code: str, n_maps: int, side_px: int, 
         area = (BOX_MPC_H / side_px) ** 2
         smooth = omega_m * CRITICAL_DENSITY - np.exp(LN_MASSES) @ number
         one[0] = haloes / area + smooth * SLAB_MPC_H * np.exp(field) / np.exp(field).mean()
-        one[1] = gas / (area * SLAB_MPC_H) * 1e-9 + 1e-3 * np.exp(1.5 * field)  # kpc^-3; a warm floor between haloes
-    floor = 0.02 * omega_m * CRITICAL_DENSITY * SLAB_MPC_H
-    maps[:, 0] = np.maximum(maps[:, 0], floor)  # painted haloes ring at the pixel scale
-    maps[:, 1] = np.maximum(maps[:, 1], 1e-4)
+        one[1] = gas / (area * SLAB_MPC_H) * 1e-9 + 30 * np.exp(field)  # kpc^-3; a warm floor between haloes
     return maps.astype(np.float32)
 
 
-def _on(waves: np.ndarray, k: np.ndarray, values: np.ndarray) -> np.ndarray:
-    return np.stack([np.interp(waves, k, one, left=one[0]) for one in values]).astype(np.float32)
-
-
-def _kernels(parameters: np.ndarray, code: str, k: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """What a halo of each mass adds to the maps, in Fourier space (n_masses, n_k): mass, and volume times pressure."""
+def _kernels(parameters: np.ndarray, code: str, side_px: int) -> tuple[np.ndarray, np.ndarray]:
+    """What a halo of each mass adds to the pixels around it, in Fourier space (n_masses, side, side // 2 + 1): mass,
+    and volume times pressure. Kernels are made in real space, where they are positive, so that nothing rings."""
     omega_m, mass, radius = parameters[0], np.exp(LN_MASSES), virial_radius(parameters[0])
     kept, baryons = gas_share(parameters, code), OMEGA_B / omega_m
-    reach = CODES[code]["reach"]
-    gone = np.exp(-0.5 * (k * reach * radius[:, None]) ** 2)
-    bound = nfw_transform(k, radius)
-    expelled = (baryons * (1 - kept))[:, None]
-    matter = mass[:, None] * ((1 - expelled) * bound + expelled * gone)
+    pixel = BOX_MPC_H / side_px
+    offset = pixel * fft.fftfreq(side_px, 1 / side_px)
+    distance = np.hypot(np.hypot(offset[:, None], offset), 0.35 * pixel)  # ASSUME: a halo fills about a pixel
+    ends = np.geomspace(0.3 * pixel, BOX_MPC_H, 60)
+
+    def on_pixels(columns):
+        image = np.stack([np.interp(distance, ends, one) for one in columns])
+        return fft.rfft2(image / image.sum((1, 2), keepdims=True))
+
+    bound = on_pixels(projected(nfw, radius, 1.0, ends) + 1e-12 * (ends < 0.4 * pixel))
+    inner = on_pixels(projected(hot_gas, radius, 3.0, ends) + 1e-12 * (ends < 0.4 * pixel))
+    gone = on_pixels(np.exp(-0.5 * (ends / (CODES[code]["reach"] * np.maximum(radius, 0.1))[:, None]) ** 2))
+    expelled = (baryons * (1 - kept))[:, None, None]
+    matter = mass[:, None, None] * ((1 - expelled) * bound + expelled * gone)
     velocity2 = GRAVITY * mass / radius / 2 * (mass / 1e12) ** CODES[code]["slope"] * CODES[code]["pressure"]
     heated = 0.3 * parameters[3] ** 0.5 * (1 - kept)
-    hot = kept[:, None] * profile_transform(k, radius, 0.3, 4.0) + heated[:, None] * gone
-    return matter, (baryons * mass * velocity2)[:, None] * hot
+    hot = kept[:, None, None] * inner + heated[:, None, None] * gone
+    return matter, (baryons * mass * velocity2)[:, None, None] * hot
 
 
 def simulate_profiles(parameters: np.ndarray, code: str, radius_mpc: np.ndarray, rng) -> tuple[np.ndarray, np.ndarray]:

@@ -2,6 +2,7 @@
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FormatStrFormatter, NullFormatter
 
 from armillary.challenges.camels import CODES, PARAMETERS
 from armillary.figures.style import BLUE, GREEN, INK, PALE, VERMILION, light_grid, note, say_empty
@@ -38,6 +39,9 @@ def draw_slabs(sheet: Figure, data: list[dict], found: dict, metrics: dict) -> N
             k, power = mean_power(one[f"maps_{code}"][:, field])
             axes.plot(k, power, style, color=colour, label=f"{CODES[code]}, {('matter', 'pressure')[field]}")
     axes.set(xscale="log", yscale="log", xlabel="k, h/Mpc", ylabel="power of the log map")
+    axes.xaxis.set_major_locator(FixedLocator([0.3, 1, 3, 10]))
+    axes.xaxis.set_major_formatter(FormatStrFormatter("%g"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
     axes.legend()
     light_grid(axes)
 

@@ -32,14 +32,23 @@ def test_power_and_haloes_agree_with_colossus():
         cosmology.setCurrent(before)
 
 
-def test_an_nfw_halo_has_its_mass_and_its_transform():
+def test_a_projected_nfw_halo_has_its_mass():
+    """The column, summed over the plane, is the mass within the virial radius: m(c) = ln(1 + c) - c / (1 + c)."""
     radius = camels_skies.virial_radius(0.3)
-    transform = camels_skies.nfw_transform(np.array([1e-3, 3.0]), radius)
-    assert transform[:, 0] == pytest.approx(1, abs=1e-3)
+    edges = np.geomspace(1e-5, 1, 1500)[:, None] * radius[-1]
+    columns = camels_skies.projected(camels_skies.nfw, radius, 1.0, edges[:, 0])[-1]
+    total = np.trapezoid(2 * np.pi * (edges[:, 0] / radius[-1]) ** 2 * columns, np.log(edges[:, 0]))
     c = 9 * (np.exp(camels_skies.LN_MASSES[-1]) / 1e12) ** -0.1
-    r = np.linspace(1e-4, radius[-1], 20000)
-    weight = r**2 / (r * c / radius[-1] * (1 + r * c / radius[-1]) ** 2)
-    assert transform[-1, 1] == pytest.approx(np.sum(weight * np.sinc(3.0 * r / np.pi)) / np.sum(weight), rel=1e-3)
+    assert total == pytest.approx(4 * np.pi / c**3 * (np.log1p(c) - c / (1 + c)), rel=0.01)
+
+
+def test_what_a_halo_adds_is_positive_and_its_mass():
+    """Nothing rings: the kernels are positive everywhere, fall outwards, and sum to the mass of the halo."""
+    for kernel in camels_skies._kernels(np.array([0.2, 0.8, 1, 1, 1, 1.0]), "tng", 32):
+        image = np.fft.irfft2(kernel, (32, 32))
+        assert image.min() > -1e-9 * image.max() and (image[:, 0, 0] >= image.max((1, 2)) * (1 - 1e-9)).all()
+    matter = camels_skies._kernels(np.array([0.2, 0.8, 1, 1, 1, 1.0]), "tng", 32)[0]
+    assert matter[:, 0, 0].real == pytest.approx(np.exp(camels_skies.LN_MASSES), rel=1e-6)
 
 
 def test_slabs_have_the_mean_density_and_clump_with_sigma_8():
