@@ -9,6 +9,7 @@ CHALLENGES_FIGURES = {
     "rings": ["examples", "counting", "regression", "generation", "detector"],
     "photoz_trees": ["redshifts", "learning", "dependence"],
     "camels": ["slabs", "transfer", "shift"],
+    "transfer": ["targets", "curves", "gain"],
 }
 
 
