@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from armillary.challenges.camels_models import MapNetwork, moment_loss, turned
 from armillary.challenges.loop import Training, applied, build, fit
-from armillary.challenges.transfer_networks import (
+from armillary.networks.efficientnet import (
     EfficientNetLite0,
     image_features,
     image_net_weights,

