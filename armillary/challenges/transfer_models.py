@@ -145,7 +145,7 @@ def train_maps(arm: str, data, settings, seed: int) -> dict[str, np.ndarray]:
     if arm in ("probe", "random", "imagenet"):
         if arm == "imagenet":
             low, high = np.percentile(data["source_maps"], (1, 99.9))
-            grey = np.clip((data["target_maps"] - low) / (high - low), 0, 1)
+            grey = np.clip((data["target_maps"] - low) / (high - low), 0, 1).astype(np.float32)
             features = frozen_features(arm, torch.from_numpy(grey.repeat(2, 1).repeat(2, 2)), data, seed)
         else:
             network = build(MapNetwork, seed) if arm == "random" else pretrained(data, settings, seed)

@@ -105,9 +105,10 @@ def test_cloud_hides_stars():
     assert peaks[label == 0].mean() > 1.5 * peaks[label == 1].mean() and (images >= 0).all() and (images <= 1).all()
 
 
-def test_all_arms_run_on_the_same_labels(tmp_path):
-    data = transfer.sample([], SETTINGS, 0)
-    names = ["sky_random", "sky_small", "sky_scratch", "maps_probe", "maps_finetune", "maps_scratch", "maps_random"]
+def test_all_arms_run_on_the_same_labels(weights, tmp_path):
+    data = transfer.sample([weights[2]], SETTINGS, 0)
+    names = ["sky_probe", "sky_finetune", "sky_scratch", "sky_small", "sky_random", "maps_probe", "maps_finetune",
+             "maps_scratch", "maps_random", "maps_imagenet"]  # fmt: skip
     found = {name: [transfer_models.train(name, data, SETTINGS, 0)] for name in names}
     for target in ("sky", "maps"):
         truths = [run[0]["truth"] for name, run in found.items() if name.startswith(target)]
