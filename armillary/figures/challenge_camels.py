@@ -76,12 +76,13 @@ def draw_transfer(sheet: Figure, data: list[dict], found: dict, metrics: dict) -
                          color=BLUE if learned == tested else VERMILION)  # fmt: skip
             ends = np.array([0.08, 0.52] if k == 0 else [0.56, 1.04])
             one.plot(ends, ends, color=INK, lw=0.8)
-            one.set(xlim=ends, ylim=ends + np.array([-0.6, 0.6]) * np.ptp(ends))
+            low, high = np.percentile(mean, (2, 98))
+            one.set(xlim=ends, ylim=(min(ends[0] - 0.1, low - 0.1), max(ends[1] + 0.2, high + 0.2)))
             value = metrics[f"camels_{name}_{learned}_{tested}_r2_{PARAMETERS[k]}"]["value"]
             note(one, f"$R^2$ = {value:.2f}")
             light_grid(one)
         short = [CODES[code].removeprefix("Illustris") for code in (learned, tested)]
-        axes[0, column].set_title(f"{short[0]}, tested on {short[1]}")
+        axes[0, column].set_title(f"{short[0]}, tested on {short[1]}", fontsize=8)
     for k in range(2):
         axes[k, 0].set_ylabel(f"inferred {SYMBOLS[k]}")
     sheet.supxlabel(f"true parameter ({LABELS[name]}, one seed)", fontsize=10)
