@@ -102,3 +102,25 @@ def read_named_arrays(path: str, names: tuple[str, ...]) -> dict[str, np.ndarray
     if missing:
         raise ValueError(f"{path} lacks {', '.join(missing)}; it holds {', '.join(arrays)}")
     return arrays
+
+
+def read_image_folder(folder: str, side_px: int) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """Images of a folder of classes, one folder each: uint8 (n, side_px, side_px) scaled to fit, class numbers (n,),
+    and the names of the classes in the order of the alphabet."""
+    from PIL import Image
+
+    names = sorted(path.name for path in Path(folder).iterdir() if path.is_dir())
+    if len(names) < 2:
+        raise ValueError(
+            f"{folder} has {len(names)} folders of images; one for each of two or more classes is expected"
+        )
+    images, label = [], []
+    for number, name in enumerate(names):
+        kinds = (".png", ".jpg", ".jpeg")
+        found = sorted(path for path in Path(folder, name).iterdir() if path.suffix.lower() in kinds)
+        if not found:
+            raise ValueError(f"{folder}/{name} holds no PNG or JPEG image")
+        scaled = (Image.fromarray(read_png(path)).resize((side_px, side_px)) for path in found)
+        images += [np.asarray(one) for one in scaled]
+        label += [number] * len(found)
+    return np.stack(images), np.array(label), names

@@ -11,6 +11,8 @@ CHALLENGES_FIGURES = {
     "xray_mass": ["examples", "masses", "networks"],
     "weather": ["frames", "nights", "real"],
     "spectra": ["samples", "fidelity", "physics"],
+    "camels": ["slabs", "transfer", "shift"],
+    "transfer": ["targets", "curves", "gain"],
 }
 CHALLENGES_TEMPLATES = [
     f"resources/pages/{name}" for name in ("frame.html", "challenge.html", "challenges.html", "style.css")

@@ -1,0 +1,86 @@
+"""Figures of the challenge transfer: the targets, learning curves of all arms, and gain over scratch."""
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, NullFormatter
+
+from armillary.challenges.transfer import ARMS
+from armillary.figures.style import BLUE, GREEN, INK, ORANGE, PALE, PURPLE, VERMILION, light_grid, say_empty
+
+LOOK = {
+    "probe": (BLUE, "o", "frozen, linear probe"), "finetune": (GREEN, "s", "fine-tuned"),
+    "scratch": (VERMILION, "^", "same network, scratch"), "small": (ORANGE, "v", "small network, scratch"),
+    "random": (PALE, "x", "random features"), "imagenet": (PURPLE, "D", "ImageNet features"),
+}  # fmt: skip
+TITLES = {"sky": ("far: ImageNet to sky patches", "accuracy"), "maps": ("near: one code's maps to another's", "r2")}
+AXES = {"accuracy": "accuracy", "r2": r"$R^2$ of $\Omega_m$"}
+
+
+def draw_targets(sheet: Figure, data: list[dict], found: dict, metrics: dict) -> None:
+    """Patches of each class; maps of the code that was learned from and of the other at like parameters."""
+    axes = sheet.subplots(3, 8)
+    one = data[0]
+    for row, label in ((0, 0), (1, 1)):
+        for panel, image in zip(axes[row], one["sky_images"][one["sky_label"] == label][:8], strict=False):
+            panel.imshow(image, cmap="gray", vmin=0, vmax=1)
+        axes[row, 0].set_ylabel(f"class {label}", fontsize=8)
+    low, high = np.percentile(one["source_maps"], (5, 99.8))
+    for column in range(8):
+        name = "source" if column < 4 else "target"
+        order = np.argsort(one[f"{name}_parameters"][:, 0])
+        number = order[int((0.1 + 0.8 * (column % 4) / 3) * (len(order) - 1))]
+        axes[2, column].imshow(one[f"{name}_maps"][number], cmap="magma", vmin=low, vmax=high)
+        axes[2, column].set_title(f"{name}, {one[f'{name}_parameters'][number, 0]:.2f}", fontsize=7)
+    axes[2, 0].set_ylabel(r"pressure, $\Omega_m$", fontsize=8)
+    for panel in axes.ravel():
+        panel.set(xticks=[], yticks=[])
+
+
+def draw_curves(sheet: Figure, data: list[dict], found: dict, metrics: dict) -> None:
+    """Accuracy or R2 against the number of labels, every arm with its 68 % interval."""
+    for axes, (target, (title, unit)) in zip(sheet.subplots(1, 2), TITLES.items(), strict=True):
+        if not _draw(axes, metrics, found, target, lambda name, n, unit=unit: f"transfer_{name}_{unit}_{n}"):
+            say_empty(axes, f"no arm of {target} was run")
+            continue
+        direct = metrics.get(f"transfer_{target}_direct_r2")
+        if direct:
+            axes.axhline(direct["value"], color=INK, ls=":", lw=1, label="no label of the target")
+        axes.set(title=title, ylabel=AXES[unit])
+        axes.legend(fontsize=7)
+
+
+def draw_gain(sheet: Figure, data: list[dict], found: dict, metrics: dict) -> None:
+    """What each arm has over the same network from scratch; below the line, transfer does harm."""
+    for axes, (target, (title, unit)) in zip(sheet.subplots(1, 2), TITLES.items(), strict=True):
+        if f"{target}_scratch" not in found:
+            say_empty(axes, f"{target}_scratch was not run")
+            continue
+        _draw(axes, metrics, found, target, lambda name, n: f"transfer_{name}_minus_scratch_{n}")
+        axes.axhline(0, color=VERMILION, lw=1)
+        axes.set(title=title, ylabel=f"{AXES[unit]} minus that from scratch")
+        axes.legend(fontsize=7)
+
+
+def _draw(axes, metrics, found, target: str, key) -> int:
+    """Curves of all arms that have the metrics; how many there are."""
+    arms = [arm for arm in ARMS[target] if f"{target}_{arm}" in found]
+    drawn, sizes = 0, []
+    for number, arm in enumerate(arms):
+        colour, marker, label = LOOK[arm]
+        sizes = found[f"{target}_{arm}"][0]["sizes"]
+        entries = [metrics.get(key(f"{target}_{arm}", n)) for n in sizes]
+        if None in entries:
+            continue
+        value, low, high = (np.array([entry[end] for entry in entries], float) for end in ("value", "lo", "hi"))
+        place = sizes * (1 + 0.03 * (number - 2))
+        axes.errorbar(
+            place, value, np.abs([value - low, high - value]), color=colour, marker=marker, label=label, lw=1.3
+        )
+        drawn += 1
+    if drawn:
+        axes.set(xscale="log", xlabel="labels of the target")
+        axes.xaxis.set_major_locator(FixedLocator(sizes))
+        axes.xaxis.set_minor_formatter(NullFormatter())
+        axes.set_xticklabels([str(n) for n in sizes])
+        light_grid(axes)
+    return drawn
