@@ -34,15 +34,20 @@ class ProblemData(NamedTuple):
         return shifted_images(images, found["shift"][scene] - self.seen.position[scene], self.fine_pixel_arcsec)
 
 
+def _baseline(method: str, methods) -> str | None:
+    """The simpler one of `methods` that a method is held against, if there is one."""
+    simpler = {"ml": [], "ml_positive": ["ml"], "pca_gaussian": ["ml_positive"]}
+    return next((name for name in simpler.get(method, ["ml_positive", "pca_gaussian"]) if name in methods), None)
+
+
 def image_metrics(data: ProblemData, counts: np.ndarray) -> dict:
     """PSNR of all methods, gains over positivity and over the PCA-Gaussian, chi2 a pixel."""
     found, decibels = {}, {}
     for method, posterior in data.posteriors.items():
         one = psnr_db(posterior["image"], data.seen.truth, data.seen.truth_variance).mean(1)
         decibels[method] = one
-        baseline = (
-            None if method == "ml" else f"{data.name}_{'ml' if method == 'ml_positive' else 'ml_positive'}_psnr_db"
-        )
+        other = _baseline(method, data.posteriors)
+        baseline = f"{data.name}_{other}_psnr_db" if other else None
         found[f"{data.name}_{method}_psnr_db"] = _mean(one, counts, "dB", baseline)
         for part in ("", "_bright"):
             value, samples = bootstrap_ratio(
