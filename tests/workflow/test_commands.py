@@ -18,6 +18,7 @@ ELSEWHERE = {  # what a command says -> the test that runs it
     "--unlock": "test_clusters.py::test_a_locked_folder_is_unlocked",
     "clusters_survey": "test_clusters.py::test_a_survey_goes_on_shard_by_shard",
     "report --configfile": "test_clusters.py::test_the_light_report_holds_together",
+    "hsc_observed": "test_hsc.py::test_own_stamps_have_the_posterior_of_the_same_simulated_ones",
     "mim_label_efficiency": "test_mim.py::test_every_kind_of_probe_is_scored_on_the_same_objects",
     "mim_embed": "test_mim.py::test_files_of_ones_own_are_embedded_and_searched",
     "mim_similarity": "test_mim.py::test_files_of_ones_own_are_embedded_and_searched",
