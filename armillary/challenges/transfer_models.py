@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from sklearn.linear_model import LogisticRegression, RidgeCV
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -22,6 +22,7 @@ from armillary.step import announce
 
 TRAIN, VALIDATION, TEST = 0, 1, 2
 BATCH_SIZE = 16
+MAX_FEATURE = 4.0  # standard deviations of the labelled objects
 N_FREEZE_NORMS = 64  # fewer labels than this keep the batch norms of the source
 
 
@@ -150,7 +151,9 @@ def train_maps(arm: str, data, settings, seed: int) -> dict[str, np.ndarray]:
         else:
             network = build(MapNetwork, seed) if arm == "random" else pretrained(data, settings, seed)
             features = map_features(network, maps)
-        probe = make_pipeline(StandardScaler(), RidgeCV(np.geomspace(1, 1e5, 16)))
+        # a feature that hardly varies among few labelled maps may be hundreds of their deviations away in another
+        clipped = FunctionTransformer(np.clip, kw_args={"a_min": -MAX_FEATURE, "a_max": MAX_FEATURE})
+        probe = make_pipeline(StandardScaler(), clipped, RidgeCV(np.geomspace(1, 1e5, 16)))
         guess = [probe.fit(features[inside[:n]], omega_m[inside[:n]]).predict(features[outside]) for n in sizes]
         return outcome | {"guess": np.array(guess)}
     target = torch.from_numpy(scaled_parameters(data["target_parameters"], data).astype(np.float32))

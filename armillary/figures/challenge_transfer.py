@@ -14,6 +14,7 @@ LOOK = {
 }  # fmt: skip
 TITLES = {"sky": ("far: ImageNet to sky patches", "accuracy"), "maps": ("near: one code's maps to another's", "r2")}
 AXES = {"accuracy": "accuracy", "r2": r"$R^2$ of $\Omega_m$"}
+LEAST_SHOWN = -2.0  # of an R2: what is worse is lost altogether
 
 
 def draw_targets(sheet: Figure, data: list[dict], found: dict, metrics: dict) -> None:
@@ -45,7 +46,7 @@ def draw_curves(sheet: Figure, data: list[dict], found: dict, metrics: dict) -> 
         direct = metrics.get(f"transfer_{target}_direct_r2")
         if direct:
             axes.axhline(direct["value"], color=INK, ls=":", lw=1, label="no label of the target")
-        axes.set(title=title, ylabel=AXES[unit])
+        axes.set(title=title, ylabel=AXES[unit], ylim=(max(axes.get_ylim()[0], LEAST_SHOWN), None))
         axes.legend(fontsize=7)
 
 
@@ -58,6 +59,7 @@ def draw_gain(sheet: Figure, data: list[dict], found: dict, metrics: dict) -> No
         _draw(axes, metrics, found, target, lambda name, n: f"transfer_{name}_minus_scratch_{n}")
         axes.axhline(0, color=VERMILION, lw=1)
         axes.set(title=title, ylabel=f"{AXES[unit]} minus that from scratch")
+        axes.set_ylim(bottom=max(axes.get_ylim()[0], LEAST_SHOWN))
         axes.legend(fontsize=7)
 
 
