@@ -4,6 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from armillary.files import read_arrays
+from armillary.files_hsc import read_posteriors, read_set
 from armillary.metrics import bootstrap_ratio, estimate, measurement, resample_counts
 from armillary.posterior_checks import (
     closer_share,
@@ -12,6 +14,7 @@ from armillary.posterior_checks import (
     expected_coverage_deviation,
     rank_chi2,
 )
+from armillary.stamp_basis import StampBasis
 from armillary.stamp_scores import BRIGHT, psnr_db, shapes
 from armillary.stamp_sets import Observations, shifted_images
 
@@ -32,6 +35,16 @@ class ProblemData(NamedTuple):
         found = self.posteriors[method]
         images = np.tensordot(found["c"][scene], self.stack, 1)
         return shifted_images(images, found["shift"][scene] - self.seen.position[scene], self.fine_pixel_arcsec)
+
+
+def read_problem(
+    observations: str, basis: str, posteriors: str, *, fine_pixel_arcsec: float, name: str = ""
+) -> ProblemData:
+    """The scenes of a problem, of a set and a basis on disk, with what all methods made of them."""
+    stack = StampBasis(**read_arrays(basis)).stack
+    return ProblemData(
+        name, read_set(observations, Observations), read_posteriors(posteriors), stack, fine_pixel_arcsec
+    )
 
 
 def _baseline(method: str, methods) -> str | None:

@@ -100,7 +100,6 @@ def score(data: list[dict], found: dict[str, list[dict]], settings: dict, rng: n
     """R2, relative error, chi2 and error bars of every variant by the code it learned from and was tested on; how far
     summaries tell the codes apart."""
     scores = {}
-    units = {"relative_error": "of the value"}
     for name, runs in found.items():
         groups = [_groups(run) for run in runs]
         if "probability" in runs[0]:
@@ -108,9 +107,7 @@ def score(data: list[dict], found: dict[str, list[dict]], settings: dict, rng: n
             continue
         baselines = {f"{name}_{a}_{b}_r2_{p}": f"{name}_{a}_{a}_r2_{p}"
                      for a in CODES for b in CODES if a != b for p in PARAMETERS[:2]}  # fmt: skip
-        scores |= seed_scores(
-            _recovered(name, runs), groups, settings["n_resamples"], rng, units=units, baselines=baselines
-        )
+        scores |= seed_scores(_recovered(name, runs), groups, settings["n_resamples"], rng, baselines=baselines)
     return scores
 
 

@@ -23,7 +23,8 @@ CAVEATS = (
     "The real frames have no times: blocks of four in the order of the file stand for nights. Should one night be in "
     "two blocks, the numbers after adding real frames are too good. 20 frames of one camera: mind the intervals.",
     "Real cells are labelled by eye, simulated ones by optical depth (three tenths of a cell above 0.3).",
-    "How deep the simulated camera sees stars, and how bright its Moon is, was set by looking at the same real frames.",
+    "How deep the simulated camera sees stars, how bright its Moon is and how broken its clouds are was set by looking "
+    "at the same real frames and at scores on them: what is reached there after simulation alone is somewhat too good.",
     "Clear frames under the Moon and closed ones without a star look alike to what learned on simulated skies: that is "
     "where real cells go wrong before real frames are added.",
     "That boosting passes 0.9 on simulated nights was a guess: thin and broken clouds lie below it.",

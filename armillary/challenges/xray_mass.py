@@ -23,6 +23,8 @@ CAVEATS = (
     "mass they estimate, and are tuned on training clusters.",
     "Views of one cluster are never on both sides of a split; errors are from resampled clusters. Few hundred: "
     "look at the spread of the seeds.",
+    "Unlike what is reported of real mocks, gradients of the networks peak in the core: they must know it to take it "
+    "off.",
 )
 LITERATURE = (
     ("intrinsic scatter, CNN on Chandra mocks of IllustrisTNG", "8 % best fold, 12 % mean of ten; bias -0.02 dex",

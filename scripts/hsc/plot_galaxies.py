@@ -2,20 +2,14 @@
 
 from armillary.figures.galaxies import draw_galaxies
 from armillary.figures.style import page
-from armillary.files import read_arrays
-from armillary.files_hsc import read_posteriors, read_set
-from armillary.stamp_basis import StampBasis
-from armillary.stamp_evaluation import ProblemData
-from armillary.stamp_sets import Observations
+from armillary.stamp_evaluation import read_problem
 from armillary.step import run
 
 N_SCENES = 5
 
 
 def plot_galaxies(observations: str, basis: str, posteriors: str, figure: str, *, fine_pixel_arcsec: float) -> None:
-    found = read_posteriors(posteriors)
-    stack = StampBasis(**read_arrays(basis)).stack
-    data = ProblemData("", read_set(observations, Observations), found, stack, fine_pixel_arcsec)
+    data = read_problem(observations, basis, posteriors, fine_pixel_arcsec=fine_pixel_arcsec)
     n_rows = min(N_SCENES, len(data.seen.image))
     with page(figure, 1700, 60 + 150 * n_rows) as sheet:
         draw_galaxies(sheet, data, N_SCENES)
