@@ -1,9 +1,6 @@
 """What the report covers: the rule sets of which there are results, their pages, figures and captions; no rule lives here."""
 
-REPORT_PAGES = {
-    name: yaml.safe_load(Path(workflow.basedir, f"resources/pages/{name}.yaml").read_text())
-    for name in STEPS_OF_RULE_SETS
-}
+REPORT_PAGES = {name: read_yaml(f"resources/pages/{name}.yaml") for name in STEPS_OF_RULE_SETS}
 REPORT_TEMPLATES = [
     f"resources/pages/{name}"
     for name in (
@@ -82,11 +79,10 @@ def report_links():
 
 def report_settings():
     """Schema, defaults and values of every rule set."""
-    read = lambda path: yaml.safe_load(Path(workflow.basedir, path).read_text())
     return {
         name: {
-            "schema": read(f"config/schemas/{name}.yaml"),
-            "defaults": read(f"config/{name}.yaml")[name],
+            "schema": read_yaml(f"config/schemas/{name}.yaml"),
+            "defaults": read_yaml(f"config/{name}.yaml")[name],
             "values": config[name],
         }
         for name in (*REPORT_PAGES, "resources", "benchmarks")
