@@ -1,10 +1,9 @@
 """Completeness and purity of a cluster catalogue at the natural cluster rate, and the cut that sets them.
 
-Simulated skies hold more clusters than the real one. Every true halo carries `weight`, the ratio of its
-natural rate to the rate at which it was sampled: a missed or found halo counts with its weight, a detection
-matched to a halo counts with the halo's weight, and an unmatched detection counts 1, because empty sky was
-not sampled more often than it is. A detection near a richer halo that it is not matched to, a second detection of a
-cluster or a group in its outskirts, counts with that halo's weight: on the sky it would be as rare as its cause.
+Simulated skies hold more clusters than the real one, so there is more to find and more that is in its way: a cluster
+with another before it is missed more often, and on the real sky few have one. Every true halo carries `weight`, the
+ratio of its natural rate to the rate at which it was drawn; what lies at some place of the sky counts with the product
+of the weights of all haloes around it (`natural_weights`), a missed or found halo like a false detection.
 
 Two frames go through the module. *Judged detections*: probability, redshift, richness, true_richness (0 where
 unmatched), weight, counted (False where the matched halo's centre lies outside the image), unit. *Judged
@@ -13,7 +12,7 @@ truth*: richness, redshift, weight, inside, unit, found_probability (-1 where mi
 
 import numpy as np
 
-from armillary.matching import UNMATCHED, match_two_way, richest_candidate
+from armillary.matching import UNMATCHED, candidate_pairs, match_two_way
 from armillary.metrics import fraction
 
 MISSED = -1.0
@@ -27,16 +26,37 @@ def judge(detections, truth, *, match_radius_mpc: float, match_dz: float | None)
     """
     halo = match_two_way(detections, truth, match_radius_mpc=match_radius_mpc, match_dz=match_dz)
     matched = halo != UNMATCHED
-    cause = richest_candidate(detections, truth, match_radius_mpc=match_radius_mpc, match_dz=match_dz)
+    weight, true_weight = natural_weights(detections, truth, match_radius_mpc)
     judged = detections.assign(
         true_richness=_looked_up(truth["richness"], halo, 0.0),
-        weight=np.minimum(_looked_up(truth["weight"], halo, 1.0), _looked_up(truth["weight"], cause, 1.0)),
+        weight=weight,
         counted=_looked_up(truth["inside"], halo, True).astype(bool),
         halo=halo,
     )
     found = np.full(len(truth), MISSED)
     found[halo[matched]] = detections["probability"].to_numpy()[matched]
-    return judged, truth.assign(found_probability=found)
+    return judged, truth.assign(found_probability=found, weight=true_weight)
+
+
+def natural_weights(detections, truth, radius_mpc: float) -> tuple[np.ndarray, np.ndarray]:
+    """What a detection and a true halo count for at the natural rate, (n_detections,) and (n_truth,).
+
+    Haloes are Poisson draws. If what happens at a place depends on the haloes within `radius_mpc` of it on the sky,
+    each taken at its own redshift, then the ratio of the natural to the drawn probability of these haloes is the
+    product of their weights, times a factor that is the same everywhere; that factor makes the weights of the haloes
+    inside the images add up to their number at the natural rate.
+    # ASSUME: a halo farther away on the sky than that does not matter, whatever its redshift.
+    """
+    weight, drawn = (_product_around(each, truth, radius_mpc) for each in (detections, truth))
+    inside = truth["inside"].to_numpy(dtype=bool)
+    factor = truth["weight"].to_numpy()[inside].sum() / drawn[inside].sum() if inside.any() else 1.0
+    return factor * weight, factor * drawn
+
+
+def _product_around(objects, truth, radius_mpc: float) -> np.ndarray:
+    pair_object, pair_halo, _ = candidate_pairs(objects, truth, radius_mpc)
+    ln_weight = np.log(truth["weight"].to_numpy(dtype=float))[pair_halo]
+    return np.exp(np.bincount(pair_object, ln_weight, minlength=len(objects)))
 
 
 def _looked_up(column, row, otherwise) -> np.ndarray:

@@ -57,10 +57,11 @@ def cluster_metrics(
         metrics |= whole_metrics(judged, found, threshold, counts, prefix, span, pure_richness, richness_above)
     metrics |= surface_densities(judged, found, threshold, counts, prefix, span, pure_richness, area_deg2)
     metrics[f"{prefix}cluster_curve_area"] = curve_area(judged, found, counts, span, **cuts)
+    metrics |= as_drawn_metrics(judged, found, threshold, counts, prefix, span, pure_richness, richness_above)
     metrics |= operating_metrics(operating, prefix)
     matches = matched_clusters(
         detections,
-        truth,
+        found,
         threshold=threshold,
         richness_above=pure_richness,
         redshift_range=span,
@@ -129,6 +130,24 @@ def whole_metrics(judged, truth, threshold, counts, prefix, span, pure_richness,
             note.format(f"estimated richness and redshift; pure: matched to a halo of richness >= {pure_richness:g}"),
         ),
     }  # fmt: skip
+
+
+def as_drawn_metrics(judged, truth, threshold, counts, prefix, span, pure_richness, richness_above) -> dict:
+    """Completeness and purity on the crowded sky as it was drawn, where every cluster and detection counts once."""
+    kept = judged[judged["counted"] & (judged["probability"] >= threshold)].assign(weight=1.0)
+    true, rich = truth[truth["inside"]].assign(weight=1.0), (richness_above, np.inf)
+    wanted = between(true["redshift"], *span) & (true["richness"] > pure_richness)
+    per_field = wanted.sum() / counts.shape[1]
+    note = f"not weighted: the sky as drawn, {per_field:.1f} clusters of richness > {pure_richness:g} a field"
+    label = f"richness_gt{richness_above:g}_as_drawn"
+    return {
+        f"{prefix}cluster_completeness_{label}": fraction_in(
+            true, true["found_probability"] >= threshold, rich, span, counts, note
+        ),
+        f"{prefix}cluster_purity_{label}": fraction_in(
+            kept, kept["true_richness"] >= pure_richness, rich, span, counts, note
+        ),
+    }
 
 
 def surface_densities(judged, truth, threshold, counts, prefix, span, pure_richness, area_deg2) -> dict:

@@ -33,15 +33,6 @@ def match_two_way(detections, truth, *, match_radius_mpc: float, match_dz: float
     return _assign(pair_detection[order], pair_truth[order], len(detections), len(truth))
 
 
-def richest_candidate(detections, truth, *, match_radius_mpc: float, match_dz: float | None) -> np.ndarray:
-    """The richest halo that each detection could be matched with, whoever else has taken it."""
-    pair_detection, pair_truth = _candidates(detections, truth, match_radius_mpc, match_dz)
-    order = np.argsort(truth["richness"].to_numpy()[pair_truth], kind="stable")
-    halo = np.full(len(detections), UNMATCHED)
-    halo[pair_detection[order]] = pair_truth[order]  # the richest is written last and stays
-    return halo
-
-
 def _candidates(detections, truth, match_radius_mpc: float, match_dz: float | None) -> tuple[np.ndarray, np.ndarray]:
     pair_detection, pair_truth, _ = candidate_pairs(detections, truth, match_radius_mpc)
     if match_dz is not None:

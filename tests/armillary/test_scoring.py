@@ -356,7 +356,38 @@ def test_what_lies_beside_a_cluster_is_as_rare_as_the_cluster():
     )
     judged, _ = judge(detections, truth, **CRITERIA)
     assert judged.true_richness.tolist() == [60, 6, 0, 12]
-    assert judged.weight.tolist() == [0.05, 0.05, 0.05, 1.0]
+    assert (judged.weight / judged.weight[3]).tolist() == pytest.approx([0.05, 0.05, 0.05, 1.0])
+
+
+def crowded_sky(rng, n_fields, boost):
+    """Clusters thrown over fields with a margin; one of them is lost where another lies within 1 Mpc on the sky."""
+    side, margin = 0.3, 0.1
+    truth, finds = [], []
+    for field in range(n_fields):
+        n = rng.poisson(1.5 * boost * (side + 2 * margin) ** 2 / side**2 * 0.2)
+        place, redshift = rng.uniform(-margin, side + margin, (n, 2)), rng.uniform(0.3, 0.6, n)
+        inside = ((place > 0) & (place < side)).all(1)
+        rows = [(field, 10 + x, y, z, 40, 1 / boost, i) for (x, y), z, i in zip(place, redshift, inside, strict=True)]
+        apart_deg = np.hypot(*(place[:, None] - place[None]).T) + 9 * np.eye(n)
+        hidden = (apart_deg < match_radius_arcsec(redshift, 1.0)[:, None] / 3600).any(0)
+        truth += rows
+        finds += [(*row[:5], 0.9) for row, lost in zip(rows, hidden, strict=True) if not lost]
+        lonely = [(field, 10 + x, y, 0.45, 40, 0.9) for x, y in rng.uniform(0, side, (rng.poisson(0.2), 2))]
+        finds += [row for row in lonely if n == 0 or np.hypot(*(place - [row[1] - 10, row[2]]).T).min() > 0.03]
+    return field_finds(finds), field_sky(truth)
+
+
+def test_neighbours_are_as_rare_as_on_the_natural_sky():
+    """Completeness and purity of a sky with eight times too many clusters, weighted, are those of a natural one."""
+    scores = {}
+    for boost, n_fields in ((1, 9000), (8, 3000)):
+        judged, found = judge(*crowded_sky(np.random.default_rng(9), n_fields, boost), **CRITERIA)
+        true, kept = found[found.inside], judged[judged.counted]
+        completeness = np.average(true.found_probability > 0, weights=true.weight)
+        scores[boost] = completeness, np.average(kept.true_richness > 0, weights=kept.weight)
+        plain = (true.found_probability > 0).mean()
+    assert scores[8] == pytest.approx(scores[1], abs=0.03)
+    assert plain < scores[8][0] - 0.1
 
 
 def test_a_halo_below_the_purity_richness_is_impure_and_one_outside_is_ignored():
@@ -441,7 +472,7 @@ def test_bins_cover_richness_and_redshift_and_stand_empty_skies():
     truth = field_sky([(0, 10, 0, 0.4, 40, 1, 1), (1, 10, 0, 0.6, 40, 3, 1)])
     judged, found = judge(field_finds([(1, 10, 0, 0.6, 35, 0.9)]), truth, **CRITERIA)
     rows = {row["key"]: row["measurement"] for row in scores_in_bins(judged, found, 0.5, counts, **options)}
-    assert rows["completeness_richness_gt30"]["value"] == 0.75
+    assert rows["completeness_richness_gt30"]["value"] == pytest.approx(0.75)
     assert rows["completeness_richness_gt30_redshift_035_050"]["value"] == 0.0
     assert rows["completeness_richness_gt30_redshift_050_065"]["value"] == 1.0
     assert rows["completeness_richness_20_30"]["value"] is None
