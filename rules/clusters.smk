@@ -30,6 +30,7 @@ rule clusters_sample_catalog:
         "<results>/clusters/benchmarks/sample_catalog_{batch}.tsv"
     conda:
         "../envs/images.yaml"
+    priority: 1  # catalogues are quick and the first figure waits for them
     threads: 1
     resources:
         mem_mb=1500,

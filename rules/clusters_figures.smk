@@ -23,6 +23,7 @@ rule clusters_plot_catalogs:
         "<results>/clusters/benchmarks/plot_catalogs.tsv"
     conda:
         "../envs/figures.yaml"
+    priority: 2
     threads: 1
     resources:
         mem_mb=1000,
