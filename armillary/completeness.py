@@ -108,30 +108,34 @@ def area_under(curve: dict) -> float:
     return float(np.sum(np.diff(curve["completeness"], prepend=0.0) * curve["purity"]))
 
 
+def completeness_at_purity(curve: dict, purity: float) -> float:
+    """Largest completeness of a curve where it has at least this purity; 0 where it has it nowhere."""
+    return float(np.max(curve["completeness"], where=curve["purity"] >= purity, initial=0.0))
+
+
 def choose_operating_point(
-    detections, truth, *, purity_target, richness_above, pure_richness, redshift_range, match_radius_mpc, match_dz
+    detections, truth, *, richness_above, pure_richness, redshift_range, match_radius_mpc, match_dz
 ) -> dict:
     """Probability threshold, to be chosen on validation fields, with the completeness and purity it has there.
 
-    The point of largest completeness for true richness > `richness_above` at which the purity of estimated richness >
-    `richness_above` would reach `purity_target` even with one more impure detection of mean weight; if none does, the
-    purest point, with reached = False. Of equally complete thresholds the middle one is taken: both are margins for
-    fields not seen, where a cut that only just holds here would often fail.
+    The threshold of largest F1, the harmonic mean of completeness for true richness > `richness_above` and purity of
+    estimated richness > `richness_above`; of equally good ones the middle, a margin to both sides for fields not seen.
+    Here everything counts once, as drawn: at the natural rate one group that looks like a cluster outweighs all clusters
+    of a small set of fields, and the cut would be a matter of whether there is one.
     """
     judged, found = judge(detections, truth, match_radius_mpc=match_radius_mpc, match_dz=match_dz)
+    once = [frame.assign(weight=1.0) for frame in (judged, found)]
     curve = completeness_purity_curve(
-        judged, found, richness_above=richness_above, pure_richness=pure_richness, redshift_range=redshift_range
+        *once, richness_above=richness_above, pure_richness=pure_richness, redshift_range=redshift_range
     )
     threshold, completeness, purity = (curve[name] for name in ("threshold", "completeness", "purity"))
     if len(threshold) == 0 or not np.isfinite(completeness).all():
-        return {"threshold": 0.5, "reached": False, "completeness": float("nan"), "purity": float("nan")}
-    pure = purity / (1 + 1 / curve["n_detections"]) >= purity_target
-    wanted = np.where(pure, completeness, -1.0) if pure.any() else purity
-    tied = np.flatnonzero(wanted >= wanted.max() - 1e-9)
+        return {"threshold": 0.5, "completeness": float("nan"), "purity": float("nan")}
+    f1 = 2 * completeness * purity / np.maximum(completeness + purity, 1e-9)
+    tied = np.flatnonzero(f1 >= f1.max() - 1e-9)
     chosen = tied[np.argmin(np.abs(threshold[tied] - 0.5 * (threshold[tied].min() + threshold[tied].max())))]
     return {
         "threshold": float(threshold[chosen]),
-        "reached": bool(pure.any()),
         "completeness": float(completeness[chosen]),
         "purity": float(purity[chosen]),
     }

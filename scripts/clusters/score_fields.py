@@ -71,7 +71,7 @@ def score_fields(
         operating = choose_operating_point(
             field_detections(read_catalog(validation), fields_tuned, validation),
             field_truth(halos, fields_tuned, image_size, "the truth tables"),
-            purity_target=purity_target, redshift_range=(redshift_edges[0], redshift_edges[-1]), **shared,
+            redshift_range=(redshift_edges[0], redshift_edges[-1]), **shared,
         )  # fmt: skip
         announce(f"{method}: operating point on {len(fields_tuned)} validation fields: {operating}")
         part, drawn = cluster_metrics(
@@ -84,6 +84,7 @@ def score_fields(
             richness_edges=richness_edges,
             redshift_edges=redshift_edges,
             group_richness=purity_group_richness,
+            purity_target=purity_target,
             outlier_dz=outlier_dz,
             **shared,
         )

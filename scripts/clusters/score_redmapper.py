@@ -46,6 +46,7 @@ def score_redmapper(
     richness_edges: list[float],
     redshift_edges: list[float],
     richness_target: float,
+    purity_target: float,
     purity_min_richness: float,
     purity_group_richness: float,
     min_membership_probability: float,
@@ -53,7 +54,7 @@ def score_redmapper(
     prefix, rng = "redmapper_", np.random.default_rng(seed)
     maps = [read_map(path) | {"name": Path(path).stem} for path in probability_maps]
     tuned = {key: entry["value"] for key, entry in read_json(fields_metrics).items()}
-    operating = {"threshold": tuned["cluster_threshold"], "reached": True}
+    operating = {"threshold": tuned["cluster_threshold"]}
     criteria = {"match_radius_mpc": match_radius_mpc, "match_dz": match_dz}
     truth = sky_truth(read_cluster_lists(catalog), maps, catalog[0], match_radius_mpc)
     found = sky_detections([read_catalog(path) for path in detections], maps, detections)
@@ -84,7 +85,7 @@ def score_redmapper(
     part, frames = cluster_metrics(
         found, truth, operating, counts, prefix=prefix, area_deg2=area_deg2, richness_edges=richness_edges,
         redshift_edges=redshift_edges, richness_above=richness_target, pure_richness=purity_min_richness,
-        group_richness=purity_group_richness, outlier_dz=outlier_dz, **criteria,
+        group_richness=purity_group_richness, purity_target=purity_target, outlier_dz=outlier_dz, **criteria,
     )  # fmt: skip
     chance = chance_metrics(
         found,

@@ -32,6 +32,7 @@ SHARED = {
     "richness_edges": [20.0, 30.0, 50.0],
     "redshift_edges": [0.2, 0.35, 0.5, 0.65],
     "richness_target": 30.0,
+    "purity_target": 0.8,
     "purity_min_richness": 20.0,
     "purity_group_richness": 10.0,
 }
@@ -112,7 +113,7 @@ def made_up(tmp_path_factory):
 def fields_scored(folder, paths, name="fields"):
     metrics, curves = str(folder / f"{name}.json"), str(folder / f"{name}.npz")
     score_fields(
-        **paths, metrics=metrics, curves=curves, image_size=SIZE, pixel_arcsec=PIXEL, purity_target=0.8,
+        **paths, metrics=metrics, curves=curves, image_size=SIZE, pixel_arcsec=PIXEL,
         **SHARED,
     )  # fmt: skip
     return metrics, curves

@@ -9,6 +9,7 @@ import pytest
 from armillary.completeness import (
     area_under,
     choose_operating_point,
+    completeness_at_purity,
     completeness_purity_curve,
     judge,
     richness_bins,
@@ -416,21 +417,24 @@ def test_curve_agrees_with_rematching_at_every_threshold():
         assert again["completeness"][-1] == pytest.approx(curve["completeness"][k])
 
 
-def operating(detections, truth, target=0.9):
-    return choose_operating_point(detections, truth, purity_target=target, **CUTS, **CRITERIA)
+def operating(detections, truth):
+    return choose_operating_point(detections, truth, **CUTS, **CRITERIA)
 
 
-def test_operating_point_is_the_most_complete_of_the_pure_ones():
-    """False detections that look poor do not stand against the purity of rich ones; those that look rich do."""
-    truth = field_sky([(k, 10, 0, 0.4, 40, 1, 1) for k in range(10)])
+def test_operating_point_has_the_largest_f1():
+    """Ten found and nothing false down to 0.86; then false ones that look poor, which do not count, and rich ones."""
+    truth = field_sky([(k, 10, 0, 0.4, 40, 1, 1) for k in range(11)])
     rows = [(k, 10, 0, 0.4, 40, 0.95 - 0.01 * k) for k in range(10)] + [(k, 50, 0, 0.4, 12, 0.97) for k in range(9)]
-    rows += [(9, 60, 0, 0.4, 40, 0.10), (9, 70, 0, 0.4, 40, 0.09)]
+    rows += [(9, 60, 0, 0.4, 40, 0.30), (9, 70, 0, 0.4, 40, 0.29), (10, 10, 0, 0.4, 40, 0.2)]
     point = operating(field_finds(rows), truth)
-    assert point["reached"] and point["completeness"] == 1.0 and 0.10 <= point["threshold"] <= 0.86
+    assert point["purity"] == 1.0 and point["completeness"] == pytest.approx(10 / 11)
+    assert point["threshold"] == pytest.approx(0.86)
+    point = operating(field_finds(rows[:-2] + rows[-1:]), truth)  # one false one fewer: now the last is worth it
+    assert point["completeness"] == 1.0 and point["purity"] == pytest.approx(11 / 12)
 
 
 def test_operating_point_keeps_a_margin_to_both_sides():
-    """All found from 0.86 down, purity above 0.9 down to 0.3: work in the middle."""
+    """All found from 0.86 down, nothing false down to 0.2: work in the middle."""
     truth = field_sky([(k, 10, 0, 0.4, 40, 1, 1) for k in range(10)] + [(k, 12, 0, 0.4, 25, 1, 1) for k in range(4)])
     rows = [(k, 10, 0, 0.4, 40, 0.95 - 0.01 * k) for k in range(10)]
     rows += [(k, 12, 0, 0.4, 31, 0.3 + 0.15 * k) for k in range(4)] + [(k, 50, 0, 0.4, 31, 0.2) for k in range(9)]
@@ -438,20 +442,14 @@ def test_operating_point_keeps_a_margin_to_both_sides():
     assert point["completeness"] == 1.0 and point["threshold"] == pytest.approx(0.6)
 
 
-def test_operating_point_would_stand_one_more_impure_detection():
-    """All twelve found at purity 12/13, but one more impure detection would be too many: eleven of them, then."""
-    truth = field_sky([(k, 10, 0, 0.4, 40, 1, 1) for k in range(12)])
-    rows = [(k, 10, 0, 0.4, 40, 0.9 - 0.01 * k) for k in range(11)]
-    rows += [(11, 10, 0, 0.4, 40, 0.1), (11, 60, 0, 0.4, 40, 0.5)]
-    point = operating(field_finds(rows), truth)
-    assert point["reached"] and point["completeness"] == pytest.approx(11 / 12) and point["purity"] == 1.0
-
-
-def test_operating_point_says_when_the_purity_is_out_of_reach():
+def test_operating_point_of_nothing_is_one_half():
     truth = field_sky([(0, 10, 0, 0.4, 40, 1, 1)])
-    point = operating(field_finds([(0, 10, 0, 0.4, 40, 0.5), (0, 30, 0, 0.4, 40, 0.5)]), truth)
-    assert not point["reached"] and point["purity"] == 0.5
     assert operating(field_finds([]), truth)["threshold"] == 0.5
+
+
+def test_completeness_at_a_purity_is_the_largest_there():
+    curve = {"completeness": np.array([0.2, 0.5, 0.7, 0.9]), "purity": np.array([1.0, 0.8, 0.92, 0.6])}
+    assert [completeness_at_purity(curve, purity) for purity in (0.9, 0.5, 1.0, 1.1)] == [0.7, 0.9, 0.2, 0.0]
 
 
 def test_bins_cover_richness_and_redshift_and_stand_empty_skies():
