@@ -120,8 +120,8 @@ def choose_operating_point(
 
     The threshold of largest F1, the harmonic mean of completeness for true richness > `richness_above` and purity of
     estimated richness > `richness_above`; of equally good ones the middle, a margin to both sides for fields not seen.
-    Here everything counts once, as drawn: at the natural rate one group that looks like a cluster outweighs all clusters
-    of a small set of fields, and the cut would be a matter of whether there is one.
+    Here everything counts once, as drawn: at the natural rate one group that looks like a cluster outweighs all the
+    clusters of a small set of fields, and the cut would be a matter of whether there is one.
     """
     judged, found = judge(detections, truth, match_radius_mpc=match_radius_mpc, match_dz=match_dz)
     once = [frame.assign(weight=1.0) for frame in (judged, found)]
