@@ -17,7 +17,7 @@ from armillary.challenges.loop import Training, applied, build, fit
 from armillary.challenges.scores import r_squared
 
 N_KERNEL = 1500  # training objects of the second estimator
-N_REFINE = 60
+N_REFINE = 150
 REFINE_RATE = 0.05
 N_JACOBIANS = 200
 
@@ -133,7 +133,7 @@ def encoded(encoder: nn.Module, layout: Latents, weights: np.ndarray) -> np.ndar
 def refined(
     generator: Generator, layout: Latents, start: np.ndarray, x: Tensor, sigma: Tensor, parts: tuple[Tensor, ...]
 ) -> np.ndarray:
-    """Latents that fit each object best from `start` (n, L): chi2 and their own prior, sixty steps of Adam.
+    """Latents that fit each object best from `start` (n, L): chi2 and their own prior, 150 steps of Adam.
 
     `parts` are mean, basis and spread of the components; kinds stay as they are.
     """

@@ -88,7 +88,7 @@ def read_school_file(path: str, n_spectra: int) -> dict[str, np.ndarray]:
         )
     waves = np.broadcast_to(raw["wavelength"], raw["spec"].shape)[sane]
     pairs = [on_grid(*one) for one in zip(waves, raw["spec"][sane], raw["specerr"][sane], strict=True)]
-    flux, ivar = (np.array(part) for part in zip(*pairs, strict=True))
+    flux, ivar = (np.array(part, float) for part in zip(*pairs, strict=True))
     y = np.column_stack([raw["z"], np.log10(np.where(sane, raw["age"], 1)) - 9,
                          np.log10(np.where(sane, raw["metallicity"], 1))])[sane]  # fmt: skip
     return _kept(path, binned(flux, ivar, np.exp(LN_WAVE)), y, ["z", "log_age", "log_metals"])
