@@ -28,7 +28,21 @@ QUESTION = (
     "metallicity and dust of a spectrum, or kind, size and shape of a galaxy?"
 )
 HEADLINE = ("spectra_infogan_code_correlation", "spectra_gan_best_correlation")
-CAVEATS = ()
+CAVEATS = (
+    "Simulated spectra are single populations behind a screen of dust, without lines or redshift, and simulated "
+    "galaxies are drawn from three profiles: few factors, all of them known. Without the population file, the stars "
+    "themselves are stand-ins.",
+    "Networks work between latents and those components that rise above the noise, and what they make gets the noise "
+    "of real objects before it is judged. Judges and estimators see these components, too, and the judge how much is "
+    "beyond them.",
+    "Factors of what is made are told by a network that learned from real objects. Where a generator leaves the data "
+    "it may be wrong: estimators_agree, a second estimator against the first, falls there. True factors are known of "
+    "held-out objects alone, whose latents are found by inversion (true_linear_r2 and true_boosted_r2).",
+    "Codes are found up to order, sign and map, so they are matched by rank correlation. The prior of a GAN and of an "
+    "autoencoder is round, so that a single latent of theirs means nothing by itself: read probes and directions.",
+    "A Frechet distance, density and coverage of so few objects have floors of their own: those of training objects, "
+    "which stand beside them (real_...). kinds_wrong is the share of galaxies that would have to change their kind.",
+)
 LITERATURE = (
     ("InfoGAN on digits: codes found without a label", "type, width and rotation of digits", "arXiv:1606.03657"),
     ("the same: error when the categorical code is matched with digits", "5 %; unconfirmed", "arXiv:1606.03657"),

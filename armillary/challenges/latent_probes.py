@@ -133,7 +133,7 @@ def encoded(encoder: nn.Module, layout: Latents, weights: np.ndarray) -> np.ndar
 def refined(
     generator: Generator, layout: Latents, start: np.ndarray, x: Tensor, sigma: Tensor, parts: tuple[Tensor, ...]
 ) -> np.ndarray:
-    """Latents that fit each object best from `start` (n, L): chi2 and their own prior, 150 steps of Adam.
+    """Latents that fit each object best from `start` (n, L): chi2 and a unit Gaussian, 150 steps of Adam.
 
     `parts` are mean, basis and spread of the components; kinds stay as they are.
     """
