@@ -40,7 +40,7 @@ class Latents(NamedTuple):
     def draw(self, n: int, wishes: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """(n, size); `wishes` (n, n_codes + n_kinds) are used if it is them that are asked for."""
         codes = rng.uniform(-CODE_SPREAD, CODE_SPREAD, (n, self.n_codes))
-        kinds = np.eye(self.n_kinds)[rng.integers(max(self.n_kinds, 1), size=n)] if self.n_kinds else np.zeros((n, 0))
+        kinds = np.eye(self.n_kinds)[rng.integers(self.n_kinds, size=n)] if self.n_kinds else np.zeros((n, 0))
         given = wishes if self.asked else np.column_stack([codes, kinds])
         return np.column_stack([given, rng.normal(size=(n, self.n_noise))]).astype(np.float32)
 
@@ -137,9 +137,10 @@ def play(
     layout, n_wishes = game.latents, wishes.shape[1] if game.latents.asked else 0
     generator = build(lambda: Generator(layout.size, real.shape[1], game.n_hidden), seed)
     critic = build(lambda: Critic(real.shape[1], n_wishes, game.n_hidden), seed + 1)
-    codes = build(lambda: reader(real.shape[1], layout.n_codes + layout.n_kinds, 128), seed + 2)
-    kept = copy.deepcopy(generator).requires_grad_(False)
-    makers = [*generator.parameters(), *(codes.parameters() if game.information else ())]
+    kept, makers = copy.deepcopy(generator).requires_grad_(False), [*generator.parameters()]
+    if game.information:
+        codes = build(lambda: reader(real.shape[1], layout.n_codes + layout.n_kinds, 128), seed + 2)
+        makers += codes.parameters()
     optimisers = [
         torch.optim.Adam(part, game.learning_rate * factor, betas=(0.5, 0.9), fused=True)
         for part, factor in ((critic.parameters(), 2), (makers, 1))
@@ -151,9 +152,8 @@ def play(
 
     def made():
         rows = rng.integers(len(real), size=game.batch_size)
-        asked = wishes[rows] if n_wishes else wishes[rows, :0]
         latents = torch.from_numpy(layout.draw(game.batch_size, wishes[rows].numpy(), rng))
-        return latents, asked, see(generator(latents), rows, rng)
+        return latents, wishes[rows, :n_wishes], see(generator(latents), rows, rng)
 
     for step in range(1, game.n_steps + 1):
         rows = rng.integers(len(real), size=game.batch_size)
@@ -168,8 +168,8 @@ def play(
         critic.bound()
         latents, asked, fake = made()
         cheating = F.softplus(-critic(fake, asked, 1)).mean()
-        told = game.information * unread(codes(fake), latents, layout) if game.information else 0.0
-        _step(optimisers[1], cheating + told)
+        told = unread(codes(fake), latents, layout) if game.information else 0.0
+        _step(optimisers[1], cheating + game.information * told)
         for schedule in schedules:
             schedule.step()
         with torch.no_grad():

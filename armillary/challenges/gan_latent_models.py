@@ -79,9 +79,7 @@ def train(variant: str, data: dict[str, np.ndarray], settings: dict, seed: int) 
     field = prepare(subject, data, settings["n_latents"], seed)
     training = Training(settings["n_epochs"], settings["batch_size"], settings["learning_rate"])
     rows, held = field.split[TRAIN], field.split[VALIDATION]
-    estimators = train_estimators(
-        field.weights, field.factors, field.kind, field.n_kinds, rows, held, training, seed
-    )  # fmt: skip
+    estimators = train_estimators(field.weights, field.factors, field.kind, field.n_kinds, rows, held, training, seed)
     makers = {"pca": make_by_components, "vae": make_by_autoencoder}
     made = makers.get(method, make_by_game)(method, field, settings, seed)
     rng = np.random.default_rng([seed, 151])
@@ -96,9 +94,9 @@ def prepare(subject: str, data, n_latents: int, seed: int) -> Field:
     components = find_components(x[rows], sigma[rows], n_latents)
     y, kind = data[f"{subject}_y"], data[f"{subject}_label"]
     factors = ((y - y[rows].mean(0)) / y[rows].std(0)).astype(np.float32)
-    filler = (x * (sigma > 0)).sum(0) / np.maximum((sigma > 0).sum(0), 1)
+    known = sigma[rows] > 0
+    filler = ((x[rows] * known).sum(0) / np.maximum(known.sum(0), 1)).astype(np.float32)
     n_kinds = int(kind.max()) + 1 if kind.any() else 0
-    filler = filler.astype(np.float32)
     noise, kept = noise_of_weights(components, sigma[rows], filler, np.random.default_rng([seed, 133]))
     return Field(x, sigma, filler, components, components.weights(x), factors, kind, n_kinds, split, noise, kept)
 
