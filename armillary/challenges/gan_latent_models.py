@@ -117,7 +117,7 @@ def noise_of_weights(components: Components, sigma: np.ndarray, filler: np.ndarr
 def make_by_components(method: str, field: Field, settings: dict, seed: int) -> Made:
     """The control: the first components, drawn from the Gaussian mixture that validation objects are likeliest in."""
     n = settings["n_latents"]
-    weights = field.weights[:, :n]
+    weights = field.weights[:, :n].astype(float)
     mixtures = [
         GaussianMixture(k, random_state=seed, reg_covar=1e-4).fit(weights[field.split[TRAIN]]) for k in N_MIXTURES
     ]

@@ -149,7 +149,7 @@ def test_a_game_finds_a_distribution_and_codes_find_its_axes():
     rng = np.random.default_rng(5)
     real = np.column_stack([rng.uniform(-1.7, 1.7, (2000, 2)), np.zeros((2000, 2))]) + 0.05 * rng.normal(size=(2000, 4))
     layout = adversaries.Latents(2, 0, 1)
-    game = adversaries.Game(layout, 32, 400, 64, 2e-3, 1.0)
+    game = adversaries.Game(layout, 32, 250, 64, 3e-3, 1.0)
 
     def see(weights, rows, rng):
         return weights + 0.05 * torch.from_numpy(rng.standard_normal(weights.shape, np.float32))
@@ -267,7 +267,7 @@ def test_every_method_runs_is_scored_and_drawn(data, tmp_path):
     assert scores["spectra_gan_auc"]["baseline"] == "spectra_pca_auc"
     assert scores["spectra_infogan_code_correlation"]["baseline"] == "spectra_gan_best_correlation"
     assert scores["galaxies_cgan_asked_r2_e1"]["baseline"] == "galaxies_real_estimator_r2_e1"
-    assert scores["spectra_gan_frechet"]["value"] > 3 * scores["spectra_real_frechet"]["value"]
+    assert scores["spectra_gan_cells_wrong"]["value"] > scores["spectra_real_cells_wrong"]["value"]
     assert scores["spectra_pca_probe_linear_r2"]["value"] > scores["spectra_pca_probe_shuffled_r2"]["value"]
     again = gan_latent_models.train("galaxies_infogan", data, SETTINGS, 0)
     assert all(np.array_equal(again[key], value) for key, value in found["galaxies_infogan"][0].items())
