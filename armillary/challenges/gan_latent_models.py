@@ -264,7 +264,8 @@ def shown(field: Field, made: Made, method: str) -> dict[str, np.ndarray]:
         found |= {f"along_{name}": made.latents @ turn for name, turn in turns.items()}
         ways = turns["jacobian"].T
     middle = np.zeros(layout.size)
-    middle[layout.n_codes : layout.n_codes + min(layout.n_kinds, 1)] = 1
+    if layout.n_kinds:
+        middle[layout.n_codes + 1] = 1
     path = middle + STEPS_OF_TRAVERSAL[:, None] * ways[:n_ways, None]  # (ways, steps, L)
     with torch.inference_mode():
         along = made.generate(torch.from_numpy(path.reshape(-1, layout.size).astype(np.float32))).numpy()

@@ -9,8 +9,8 @@ from armillary.challenges.latent_scores import rank_correlations
 from armillary.figures.style import BLUE, GREEN, INK, ORANGE, PALE, PURPLE, SKY, VERMILION, light_grid, note, say_empty
 
 METHODS = {
-    "pca": ("components", ORANGE), "vae": ("autoencoder", GREEN), "gan": ("GAN", BLUE),
-    "infogan": ("InfoGAN", PURPLE), "cgan": ("conditional", VERMILION),
+    "pca": ("PCA", ORANGE), "vae": ("VAE", GREEN), "gan": ("GAN", BLUE),
+    "infogan": ("InfoGAN", PURPLE), "cgan": ("cGAN", VERMILION),
 }  # fmt: skip
 SIGNS = {
     "log_age": "age", "log_metals": "metals", "dust": "dust", "log_radius": "radius", "z": "redshift",
@@ -52,15 +52,15 @@ def draw_quality(sheet: Figure, data: list[dict], found: dict, metrics: dict) ->
             continue
         _ladder(row[0], runs, metrics, subject, [("auc", INK)], 0.5, "area under ROC")
         row[0].set_title(subject)
-        _ladder(row[1], runs, metrics, subject, [("density", SKY), ("coverage", INK)], None, "density, coverage")
+        _ladder(row[1], runs, metrics, subject, [("density", SKY), ("coverage", INK)], None, "coverage (blue: density)")
         keys = [("cells_wrong", INK)] + [("kinds_wrong", VERMILION)] * (subject == "galaxies")
-        _ladder(row[2], runs, metrics, subject, keys, None, "share in the wrong cell (red: kind)")
+        _ladder(row[2], runs, metrics, subject, keys, None, "in wrong cell (red: kind)")
         row[2].axvline(metrics[f"gan_latent_{subject}_real_cells_wrong"]["value"], color=PALE, lw=1, ls="--")
         for method, run in runs.items():
             if method not in ("pca", "vae"):
                 row[3].plot(*run["history"][:, [0, 3]].T, "o-", ms=3, lw=1, color=METHODS[method][1])
         row[3].axhline(metrics[f"gan_latent_{subject}_real_frechet"]["value"], color=PALE, lw=1, ls="--")
-        row[3].set(xlabel="step", ylabel="Frechet distance to validation", yscale="log")
+        row[3].set(xlabel="step", ylabel="Frechet distance", yscale="log")
         light_grid(row[3])
 
 
@@ -99,9 +99,11 @@ def draw_latents(sheet: Figure, data: list[dict], found: dict, metrics: dict) ->
                     fontsize=6,
                     color="white" if abs(value) > 0.6 else INK,
                 )
-            axes.set(title=f"{subject}: {label}" if method == "pca" else label, xticks=range(table.shape[1]),
+            axes.set(title=label, xticks=range(table.shape[1]),
                      yticks=range(len(table)))  # fmt: skip
             axes.set_xticklabels(names_of(data, subject), fontsize=7)
+            if axes is row[0]:
+                axes.set_ylabel(subject)
             axes.set_yticklabels(_latent_names(run, method), fontsize=6)
     if shade is not None:
         sheet.colorbar(shade, ax=grid, label="|rank correlation|", shrink=0.6)
@@ -162,7 +164,7 @@ def draw_probes(sheet: Figure, data: list[dict], found: dict, metrics: dict) -> 
                 axes.plot([-1.8, 1.8], [-1.8, 1.8], color=PALE, lw=1)
                 axes.set(xlabel=f"{name}, asked", ylabel="told" if k == 0 else "")
                 light_grid(axes)
-            note(row[0], "red: conditional GAN\nblack: held out")
+            row[0].set_title(f"{subject} asked of the cGAN (red); held out (black)", fontsize=8)
         else:
             say_empty(row[0], f"{subject}_cgan was not run")
         if runs:
@@ -171,18 +173,18 @@ def draw_probes(sheet: Figure, data: list[dict], found: dict, metrics: dict) -> 
 
 def _bars(axes: Axes, runs: dict, metrics: dict, subject: str) -> None:
     keys = {
-        "matched_correlation": ("matched |correlation|", INK), "probe_linear_r2": ("linear probe R2, made", BLUE),
-        "true_linear_r2": ("the same, held-out objects inverted", GREEN), "mig": ("MIG", ORANGE),
-        "probe_shuffled_r2": ("probe, shuffled factors", PALE),
+        "matched_correlation": ("matched |corr.|", INK), "probe_linear_r2": ("probe, made", BLUE),
+        "true_linear_r2": ("probe, inverted", GREEN), "mig": ("MIG", ORANGE),
+        "probe_shuffled_r2": ("probe, shuffled", PALE),
     }  # fmt: skip
     for number, (key, (label, colour)) in enumerate(keys.items()):
         entries = [metrics[f"gan_latent_{subject}_{method}_{key}"] for method in runs]
         value, low, high = (np.array([entry[end] for entry in entries], float) for end in ("value", "lo", "hi"))
         place = np.arange(len(runs)) + 0.15 * (number - 2)
         axes.bar(place, value, 0.14, yerr=np.maximum([value - low, high - value], 0), color=colour, label=label)
-    axes.set(xticks=range(len(runs)), ylim=(-0.1, 1.55), yticks=[0, 0.5, 1], title=subject)
+    axes.set(xticks=range(len(runs)), ylim=(-0.1, 1.55), yticks=[0, 0.5, 1], ylabel="R2, |corr.|, MIG")
     axes.set_xticklabels([METHODS[method][0] for method in runs], fontsize=7)
-    axes.legend(fontsize=6.5, ncols=2, loc="upper left")
+    axes.legend(fontsize=6, ncols=2, loc="upper left", handlelength=1)
     light_grid(axes)
 
 
