@@ -7,9 +7,9 @@ import torch
 from sklearn.mixture import GaussianMixture
 from torch import Tensor
 
-from armillary.challenges.adversaries import Autoencoder, Game, Generator, Latents, play
+from armillary.challenges.adversary_models import Autoencoder, Game, Generator, Latents, play
 from armillary.challenges.components import Components, find_components, observe
-from armillary.challenges.latent_probes import (
+from armillary.challenges.latent_probe_models import (
     Estimators,
     directions,
     encoded,

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.func import jacrev, vmap
 from torch.nn import functional as F
 
-from armillary.challenges.adversaries import Generator, Latents, reader, unread
+from armillary.challenges.adversary_models import Generator, Latents, reader, unread
 from armillary.challenges.loop import Training, applied, build, fit
 from armillary.challenges.scores import r_squared
 
