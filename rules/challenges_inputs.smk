@@ -13,6 +13,7 @@ CHALLENGES_FIGURES = {
     "spectra": ["samples", "fidelity", "physics"],
     "camels": ["slabs", "transfer", "shift"],
     "transfer": ["targets", "curves", "gain"],
+    "gan_latent": ["samples", "quality", "latents", "traversals", "probes"],
 }
 CHALLENGES_TEMPLATES = [
     f"resources/pages/{name}" for name in ("frame.html", "challenge.html", "challenges.html", "style.css")
