@@ -40,6 +40,8 @@ class Effort(NamedTuple):
     n_leapfrog: int = 6
     n_vi_steps: int = 300
     n_vi_draws: int = 4  # pairs
+    n_diffusions: int = 4  # chains of the score prior
+    n_levels: int = 24  # of noise, in a chain's first draw
 
 
 class Draws(NamedTuple):

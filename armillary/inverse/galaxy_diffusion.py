@@ -1,0 +1,186 @@
+"""Posteriors of scenes of galaxies under the score prior: `score`, beside the methods of `galaxy_posteriors`.
+
+Unknowns of a source are its whitened coefficients and one more for the logarithm of its flux. What the prior's
+coefficients miss has one of few scales, drawn for each sample given the data; shifts and background follow.
+"""
+
+import math
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from armillary.inverse.diffusion import Data, descend
+from armillary.inverse.galaxy_posteriors import LN_FLUX_SIGMA, Draws, Effort
+from armillary.inverse.galaxy_prior import GalaxyPrior, stamp_peaks
+from armillary.inverse.galaxy_score import (
+    SIGMA_MAX,
+    SIGMA_MIN,
+    GalaxyScore,
+    coefficients_of_white,
+    denoised_moments,
+    white_of_coefficients,
+)
+from armillary.inverse.stamp_likelihood import (
+    Evidence,
+    Point,
+    Scene,
+    evidence,
+    moved,
+    nuisance_sample,
+    registered,
+    residual_sample,
+)
+
+RETURN_SIGMA = 1.0  # that a finished draw goes back to for the next one
+WARMUP_SHARE = 2  # one draw that is not kept for so many that are
+
+
+def moments_of_sources(score: GalaxyScore, n_sources: int, noisy: jax.Array, sigma: jax.Array):
+    """Mean and root of the covariance of clean unknowns given noisy ones (n_sources (k + 1),)."""
+    rows = noisy.reshape(n_sources, -1)
+    mean, root = jax.vmap(lambda row: denoised_moments(score, row[:-1], sigma))(rows)
+    variance = 1.0 + sigma**2
+    mean = jnp.concatenate([mean, rows[:, -1:] / variance], 1)  # ln flux is Gaussian: no network
+    root = jnp.pad(root, ((0, 0), (0, 1), (0, 1))).at[:, -1, -1].set(sigma / jnp.sqrt(variance))
+    return mean.ravel(), jax.scipy.linalg.block_diag(*root)
+
+
+def c_of_unknowns(score: GalaxyScore, flux: jax.Array, unknowns: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """c (n_sources (k + 1),) = flux x (1, a) of unknowns (n_sources (k + 1),), and its slope."""
+    rows = unknowns.reshape(len(flux), -1)
+    stamps, slopes = jax.vmap(lambda row: coefficients_of_white(score, row[:-1]))(rows)
+    brightness = flux * jnp.exp(LN_FLUX_SIGMA * rows[:, -1])
+    c = brightness[:, None] * jnp.pad(stamps, ((0, 0), (1, 0)), constant_values=1.0)
+    slope = jnp.pad(brightness[:, None, None] * slopes, ((0, 0), (1, 0), (0, 1))).at[..., -1].set(LN_FLUX_SIGMA * c)
+    return c.ravel(), jax.scipy.linalg.block_diag(*slope)
+
+
+class Chains(NamedTuple):
+    """Draws of the diffusion: unknowns (n_chains, n_samples, n), and which scale of residuals each of them has."""
+
+    unknowns: jax.Array
+    scale: jax.Array  # (n_chains, n_samples)
+
+
+def _data(score: GalaxyScore, found: Evidence, n_sources: int) -> Data:
+    """What the evidences, one a scale, say of the coefficients that the score prior knows."""
+    rows = jnp.arange(n_sources)[:, None] * (found.pull.shape[1] // n_sources)
+    seen = (rows + jnp.arange(score.n_coefficients + 1)).ravel()
+    return Data(found.gram_with_residual[:, seen][:, :, seen], found.pull_with_residual[:, seen])
+
+
+def first_draws(
+    score: GalaxyScore, found: Evidence, flux: jax.Array, start: jax.Array, key: jax.Array, n_chains: int, n_levels: int
+) -> jax.Array:  # fmt: skip
+    """Unknowns (n_chains, n) from the prior's noise down, with residuals of the largest scale, which hides the most;
+    `found` has one evidence a scale."""
+    data = jax.tree.map(lambda part: part[-1], _data(score, found, len(flux)))
+    moments, forward = partial(moments_of_sources, score, len(flux)), partial(c_of_unknowns, score, flux)
+    sigmas = jnp.geomspace(SIGMA_MAX, SIGMA_MIN, n_levels)
+
+    def chain(key):
+        keys = jax.random.split(key)
+        noisy = start + SIGMA_MAX * jax.random.normal(keys[0], start.shape)
+        return descend(moments, forward, data, noisy, start, sigmas, keys[1])[0]
+
+    return jax.vmap(chain)(jax.random.split(key, n_chains))
+
+
+def following_draws(
+    score: GalaxyScore, found: Evidence, flux: jax.Array, clean: jax.Array, key: jax.Array, n_samples: int,
+    n_levels: int,
+) -> Chains:  # fmt: skip
+    """Chains from the unknowns (n_chains, n) on: a draw is blurred to RETURN_SIGMA and taken down again, with a scale
+    of residuals drawn by what the data say of it."""
+    data = _data(score, found, len(flux))
+    moments, forward = partial(moments_of_sources, score, len(flux)), partial(c_of_unknowns, score, flux)
+    share = math.log(RETURN_SIGMA / SIGMA_MIN) / math.log(SIGMA_MAX / SIGMA_MIN)
+    sigmas = jnp.geomspace(RETURN_SIGMA, SIGMA_MIN, math.ceil(share * n_levels))
+
+    def follow(clean, key):
+        keys = jax.random.split(key, 3)
+        c = forward(clean)[0]
+        fit = found.ln_weight + data.pull @ c - 0.5 * jnp.einsum("i,sij,j->s", c, data.gram, c)
+        scale = jax.random.categorical(keys[0], fit)
+        noisy = clean + RETURN_SIGMA * jax.random.normal(keys[1], clean.shape)
+        one = jax.tree.map(lambda part: part[scale], data)
+        clean = descend(moments, forward, one, noisy, clean, sigmas, keys[2])[0]
+        return clean, (clean, scale)
+
+    def chain(clean, key):
+        return jax.lax.scan(follow, clean, jax.random.split(key, n_samples))[1]
+
+    return Chains(*jax.vmap(chain)(clean, jax.random.split(key, len(clean))))
+
+
+@partial(jax.jit, static_argnames=("n_draws", "n_chains", "n_levels"))
+def _score_draws(prior, scene, key, n_draws: int, n_chains: int, n_levels: int) -> Draws:
+    score, keys = prior.score, jax.random.split(key, 3)
+    point = registered(scene, prior.stack, prior.covariance)
+    flux = point.flux
+    near = jnp.clip(white_of_coefficients(score, point.coefficients), -3.0, 3.0)  # (n_sources, k)
+    found = _evidences(prior, scene, point)
+    first = first_draws(score, found, flux, jnp.pad(near, ((0, 0), (0, 1))).ravel(), keys[0], n_chains, n_levels)
+    c = jax.vmap(lambda one: _padded(prior, flux, one))(first).mean(0)
+    widest = jax.tree.map(lambda part: part[-1], found)
+    point = moved(point, c, widest.nuisance_mean + widest.nuisance_slope @ c)
+    found = _evidences(prior, scene, point)
+    n_kept = -(-n_draws // n_chains)
+    n_warmup = max(n_kept // WARMUP_SHARE, 1)
+    chains = following_draws(score, found, flux, first, keys[1], n_warmup + n_kept, n_levels)
+    kept = jax.tree.map(lambda part: part[:, n_warmup:], chains)
+    flat = jax.tree.map(lambda part: jnp.swapaxes(part, 0, 1).reshape(-1, *part.shape[2:])[:n_draws], kept)
+    complete = jax.vmap(lambda *one: _completed(prior, found, flux, *one))
+    c, nuisances = complete(flat.unknowns, flat.scale, jax.random.split(keys[2], n_draws))
+    c = c.reshape(n_draws, len(flux), -1)
+    shift = point.shift + nuisances[:, :-1].reshape(n_draws, -1, 2)
+    return Draws(c.mean(0), shift.mean(0), c, shift, nuisances[:, -1], kept.unknowns, jnp.array(jnp.nan))
+
+
+def score_draws(prior: GalaxyPrior, scene: Scene, key: jax.Array, effort: Effort, n_draws: int) -> Draws:
+    """Samples by guided diffusion under the score prior."""
+    return _score_draws(prior, scene, key, n_draws, effort.n_diffusions, effort.n_levels)
+
+
+def _evidences(prior: GalaxyPrior, scene: Scene, point: Point) -> Evidence:
+    """One evidence for each scale of what the score prior's coefficients miss."""
+    score = prior.score
+    return jax.vmap(lambda scale: evidence(scene, prior.stack, score.residual * scale**2, point))(score.residual_scales)
+
+
+def _padded(prior: GalaxyPrior, flux: jax.Array, unknowns: jax.Array) -> jax.Array:
+    """c (n_sources (1 + n_components),) without residuals."""
+    c = c_of_unknowns(prior.score, flux, unknowns)[0].reshape(len(flux), -1)
+    return jnp.pad(c, ((0, 0), (0, prior.stack.shape[0] - c.shape[1]))).ravel()
+
+
+def _completed(prior, found: Evidence, flux, unknowns, scale, key) -> tuple[jax.Array, jax.Array]:
+    """c with a draw of its residual, and of the nuisances."""
+    one = jax.tree.map(lambda part: part[scale], found)
+    keys = jax.random.split(key)
+    c = _padded(prior, flux, unknowns)
+    c = c + residual_sample(one, c, jax.random.normal(keys[0], (one.residual_root.shape[1],)))
+    return c, nuisance_sample(one, c, jax.random.normal(keys[1], one.nuisance_mean.shape))
+
+
+def sample_score_prior(prior: GalaxyPrior, key: jax.Array, n: int, n_levels: int) -> jax.Array:
+    """Coefficients (n, n_components) of galaxies drawn from the score prior, residuals included."""
+    score, keys = prior.score, jax.random.split(key, 4)
+    k = score.n_coefficients
+    nothing = Data(jnp.zeros((k, k)), jnp.zeros(k))
+    sigmas = jnp.geomspace(SIGMA_MAX, SIGMA_MIN, n_levels)
+
+    def draw(key):
+        keys = jax.random.split(key)
+        noisy = SIGMA_MAX * jax.random.normal(keys[0], (k,))
+        moments, forward = partial(denoised_moments, score), partial(coefficients_of_white, score)
+        white = descend(moments, forward, nothing, noisy, jnp.zeros(k), sigmas, keys[1])[0]
+        return coefficients_of_white(score, white)[0]
+
+    known = jax.lax.map(draw, jax.random.split(keys[0], n), batch_size=64)
+    drawn = jnp.pad(known, ((0, 0), (0, prior.stack.shape[0] - 1 - k)))
+    missed = jax.random.normal(keys[1], drawn.shape) @ jnp.linalg.cholesky(score.residual).T
+    length = jax.random.choice(keys[2], score.residual_scales, (n,)) * stamp_peaks(prior.stack, drawn)
+    return drawn + length[:, None] * missed
