@@ -12,7 +12,13 @@ import jax
 import jax.numpy as jnp
 
 from armillary.inverse.diffusion import Data, descend
-from armillary.inverse.galaxy_posteriors import LN_FLUX_SIGMA, Draws, Effort
+from armillary.inverse.galaxy_posteriors import (
+    LN_FLUX_SIGMA,
+    Draws,
+    Effort,
+    compiled_evidence,
+    compiled_registered,
+)
 from armillary.inverse.galaxy_prior import GalaxyPrior, stamp_peaks
 from armillary.inverse.galaxy_score import (
     SIGMA_MAX,
@@ -26,10 +32,8 @@ from armillary.inverse.stamp_likelihood import (
     Evidence,
     Point,
     Scene,
-    evidence,
     moved,
     nuisance_sample,
-    registered,
     residual_sample,
 )
 
@@ -88,6 +92,7 @@ def first_draws(
     return jax.vmap(chain)(jax.random.split(key, n_chains))
 
 
+@partial(jax.jit, static_argnames=("n_samples", "n_levels"))
 def following_draws(
     score: GalaxyScore, found: Evidence, flux: jax.Array, clean: jax.Array, key: jax.Array, n_samples: int,
     n_levels: int,
@@ -115,39 +120,50 @@ def following_draws(
     return Chains(*jax.vmap(chain)(clean, jax.random.split(key, len(clean))))
 
 
-@partial(jax.jit, static_argnames=("n_draws", "n_chains", "n_levels"))
-def _score_draws(prior, scene, key, n_draws: int, n_chains: int, n_levels: int) -> Draws:
-    score, keys = prior.score, jax.random.split(key, 3)
-    point = registered(scene, prior.stack, prior.covariance)
-    flux = point.flux
-    near = jnp.clip(white_of_coefficients(score, point.coefficients), -3.0, 3.0)  # (n_sources, k)
+def score_draws(prior: GalaxyPrior, scene: Scene, key: jax.Array, effort: Effort, n_draws: int) -> Draws:
+    """Samples by guided diffusion under the score prior: first draws around the PCA-Gaussian's galaxy, then chains from
+    these, linearised anew at their mean."""
+    keys = jax.random.split(key, 3)
+    point = compiled_registered(scene, prior.stack, prior.covariance)
+    flux = point.flux  # that ln flux is counted from
     found = _evidences(prior, scene, point)
-    first = first_draws(score, found, flux, jnp.pad(near, ((0, 0), (0, 1))).ravel(), keys[0], n_chains, n_levels)
-    c = jax.vmap(lambda one: _padded(prior, flux, one))(first).mean(0)
-    widest = jax.tree.map(lambda part: part[-1], found)
-    point = moved(point, c, widest.nuisance_mean + widest.nuisance_slope @ c)
+    n_chains, n_levels = effort.n_diffusions, effort.n_levels
+    first, point = _started(prior, found, point, keys[0], n_chains, n_levels)
     found = _evidences(prior, scene, point)
     n_kept = -(-n_draws // n_chains)
     n_warmup = max(n_kept // WARMUP_SHARE, 1)
-    chains = following_draws(score, found, flux, first, keys[1], n_warmup + n_kept, n_levels)
+    chains = following_draws(prior.score, found, flux, first, keys[1], n_warmup + n_kept, n_levels)
     kept = jax.tree.map(lambda part: part[:, n_warmup:], chains)
-    flat = jax.tree.map(lambda part: jnp.swapaxes(part, 0, 1).reshape(-1, *part.shape[2:])[:n_draws], kept)
-    complete = jax.vmap(lambda *one: _completed(prior, found, flux, *one))
-    c, nuisances = complete(flat.unknowns, flat.scale, jax.random.split(keys[2], n_draws))
-    c = c.reshape(n_draws, len(flux), -1)
-    shift = point.shift + nuisances[:, :-1].reshape(n_draws, -1, 2)
-    return Draws(c.mean(0), shift.mean(0), c, shift, nuisances[:, -1], kept.unknowns, jnp.array(jnp.nan))
-
-
-def score_draws(prior: GalaxyPrior, scene: Scene, key: jax.Array, effort: Effort, n_draws: int) -> Draws:
-    """Samples by guided diffusion under the score prior."""
-    return _score_draws(prior, scene, key, n_draws, effort.n_diffusions, effort.n_levels)
+    return _draws(prior, found, point, flux, kept, keys[2], n_draws)
 
 
 def _evidences(prior: GalaxyPrior, scene: Scene, point: Point) -> Evidence:
-    """One evidence for each scale of what the score prior's coefficients miss."""
+    """One evidence for each scale of what the score prior's coefficients miss, stacked."""
     score = prior.score
-    return jax.vmap(lambda scale: evidence(scene, prior.stack, score.residual * scale**2, point))(score.residual_scales)
+    found = [compiled_evidence(scene, prior.stack, score.residual * scale**2, point) for scale in score.residual_scales]
+    return jax.tree.map(lambda *parts: jnp.stack(parts), *found)
+
+
+@partial(jax.jit, static_argnames=("n_chains", "n_levels"))
+def _started(prior, found: Evidence, point: Point, key, n_chains: int, n_levels: int) -> tuple[jax.Array, Point]:
+    """The first unknowns of chains (n_chains, n), and the point that their mean stands for."""
+    near = jnp.clip(white_of_coefficients(prior.score, point.coefficients), -3.0, 3.0)  # (n_sources, k)
+    start = jnp.pad(near, ((0, 0), (0, 1))).ravel()
+    first = first_draws(prior.score, found, point.flux, start, key, n_chains, n_levels)
+    c = jax.vmap(lambda one: _padded(prior, point.flux, one))(first).mean(0)
+    widest = jax.tree.map(lambda part: part[-1], found)
+    return first, moved(point, c, widest.nuisance_mean + widest.nuisance_slope @ c)
+
+
+@partial(jax.jit, static_argnames="n_draws")
+def _draws(prior, found: Evidence, point: Point, flux, kept: Chains, key, n_draws: int) -> Draws:
+    """Draws of everything from the chains of unknowns."""
+    flat = jax.tree.map(lambda part: jnp.swapaxes(part, 0, 1).reshape(-1, *part.shape[2:])[:n_draws], kept)
+    complete = jax.vmap(lambda *one: _completed(prior, found, flux, *one))
+    c, nuisances = complete(flat.unknowns, flat.scale, jax.random.split(key, n_draws))
+    c = c.reshape(n_draws, len(flux), -1)
+    shift = point.shift + nuisances[:, :-1].reshape(n_draws, -1, 2)
+    return Draws(c.mean(0), shift.mean(0), c, shift, nuisances[:, -1], kept.unknowns, jnp.array(jnp.nan))
 
 
 def _padded(prior: GalaxyPrior, flux: jax.Array, unknowns: jax.Array) -> jax.Array:
