@@ -4,7 +4,6 @@ Unknowns of a source are its whitened coefficients and one more for the logarith
 coefficients miss has one of few scales, drawn for each sample given the data; shifts and background follow.
 """
 
-import math
 from functools import partial
 from typing import NamedTuple
 
@@ -75,49 +74,29 @@ def _data(score: GalaxyScore, found: Evidence, n_sources: int) -> Data:
     return Data(found.gram_with_residual[:, seen][:, :, seen], found.pull_with_residual[:, seen])
 
 
-def first_draws(
-    score: GalaxyScore, found: Evidence, flux: jax.Array, start: jax.Array, key: jax.Array, n_chains: int, n_levels: int
-) -> jax.Array:  # fmt: skip
-    """Unknowns (n_chains, n) from the prior's noise down, with residuals of the largest scale, which hides the most;
-    `found` has one evidence a scale."""
-    data = jax.tree.map(lambda part: part[-1], _data(score, found, len(flux)))
-    moments, forward = partial(moments_of_sources, score, len(flux)), partial(c_of_unknowns, score, flux)
-    sigmas = jnp.geomspace(SIGMA_MAX, SIGMA_MIN, n_levels)
+@jax.jit
+def sweep(
+    score: GalaxyScore, found: Evidence, flux: jax.Array, unknowns: jax.Array, sigmas: jax.Array, key: jax.Array,
+    settled: bool,
+) -> tuple[jax.Array, jax.Array]:  # fmt: skip
+    """Draws (n_chains, n) from unknowns that are blurred to sigmas[0] first, and their scales of residuals (n_chains,).
 
-    def chain(key):
-        keys = jax.random.split(key)
-        noisy = start + SIGMA_MAX * jax.random.normal(keys[0], start.shape)
-        return descend(moments, forward, data, noisy, start, sigmas, keys[1])[0]
-
-    return jax.vmap(chain)(jax.random.split(key, n_chains))
-
-
-@partial(jax.jit, static_argnames=("n_samples", "n_levels"))
-def following_draws(
-    score: GalaxyScore, found: Evidence, flux: jax.Array, clean: jax.Array, key: jax.Array, n_samples: int,
-    n_levels: int,
-) -> Chains:  # fmt: skip
-    """Chains from the unknowns (n_chains, n) on: a draw is blurred to RETURN_SIGMA and taken down again, with a scale
-    of residuals drawn by what the data say of it."""
+    `found` has one evidence a scale. A scale is drawn by what the data say of it at the unknowns, once these are
+    `settled`; before that it is the largest, which hides the most.
+    """
     data = _data(score, found, len(flux))
     moments, forward = partial(moments_of_sources, score, len(flux)), partial(c_of_unknowns, score, flux)
-    share = math.log(RETURN_SIGMA / SIGMA_MIN) / math.log(SIGMA_MAX / SIGMA_MIN)
-    sigmas = jnp.geomspace(RETURN_SIGMA, SIGMA_MIN, math.ceil(share * n_levels))
 
-    def follow(clean, key):
+    def chain(unknowns, key):
         keys = jax.random.split(key, 3)
-        c = forward(clean)[0]
+        c = forward(unknowns)[0]
         fit = found.ln_weight + data.pull @ c - 0.5 * jnp.einsum("i,sij,j->s", c, data.gram, c)
-        scale = jax.random.categorical(keys[0], fit)
-        noisy = clean + RETURN_SIGMA * jax.random.normal(keys[1], clean.shape)
+        scale = jnp.where(settled, jax.random.categorical(keys[0], fit), len(fit) - 1)
+        noisy = unknowns + sigmas[0] * jax.random.normal(keys[1], unknowns.shape)
         one = jax.tree.map(lambda part: part[scale], data)
-        clean = descend(moments, forward, one, noisy, clean, sigmas, keys[2])[0]
-        return clean, (clean, scale)
+        return descend(moments, forward, one, noisy, unknowns, sigmas, keys[2])[0], scale
 
-    def chain(clean, key):
-        return jax.lax.scan(follow, clean, jax.random.split(key, n_samples))[1]
-
-    return Chains(*jax.vmap(chain)(clean, jax.random.split(key, len(clean))))
+    return jax.vmap(chain)(unknowns, jax.random.split(key, len(unknowns)))
 
 
 def score_draws(prior: GalaxyPrior, scene: Scene, key: jax.Array, effort: Effort, n_draws: int) -> Draws:
@@ -127,13 +106,18 @@ def score_draws(prior: GalaxyPrior, scene: Scene, key: jax.Array, effort: Effort
     point = compiled_registered(scene, prior.stack, prior.covariance)
     flux = point.flux  # that ln flux is counted from
     found = _evidences(prior, scene, point)
-    n_chains, n_levels = effort.n_diffusions, effort.n_levels
-    first, point = _started(prior, found, point, keys[0], n_chains, n_levels)
+    falling, returning = (jnp.geomspace(start, SIGMA_MIN, effort.n_levels) for start in (SIGMA_MAX, RETURN_SIGMA))
+    start = jnp.repeat(_start(prior, point)[None], effort.n_diffusions, 0)
+    unknowns, _ = sweep(prior.score, found, flux, start, falling, keys[0], False)
+    point = _point_of_draws(prior, found, point, unknowns)
     found = _evidences(prior, scene, point)
-    n_kept = -(-n_draws // n_chains)
+    n_kept = -(-n_draws // effort.n_diffusions)
     n_warmup = max(n_kept // WARMUP_SHARE, 1)
-    chains = following_draws(prior.score, found, flux, first, keys[1], n_warmup + n_kept, n_levels)
-    kept = jax.tree.map(lambda part: part[:, n_warmup:], chains)
+    rows = []
+    for one in jax.random.split(keys[1], n_warmup + n_kept):
+        unknowns, scale = sweep(prior.score, found, flux, unknowns, returning, one, True)
+        rows.append(Chains(unknowns, scale))
+    kept = jax.tree.map(lambda *parts: jnp.stack(parts, 1), *rows[n_warmup:])
     return _draws(prior, found, point, flux, kept, keys[2], n_draws)
 
 
@@ -144,15 +128,19 @@ def _evidences(prior: GalaxyPrior, scene: Scene, point: Point) -> Evidence:
     return jax.tree.map(lambda *parts: jnp.stack(parts), *found)
 
 
-@partial(jax.jit, static_argnames=("n_chains", "n_levels"))
-def _started(prior, found: Evidence, point: Point, key, n_chains: int, n_levels: int) -> tuple[jax.Array, Point]:
-    """The first unknowns of chains (n_chains, n), and the point that their mean stands for."""
+@jax.jit
+def _start(prior: GalaxyPrior, point: Point) -> jax.Array:
+    """Unknowns (n,) of the PCA-Gaussian's galaxies."""
     near = jnp.clip(white_of_coefficients(prior.score, point.coefficients), -3.0, 3.0)  # (n_sources, k)
-    start = jnp.pad(near, ((0, 0), (0, 1))).ravel()
-    first = first_draws(prior.score, found, point.flux, start, key, n_chains, n_levels)
-    c = jax.vmap(lambda one: _padded(prior, point.flux, one))(first).mean(0)
+    return jnp.pad(near, ((0, 0), (0, 1))).ravel()
+
+
+@jax.jit
+def _point_of_draws(prior: GalaxyPrior, found: Evidence, point: Point, unknowns: jax.Array) -> Point:
+    """The point that the mean of draws (n_chains, n) stands for, ln flux counted from the old one."""
+    c = jax.vmap(lambda one: _padded(prior, point.flux, one))(unknowns).mean(0)
     widest = jax.tree.map(lambda part: part[-1], found)
-    return first, moved(point, c, widest.nuisance_mean + widest.nuisance_slope @ c)
+    return moved(point, c, widest.nuisance_mean + widest.nuisance_slope @ c)
 
 
 @partial(jax.jit, static_argnames="n_draws")

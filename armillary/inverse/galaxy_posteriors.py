@@ -41,7 +41,7 @@ class Effort(NamedTuple):
     n_vi_steps: int = 300
     n_vi_draws: int = 4  # pairs
     n_diffusions: int = 4  # chains of the score prior
-    n_levels: int = 24  # of noise, in a chain's first draw
+    n_levels: int = 16  # of noise, from the largest to the smallest
 
 
 class Draws(NamedTuple):
