@@ -2,7 +2,7 @@
 
 Makes  <results>/hsc/metrics.json, posteriors/<problem>.h5 and figures/.
 From   galaxies drawn with GalSim, or a RealGalaxyCatalog (config/hsc.yaml: problems).
-Steps  render_stamps -> estimate_basis -> train_autoencoder -> train_flow -> infer_prior, simulate_observations ->
+Steps  render_stamps -> estimate_basis -> train_autoencoder -> train_flow, train_score -> infer_prior, simulate_observations ->
        estimate_tuning -> infer_observations -> estimate_operator, score_prior, score_observations -> summarise_metrics; images without truth: rules/hsc_observed.smk.
 """
 
@@ -80,7 +80,7 @@ rule hsc_estimate_basis:
 
 
 rule hsc_train_autoencoder:
-    """Train the auto-encoder, {params.n_latents} latents, {params.n_steps} steps; measure what it misses on validation stamps."""
+    """Train the {params.architecture} auto-encoder, {params.n_latents} latents, {params.n_steps} steps; measure what it misses on validation stamps."""
     input:
         stamps="<results>/hsc/stamps/parametric.h5",
         basis="<results>/hsc/prior/basis.npz",
@@ -135,8 +135,35 @@ rule hsc_train_flow:
         "../scripts/hsc/train_flow.py"
 
 
+rule hsc_train_score:
+    """Train the {params.architecture} score prior of {params.n_coefficients} coefficients, {params.n_steps} steps of denoising."""
+    input:
+        stamps="<results>/hsc/stamps/parametric.h5",
+        basis="<results>/hsc/prior/basis.npz",
+        code=code_of("scripts/hsc/train_score.py"),
+    output:
+        weights="<results>/hsc/prior/score.npz",
+        history="<results>/hsc/prior/score.json",
+    log:
+        "<results>/hsc/logs/train_score.log",
+    benchmark:
+        "<results>/hsc/benchmarks/train_score.tsv"
+    conda:
+        "../envs/jax.yaml"
+    threads: 2
+    resources:
+        mem_mb=8000,
+        runtime=240,
+    params:
+        **HSC["train_score"],
+        **hsc_shared("seed"),
+        work_file=lambda wildcards, output: str(Path(output.weights).parent / "work" / "score.npz"),
+    script:
+        "../scripts/hsc/train_score.py"
+
+
 rule hsc_infer_prior:
-    """Decode held-out stamps, and draw {params.n_samples} galaxies from the prior."""
+    """Decode and denoise held-out stamps, and draw {params.n_samples} galaxies from each prior."""
     input:
         **HSC_PRIOR,
         stamps="<results>/hsc/stamps/parametric.h5",
@@ -156,6 +183,7 @@ rule hsc_infer_prior:
     params:
         **HSC["infer_prior"],
         **hsc_shared("seed"),
+        **hsc_of("infer_observations", "n_levels"),
     script:
         "../scripts/hsc/infer_prior.py"
 
@@ -207,6 +235,7 @@ rule hsc_simulate_observations:
         runtime=60,
     params:
         **hsc_shared("seed"),
+        **hsc_of("infer_observations", "n_levels"),
         problem="{problem}",
         galaxies=hsc_setting("galaxies"),
         n_scenes=hsc_setting("n_scenes"),

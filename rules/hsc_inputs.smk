@@ -5,7 +5,9 @@ import re
 from pathlib import Path
 
 HSC = config["hsc"]
-HSC_PRIOR = {name: f"<results>/hsc/prior/{name}.npz" for name in ("basis", "autoencoder", "flow", "residual")}
+HSC_PRIOR = {
+    name: f"<results>/hsc/prior/{name}.npz" for name in ("basis", "autoencoder", "flow", "residual", "score")
+}
 HSC_WITHOUT_TRUTH = ("pair", "observed")
 HSC_CATALOG_PARTS = (
     "real_galaxy_images_extension.fits",

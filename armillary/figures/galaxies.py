@@ -6,14 +6,14 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from armillary.figures.style import BLUE, GREEN, INK, ORANGE, PALE, PURPLE, VERMILION, light_grid
+from armillary.figures.style import BLUE, GREEN, INK, ORANGE, PALE, PURPLE, SKY, VERMILION, light_grid
 from armillary.stamp_evaluation import ProblemData
 
 LABELS = {
     "ml": "ML", "ml_positive": "ML, positive", "pca_gaussian": "PCA-Gaussian", "map": "MAP",
-    "vi": "VI, mean", "hmc": "HMC, mean",
+    "vi": "VI, mean", "score": "score, mean", "hmc": "HMC, mean",
 }  # fmt: skip
-COLOURS = {"pca_gaussian": VERMILION, "map": ORANGE, "vi": GREEN, "hmc": BLUE}
+COLOURS = {"pca_gaussian": VERMILION, "map": ORANGE, "vi": GREEN, "score": SKY, "hmc": BLUE}
 SOFTENING = 0.03  # of the peak: linear below, logarithmic above
 N_SAMPLES = 2
 

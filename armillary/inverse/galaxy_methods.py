@@ -1,6 +1,7 @@
 """Every method for scenes of galaxies behind one call: observations in; images, spreads and samples out.
 
-`ml` and `ml_positive` fit free pixels; `pca_gaussian` is the closed form; `map`, `vi` and `hmc` use the learned prior.
+`ml` and `ml_positive` fit free pixels; `pca_gaussian` is the closed form; `map`, `vi` and `hmc` use the
+learned flow and decoder, `score` the score prior.
 """
 
 import time
@@ -9,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from armillary.inverse.galaxy_diffusion import score_draws
 from armillary.inverse.galaxy_posteriors import (
     Draws,
     Effort,
@@ -68,6 +70,7 @@ def _runner(method: str, prior: GalaxyPrior, tuned: dict, effort: Effort, n_draw
         "pca_gaussian": lambda scene, key: gaussian_draws(prior, scene, key, n_draws),
         "map": lambda scene, key: laplace_draws(prior, scene, key, effort, n_draws),
         "vi": lambda scene, key: variational_draws(prior, scene, key, effort, n_draws),
+        "score": lambda scene, key: score_draws(prior, scene, key, effort, n_draws),
         "hmc": lambda scene, key: hamiltonian_draws(prior, scene, key, effort, n_draws),
     }
     draw = samplers[method]

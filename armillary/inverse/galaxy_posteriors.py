@@ -40,6 +40,8 @@ class Effort(NamedTuple):
     n_leapfrog: int = 6
     n_vi_steps: int = 300
     n_vi_draws: int = 4  # pairs
+    n_diffusions: int = 4  # chains of the score prior
+    n_levels: int = 16  # of noise, from the largest to the smallest
 
 
 class Draws(NamedTuple):
@@ -107,15 +109,15 @@ def summit(prior: GalaxyPrior, scene: Scene, key: jax.Array, effort: Effort) -> 
     """Climb from the PCA-Gaussian posterior and from random galaxies with the largest residuals, which leave the least
     maxima; linearise at the best; climb on from there with residuals of every scale, and keep the scale under which
     the data are the most probable (Laplace's approximation)."""
-    point = _registered(scene, prior.stack, prior.covariance)
+    point = compiled_registered(scene, prior.stack, prior.covariance)
     flux = point.flux
-    found = _evidence(scene, prior.stack, prior.residual * prior.residual_scales[-1] ** 2, point)
+    found = compiled_evidence(scene, prior.stack, prior.residual * prior.residual_scales[-1] ** 2, point)
     starts = _starts(prior, point, jax.random.normal(key, (effort.n_starts - 1, len(flux), prior.n_latents)))
     unknowns, height = _climb(prior, found, flux, starts, effort.n_map_steps)
     point = _moved(prior, found, flux, unknowns, height, point)
     tops = []
     for scale in prior.residual_scales[::-1]:
-        found = _evidence(scene, prior.stack, prior.residual * scale**2, point)
+        found = compiled_evidence(scene, prior.stack, prior.residual * scale**2, point)
         unknowns, height = _climb(prior, found, flux, unknowns, N_POLISH_STEPS)
         best, root = _curvature(prior, found, flux, unknowns, height)
         ln_evidence = height.max() + found.ln_weight + jnp.sum(jnp.log(jnp.abs(jnp.diag(root))))
@@ -123,7 +125,8 @@ def summit(prior: GalaxyPrior, scene: Scene, key: jax.Array, effort: Effort) -> 
     return max(tops, key=lambda top: top[0] if jnp.isfinite(top[0]) else -jnp.inf)[1]
 
 
-_registered, _evidence = jax.jit(registered), jax.jit(evidence)  # compiled apart: methods and rounds share them
+# compiled apart: methods and rounds share them
+compiled_registered, compiled_evidence = jax.jit(registered), jax.jit(evidence)
 
 
 @jax.jit

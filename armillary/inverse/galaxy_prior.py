@@ -13,8 +13,9 @@ import numpy as np
 
 from armillary.files import read_arrays
 from armillary.inverse.autoencoder import Autoencoder, decode, encode
+from armillary.inverse.galaxy_score import GalaxyScore
 from armillary.inverse.latent_flow import LatentFlow, to_latents, to_unit
-from armillary.stamp_basis import StampBasis, coefficients_of
+from armillary.stamp_basis import StampBasis
 
 N_SCALES = 4  # of the residuals
 
@@ -28,6 +29,7 @@ class GalaxyPrior(NamedTuple):
     flow: LatentFlow
     residual: jax.Array  # (n_components, n_components), of stamps whose peak is 1, in units of residual_scales squared
     residual_scales: jax.Array  # (n_scales,), equally probable: some galaxies are decoded much better than others
+    score: GalaxyScore
 
     @property
     def n_latents(self) -> int:
@@ -51,17 +53,15 @@ def stamp_peaks(stack: jax.Array, coefficients: jax.Array) -> jax.Array:
     return jnp.maximum(peaks, 0.1 * stack[0].max())
 
 
-def residual_mixture(autoencoder: Autoencoder, basis: StampBasis, images: np.ndarray) -> dict[str, np.ndarray]:
-    """What the decoder misses in held-out stamps (n, size, size), each divided by its peak.
+def residual_mixture(missed: np.ndarray, peaks: np.ndarray) -> dict[str, np.ndarray]:
+    """What a prior misses in the coefficients (n, n_components) of held-out stamps, each divided by its peak (n,).
 
     `covariance` (n_components, n_components) is that of residuals of length 1; `scales` (N_SCALES,) are rms lengths of
     as many equal parts of the stamps, shortest first.
 
     A hundredth of the mean variance keeps the covariance regular.
     """
-    coefficients = coefficients_of(basis, images)
-    decoded = np.asarray(decode(autoencoder, encode(autoencoder, jnp.asarray(coefficients, jnp.float32))[0]))
-    missed = (coefficients - decoded) / images.max((1, 2))[:, None]
+    missed = missed / peaks[:, None]
     length = np.linalg.norm(missed, axis=1)
     parts = np.array_split(np.sort(length), N_SCALES)
     unit = missed / length[:, None]
@@ -70,6 +70,12 @@ def residual_mixture(autoencoder: Autoencoder, basis: StampBasis, images: np.nda
     covariance = (vectors * values) @ vectors.T
     scales = np.array([np.sqrt(np.mean(part**2)) for part in parts])
     return {"covariance": covariance.astype(np.float32), "scales": scales.astype(np.float32)}
+
+
+def missed_by_autoencoder(autoencoder: Autoencoder, coefficients: np.ndarray) -> np.ndarray:
+    """Coefficients (n, n_components) less what is decoded of their encoding."""
+    decoded = decode(autoencoder, encode(autoencoder, jnp.asarray(coefficients, jnp.float32))[0])
+    return coefficients - np.asarray(decoded)
 
 
 def sample_prior(prior: GalaxyPrior, key: jax.Array, n: int) -> jax.Array:
@@ -85,7 +91,8 @@ def sample_prior(prior: GalaxyPrior, key: jax.Array, n: int) -> jax.Array:
 def arrays_of_autoencoder(model: Autoencoder) -> dict[str, np.ndarray]:
     """The model as a flat dictionary."""
     parts = {f"{part}_{name}": np.asarray(a) for part, weights in model.weights.items() for name, a in weights.items()}
-    return parts | {"scale": np.asarray(model.scale)}
+    stack = {} if model.stack is None else {"stack": np.asarray(model.stack)}
+    return parts | stack | {"scale": np.asarray(model.scale)}
 
 
 def autoencoder_of_arrays(arrays: dict[str, np.ndarray]) -> Autoencoder:
@@ -94,7 +101,8 @@ def autoencoder_of_arrays(arrays: dict[str, np.ndarray]) -> Autoencoder:
         part: {name.partition("_")[2]: jnp.asarray(a) for name, a in arrays.items() if name.startswith(part)}
         for part in ("encoder", "decoder")
     }
-    return Autoencoder(weights, jnp.asarray(arrays["scale"]))
+    stack = jnp.asarray(arrays["stack"]) if "stack" in arrays else None
+    return Autoencoder(weights, jnp.asarray(arrays["scale"]), stack)
 
 
 def arrays_of_flow(flow: LatentFlow) -> dict[str, np.ndarray]:
@@ -114,11 +122,28 @@ def flow_of_arrays(arrays: dict[str, np.ndarray]) -> LatentFlow:
     return LatentFlow(weights, *(jnp.asarray(arrays[name]) for name in ("rotations", "centre", "spread")))
 
 
-def read_prior(basis: str, autoencoder: str, flow: str, residual: str) -> GalaxyPrior:
+def arrays_of_score(score: GalaxyScore) -> dict[str, np.ndarray]:
+    """The score prior as a flat dictionary."""
+    parts = {f"network_{name}": np.asarray(array) for name, array in score.weights.items()}
+    others = {name: getattr(score, name) for name in GalaxyScore._fields if name != "weights"}
+    return parts | {name: np.asarray(array) for name, array in others.items() if array is not None}
+
+
+def score_of_arrays(arrays: dict[str, np.ndarray]) -> GalaxyScore:
+    """The inverse of `arrays_of_score`."""
+    weights = {
+        name.partition("_")[2]: jnp.asarray(array) for name, array in arrays.items() if name.startswith("network_")
+    }
+    others = {name: jnp.asarray(arrays[name]) if name in arrays else None for name in GalaxyScore._fields[1:]}
+    return GalaxyScore(weights, **others)
+
+
+def read_prior(basis: str, autoencoder: str, flow: str, residual: str, score: str) -> GalaxyPrior:
     """The prior from the files that its steps leave."""
     linear = StampBasis(**read_arrays(basis))
     return GalaxyPrior(
         jnp.asarray(linear.stack, jnp.float32), jnp.asarray(linear.covariance, jnp.float32),
         autoencoder_of_arrays(read_arrays(autoencoder)), flow_of_arrays(read_arrays(flow)),
         *(jnp.asarray(read_arrays(residual)[name]) for name in ("covariance", "scales")),
+        score_of_arrays(read_arrays(score)),
     )  # fmt: skip

@@ -30,23 +30,40 @@ def score_prior(stamps: str, checks: str, metrics: str, *, n_resamples: int, see
         "prior_flow_gain_over_gaussian_nats": mean(
             found["nats_gaussian"] - found["nats_flow"], "nats", None, "over the Gaussian fitted to training latents"
         ),
+        "prior_score_loss": mean(
+            found["score_losses"].mean(0), "", "prior_gaussian_score_loss", "mean over the widths of noise, test stamps"
+        ),
+        "prior_gaussian_score_loss": mean(
+            found["gaussian_losses"].mean(0), "", None, "the closed form: Gaussian of the same mean and covariance"
+        ),
         "prior_active_latents": measurement((found["active"] > 0.1).sum(), n=len(found["active"])),
     }  # fmt: skip
     # second moments of a few drawn stamps are not positive; no galaxy's ellipticity is above 1
-    real, drawn = shapes(truth, sets.pixel_arcsec), shapes(found["drawn"], sets.pixel_arcsec)
+    sources = (truth, found["drawn"], found["drawn_by_score"])
+    moments = [shapes(images, sets.pixel_arcsec) for images in sources]
     quantities = {
-        "size_arcsec": (real[:, 1], drawn[:, 1]),
-        "ellipticity": tuple(np.minimum(np.hypot(*one[:, 2:].T), 1.0) for one in (real, drawn)),
-        "concentration": (concentration(truth, sets.pixel_arcsec), concentration(found["drawn"], sets.pixel_arcsec)),
+        "size_arcsec": [one[:, 1] for one in moments],
+        "ellipticity": [np.minimum(np.hypot(*one[:, 2:].T), 1.0) for one in moments],
+        "concentration": [concentration(images, sets.pixel_arcsec) for images in sources],
+        "peak": [images.max((1, 2)) for images in sources],
     }  # fmt: skip
-    for name, (of_real, of_drawn) in quantities.items():
-        error = of_drawn.std() / len(of_drawn) ** 0.5
+    for sigma, ours, gaussian in zip(found["sigma"], found["score_losses"], found["gaussian_losses"], strict=True):
+        key = f"prior_score_loss_at_{sigma:g}"
+        numbers[key] = mean(ours, "", f"{key}_gaussian")
+        numbers[f"{key}_gaussian"] = mean(gaussian, "")
+    for name, (of_real, *of_drawn) in quantities.items():
         numbers[f"prior_stamps_{name}"] = mean(of_real, "mean")
-        value = of_drawn.mean()
-        numbers[f"prior_drawn_{name}"] = measurement(
-            value, value - error, value + error, len(of_drawn), "mean", f"prior_stamps_{name}"
-        )
+        for source, values in zip(("drawn", "score_drawn"), of_drawn, strict=True):
+            value, error = values.mean(), values.std() / len(values) ** 0.5
+            numbers[f"prior_{source}_{name}"] = measurement(
+                value, value - error, value + error, len(values), "mean", f"prior_stamps_{name}"
+            )
     announce(f"auto-encoder {decoded.mean():.1f} dB, PCA {linear.mean():.1f} dB")
+    for name, images in zip(("stamps", "drawn", "score_drawn"), sources, strict=True):
+        numbers[f"prior_{name}_highest_peak"] = measurement(
+            np.percentile(images.max((1, 2)), 99), n=len(images), unit="of the flux",
+            baseline=None if name == "stamps" else "prior_stamps_highest_peak", note="99 % point",
+        )  # fmt: skip
     write_json(metrics, numbers)
 
 

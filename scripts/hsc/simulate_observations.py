@@ -4,6 +4,7 @@ import jax
 import numpy as np
 
 from armillary.files_hsc import read_set, write_set
+from armillary.inverse.galaxy_diffusion import sample_score_prior
 from armillary.inverse.galaxy_prior import read_prior, sample_prior
 from armillary.inverse.scenes import Camera, Problem, simulated
 from armillary.stamp_sets import StampSet
@@ -11,16 +12,17 @@ from armillary.step import run
 
 
 def simulate_observations(
-    stamps: str, basis: str, autoencoder: str, flow: str, residual: str, observations: str, *, problem: str,
-    galaxies: str, n_scenes: int, scene: dict, camera: dict, hidden_bit: int, seed: int,
+    stamps: str, basis: str, autoencoder: str, flow: str, residual: str, score: str, observations: str, *,
+    problem: str, galaxies: str, n_scenes: int, scene: dict, camera: dict, hidden_bit: int, n_levels: int, seed: int,
 ) -> None:  # fmt: skip
     rng = np.random.default_rng([seed, 3, *problem.encode()])
     sets, kind = read_set(stamps, StampSet), Problem(**scene)
     known = sets.of_split("validation" if galaxies == "validation" else "test")
     n = n_scenes * kind.n_sources
-    if galaxies == "prior":
-        prior = read_prior(basis, autoencoder, flow, residual)
-        c = np.asarray(sample_prior(prior, jax.random.key(seed + 3), n))
+    if galaxies in ("prior", "score"):
+        prior, key = read_prior(basis, autoencoder, flow, residual, score), jax.random.key(seed + 3)
+        drawn = sample_prior(prior, key, n) if galaxies == "prior" else sample_score_prior(prior, key, n, n_levels)
+        c = np.asarray(drawn)
         stack = np.asarray(prior.stack)
         images, variances = stack[0] + np.tensordot(c, stack[1:], 1), np.zeros(n)
     else:

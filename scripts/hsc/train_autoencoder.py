@@ -6,7 +6,8 @@ from armillary.files import read_arrays, write_arrays, write_json
 from armillary.files_hsc import read_set
 from armillary.fingerprints import fingerprint
 from armillary.inverse.autoencoder import train_autoencoder as train
-from armillary.inverse.galaxy_prior import arrays_of_autoencoder, residual_mixture
+from armillary.inverse.autoencoder import untrained_autoencoder
+from armillary.inverse.galaxy_prior import arrays_of_autoencoder, missed_by_autoencoder, residual_mixture
 from armillary.inverse.local_network import Kept
 from armillary.stamp_basis import StampBasis, coefficients_of, orientations
 from armillary.stamp_sets import StampSet
@@ -14,20 +15,21 @@ from armillary.step import announce, run
 
 
 def train_autoencoder(
-    stamps: str, basis: str, code: list[str], weights: str, residual: str, history: str, *, n_latents: int,
-    n_hidden: int, n_steps: int, learning_rate: float, seed: int, work_file: str,
+    stamps: str, basis: str, code: list[str], weights: str, residual: str, history: str, *, architecture: str,
+    n_latents: int, n_hidden: int, channels: list[int], n_steps: int, learning_rate: float, seed: int, work_file: str,
 ) -> None:  # fmt: skip
     linear = StampBasis(**read_arrays(basis))
     sets = read_set(stamps, StampSet)
     images, held_out = orientations(sets.of_split("train").image), sets.of_split("validation").image
-    facts = {"latents": n_latents, "hidden": n_hidden, "steps": n_steps, "rate": learning_rate, "seed": seed}
+    shape = {"architecture": architecture, "n_latents": n_latents, "n_hidden": n_hidden, "channels": channels}
+    facts = shape | {"steps": n_steps, "rate": learning_rate, "seed": seed}
     kept = Kept(work_file, fingerprint(facts, contents=[*code, stamps, basis], stamped=[]))
+    known, others = coefficients_of(linear, images), coefficients_of(linear, held_out)
     model, rows = train(
-        coefficients_of(linear, images), images.max((1, 2)), coefficients_of(linear, held_out), held_out.max((1, 2)),
-        images[0].size, n_latents=n_latents, n_hidden=n_hidden, n_steps=n_steps, learning_rate=learning_rate, seed=seed,
-        kept=kept,
+        untrained_autoencoder(known, linear.stack, **shape, seed=seed), known, images.max((1, 2)), others,
+        held_out.max((1, 2)), images[0].size, n_steps=n_steps, learning_rate=learning_rate, seed=seed, kept=kept,
     )  # fmt: skip
-    missed = residual_mixture(model, linear, held_out)
+    missed = residual_mixture(missed_by_autoencoder(model, others), held_out.max((1, 2)))
     announce(f"length of what the decoder misses: {np.round(missed['scales'], 3).tolist()} of the peak")
     write_arrays(weights, **arrays_of_autoencoder(model))
     write_arrays(residual, **missed)

@@ -17,7 +17,7 @@ from armillary.stamp_sets import Observations
 
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "results/test/hsc"
-METHODS = ["ml", "ml_positive", "pca_gaussian", "map", "vi", "hmc"]
+METHODS = ["ml", "ml_positive", "pca_gaussian", "map", "vi", "score", "hmc"]
 QUICK = os.environ | {"XLA_FLAGS": "--xla_backend_optimization_level=0"}  # most of the time is compilation
 
 
@@ -42,6 +42,7 @@ def test_every_product_is_there(results):
     for method in METHODS:
         assert np.isfinite(metrics[f"inpainting_{method}_psnr_db"]["value"])
     assert metrics["inpainting_hmc_gain_over_pca_gaussian"]["baseline"] == "inpainting_pca_gaussian_psnr_db"
+    assert metrics["prior_score_loss"]["baseline"] == "prior_gaussian_score_loss"
     for noun in ("prior", "calibration", "galaxies_inpainting"):
         assert (results / f"figures/{noun}.png").stat().st_size > 10_000
 
@@ -56,6 +57,7 @@ def test_posteriors_keep_the_contract(results):
         assert found[method]["image"].shape == seen.truth.shape
         assert np.isfinite(found[method]["image"]).all()
     assert found["hmc"]["c"].shape[:3] == (len(seen.image), 16, 1)
+    assert found["score"]["c"].shape == found["hmc"]["c"].shape and np.isfinite(found["score"]["r_hat"]).all()
     assert (found["hmc"]["n_pixels"] == (~hidden).sum((1, 2))).all()
 
 
@@ -111,6 +113,7 @@ BAD_SETTINGS = {
     "hsc: {run_problems: [deblending]}": "does not contain items matching",
     "hsc: {missing_planes: [INTRP, HALO]}": "unknown mask plane 'HALO'",
     "hsc: {observed: {pixel_arcsec: -0.168}}": "less than or equal to the minimum of 0",
+    "hsc: {train_score: {architecture: transformer}}": "'transformer' is not one of",
     "hsc: {camera: {sky_sigma: 0}}": "less than or equal to the minimum of 0",
     "hsc: {problems: {inpainting: {methods: [hmc]}}}": "methods must hold pca_gaussian",
 }
