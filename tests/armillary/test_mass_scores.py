@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from armillary.convergence import shear_of_convergence, smooth
-from armillary.mass_evaluation import error_metrics, sample_metrics, score_maps
+from armillary.mass_evaluation import sample_metrics
 from armillary.mass_nulls import SIGNS, check_sign, compare_signs, excess_variance, stacked_signal
 from armillary.mass_scores import (
     QUANTILES_68,
