@@ -100,6 +100,15 @@ def power_on_grid(multipole: np.ndarray, power: np.ndarray, shape: tuple[int, in
     return np.where(length > 0, np.exp(found), 0.0) * (ARCMIN_PER_RADIAN / pixel_arcmin) ** 2
 
 
+def mode_share(shape: tuple[int, int]) -> np.ndarray:
+    """How much the square of each mode of the half plane adds to the sum of the squares of a map's pixels."""
+    share = np.full((shape[0], shape[1] // 2 + 1), 2.0 / (shape[0] * shape[1]))
+    share[:, 0] /= 2
+    if shape[1] % 2 == 0:
+        share[:, -1] /= 2
+    return share
+
+
 def binned_spectra(
     first: np.ndarray, second: np.ndarray, pixel_arcmin: float, edges: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:

@@ -30,7 +30,9 @@ from armillary.shear_catalogs import ShearMap
 PEAK_EDGES = np.arange(-0.02, 0.1301, 0.01)
 PDF_EDGES = np.arange(-0.06, 0.1601, 0.005)
 HIGH_PEAK = 0.05
+HIGH_PIXEL = 0.1
 SAMPLE_MULTIPOLES = (300.0, 5000.0)
+SAMPLE_SMOOTHING_ARCMIN = 1.0
 
 
 class MethodScores(NamedTuple):
@@ -109,21 +111,6 @@ def whole_map_metrics(
             note = "means of whole maps taken off, mean over maps"
             found[f"{name}_{key}_whole_map"] = estimate(mean, samples, len(values), "", None, note)
     return found
-
-
-def many_samples_metrics(
-    method: str, score: MethodScores, wiener: MethodScores, samples: np.ndarray, mask: np.ndarray, units: np.ndarray,
-    counts: np.ndarray,
-) -> dict:  # fmt: skip
-    """What the RMSE of a mean of independent samples (n_skies, n, n_y, n_x) tends to: the noise of n samples, their
-    variance over n, is taken off its square.
-    """
-    n = samples.shape[1]
-    noise = np.array([mean_free(drawn.astype(float), mask)[:, mask].var(0, ddof=1).mean() / n for drawn in samples])
-    limit = score._replace(squared_error=score.squared_error[: len(noise)] - noise)
-    gain = _gain(limit, wiener, units[: len(noise)], counts, "wiener_rmse")
-    note = f"share by which the RMSE would be lower with many samples; {n} were drawn"
-    return {f"{method}_gain_over_wiener_many_samples": gain | {"note": note}}
 
 
 def _gain(score: MethodScores, other: MethodScores, units: np.ndarray, counts: np.ndarray, baseline: str) -> dict:
@@ -239,14 +226,38 @@ def coverage_metrics(
             upper, n=int(n_pixels), note=f"where {name} kappa > {high}; quantiles {raised}"
         )
     if samples is not None:
-        edges = np.array(SAMPLE_MULTIPOLES)
-        power = np.array(
-            [spectra(one, truth, like.mask, like.pixel_arcmin, edges)[:2, 0] for drawn, truth in zip(samples, truths,
-            strict=False) for one in drawn]
-        )  # fmt: skip
-        found[f"{method}_sample_power_ratio"] = measurement(
-            power[:, 0].mean() / power[:, 1].mean(),
-            n=len(power),
-            note=f"single samples over truth, {edges[0]:.0f} < l < {edges[1]:.0f}",
-        )
+        found |= sample_metrics(method, samples, truths, like)
     return found
+
+
+def sample_metrics(method: str, samples: np.ndarray, truths: np.ndarray, like: ShearMap) -> dict:
+    """Whether single samples (n_skies, n, n_y, n_x) look like the truths: power, peaks and high pixels over theirs."""
+    mask, smoothing_px = like.mask, SAMPLE_SMOOTHING_ARCMIN / like.pixel_arcmin
+    edges = np.array(SAMPLE_MULTIPOLES)
+
+    def looks(kappa: np.ndarray) -> tuple[float, float, float]:
+        kappa = mean_free(kappa.astype(float), mask)
+        power = spectra(kappa, kappa, mask, like.pixel_arcmin, edges)[0, 0]
+        return power, (peaks(kappa, mask, smoothing_px) > HIGH_PEAK).sum(), (kappa[mask] > HIGH_PIXEL).sum()
+
+    of_samples = np.array([np.mean([looks(one) for one in drawn], axis=0) for drawn in samples])
+    of_truths = np.array([looks(truth) for truth in truths[: len(samples)]])
+    names = {
+        "power": f"power at {edges[0]:.0f} < l < {edges[1]:.0f}",
+        "peak": f"peaks above {HIGH_PEAK} through {SAMPLE_SMOOTHING_ARCMIN:g} arcmin",
+        "tail": f"pixels above {HIGH_PIXEL}",
+    }
+    return {
+        f"{method}_sample_{name}_ratio": _ratio(top, bottom, f"{what}, single samples over truths")
+        for (name, what), top, bottom in zip(names.items(), of_samples.T, of_truths.T, strict=True)
+    }
+
+
+def _ratio(top: np.ndarray, bottom: np.ndarray, note: str) -> dict:
+    """Sum over sum, with the standard error of a ratio of means over skies; nan where the truths have none."""
+    n, total = len(top), bottom.sum()
+    value = top.sum() / total if total > 0 else np.nan
+    if n < 2 or not np.isfinite(value):
+        return measurement(value, n=n, note=note)
+    error = np.sqrt(n / (n - 1) * np.square(top - value * bottom).sum()) / total
+    return measurement(value, value - error, value + error, n, note=note)

@@ -18,7 +18,7 @@ from armillary.files import read_arrays, read_json
 from armillary.inverse.annealing import Schedule, annealed_samples
 from armillary.inverse.lognormal import ChainSettings, LognormalPrior, lognormal_prior, lognormal_samples
 from armillary.inverse.residual import with_residual
-from armillary.inverse.score import PriorGrid, prior_grid, windowed
+from armillary.inverse.score import ScorePrior, score_prior
 from armillary.inverse.starlets import noise_of_bands, sparse_map, starlet_bands
 from armillary.inverse.wiener import (
     WienerProblem,
@@ -39,14 +39,13 @@ class FieldSetUp(NamedTuple):
     """What the methods know of a field."""
 
     problem: WienerProblem
-    grid: PriorGrid
     reduced_shear: bool  # whether the data are reduced shear, so that gamma = g (1 - kappa)
     tuned: dict  # smoothing_arcmin, threshold_sigma
     bands: np.ndarray  # starlet multipliers
     band_noise: np.ndarray  # of the Kaiser-Squires map
     n_sparse_iterations: int
     residual: dict[str, np.ndarray] | None  # weights of the learned residual
-    score: dict[str, np.ndarray] | None  # weights of the score prior
+    score: ScorePrior | None
     schedule: Schedule
     lognormal: LognormalPrior
     chain: ChainSettings
@@ -61,13 +60,13 @@ def set_up(
     that of the log-normal prior.
     """
     problem = wiener_problem(multipole, power, like.sigma1, like.sigma2, like.mask, like.pixel_arcmin)
-    grid = windowed(prior_grid(multipole, power, like.mask.shape, like.pixel_arcmin), like.mask)
     bands = starlet_bands(like.mask.shape, n_scales)
     noise = noise_of_bands(like, bands, np.random.default_rng(seed))
     model = SkyModel(multipole, power, "lognormal", shift, like.pixel_arcmin)
     prior = lognormal_prior(problem, model, like.mask.shape)
+    neural = None if score is None else score_prior(score, like.mask.shape, like.pixel_arcmin)
     return FieldSetUp(
-        problem, grid, reduced_shear, tuned, bands, noise, n_sparse_iterations, residual, score, schedule, prior, chain
+        problem, reduced_shear, tuned, bands, noise, n_sparse_iterations, residual, neural, schedule, prior, chain
     )  # fmt: skip
 
 
@@ -93,23 +92,15 @@ def reconstruct(
     """Convergence (n_y, n_x) and samples (n, n_y, n_x), both mean-free in the mask and 0 outside; n is 0 for point
     estimates.
 
-    The map of the score prior is the mean of its samples, that of the log-normal prior the mean of all places of its
-    chain.
+    The map of a sampled prior is the mean of all places of its chain.
     """
     mask, samples = shear.mask, np.zeros((0, *shear.mask.shape))
     if method == "kaiser_squires":
         kappa = smooth(kaiser_squires(shear.g1, shear.g2)[0], field.tuned["smoothing_arcmin"] / shear.pixel_arcmin)
     elif method == "score":
-        samples = annealed_samples(
-            field.problem,
-            field.grid,
-            field.score,
-            *data_of(shear),
-            _keys(key, n_samples),
-            field.schedule,
-            field.reduced_shear,
-        )
-        kappa = samples.mean(0)
+        samples, kappa = annealed_samples(
+            field.problem, field.score, data_of(shear), key, field.schedule, field.chain, n_samples, field.reduced_shear
+        )  # fmt: skip
     elif method == "lognormal":
         prior, chain = field.lognormal, field.chain
         samples, kappa = lognormal_samples(

@@ -1,9 +1,13 @@
-"""A neural prior of convergence, learned by denoising.
+"""A neural prior of convergence, learned by denoising a field that was made as Gaussian as one curve can make it.
 
-A sky with white noise of width sigma added has the score (D(y, sigma) - y) / sigma^2, where D is the mean of the
-clean sky given the noisy one (Robbins 1956; Vincent 2011). D starts from the Wiener filter, which is right for a
-Gaussian field, and a network that sees its surroundings at several scales corrects it: an offset, and how much of the
-removed structure of one and two pixels is put back, never more than all of it, so that no peak can grow by itself.
+kappa = shift (exp(u + offset) - 1): the shift is the one at which u has no skewness on the training skies, and the
+power of u is what those have. A field u with white noise of width sigma added has the score (D(y, sigma) - y) /
+sigma^2, where D is the mean of the clean field given the noisy one (Robbins 1956; Vincent 2011). D starts from the
+Wiener filter, which is right for a Gaussian field, and a network that sees its surroundings at several scales corrects
+it, by a bounded amount.
+
+In convergence itself the same network fails: peaks are many times the rms, there are few of them to learn from, and
+what the network lacks at 5 rms of noise pushes them further up. In u a peak is a pixel of 3 or 4 rms like any other.
 """
 
 from typing import NamedTuple
@@ -11,8 +15,9 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from scipy.optimize import brentq
 
-from armillary.convergence import power_on_grid, smooth
+from armillary.convergence import binned_spectra, mode_share, multipole_length, power_on_grid
 from armillary.inverse.local_network import (
     Kept,
     Weights,
@@ -24,108 +29,138 @@ from armillary.inverse.local_network import (
     perceptron,
 )
 
-WIDTHS_PX = (1.0, 2.0, 4.0, 8.0, 16.0)
-WINDOW_WIDTH_PX = 4.0
-N_FEATURES = 17
-N_OUTPUTS = 3
+WIDTHS_PX = (1.0, 2.0, 4.0, 8.0)
+N_FEATURES = 9
 MAX_OFFSET = 3.0  # of the rms that the Wiener filter leaves
-SIGMA_MIN, SIGMA_MAX = 0.008, 1.5
+SIGMA_MIN, SIGMA_MAX = 0.05, 1.5  # of the rms of u
+MOST_SHIFT = 1000.0  # of the rms of kappa; as good as infinite
+N_SPECTRUM_BINS = 10
+NETWORK_NAMES = ("w1", "b1", "w2", "b2", "w3", "b3")
 
 
-class PriorGrid(NamedTuple):
-    """What the prior needs of a grid, float32 on its half plane."""
+class ScorePrior(NamedTuple):
+    """What the prior needs on a grid, float32; spectra and filters on the half plane."""
 
-    power: jax.Array  # S, variance of the modes
+    power: jax.Array  # variance of the modes of u
     bank: jax.Array  # Gaussian filters of WIDTHS_PX
-    mode_share: jax.Array  # of each mode in a pixel's variance
-    rms: jax.Array  # of a pixel
-    window: jax.Array | float = 1.0  # where the network speaks; elsewhere the prior is Gaussian
+    mode_share: jax.Array  # of each mode in the sum of the squares of the pixels
+    rms: jax.Array  # of a pixel of u
+    shift: jax.Array
+    offset: jax.Array
+    weights: Weights
 
 
-def prior_grid(multipole: np.ndarray, power: np.ndarray, shape: tuple[int, int], pixel_arcmin: float) -> PriorGrid:
-    """The grid of a map of `shape`, with the spectrum C(l) that the Gaussian part of the prior has."""
-    variance = power_on_grid(multipole, power, shape, pixel_arcmin)
-    share = np.full(variance.shape, 2.0 / (shape[0] * shape[1]))
-    share[:, 0] /= 2
-    if shape[1] % 2 == 0:
-        share[:, -1] /= 2
-    arrays = (variance, gaussian_bank(shape, WIDTHS_PX), share, np.sqrt((variance * share).sum()))
-    return PriorGrid(*(jnp.asarray(array, jnp.float32) for array in arrays))
+def fitted_shift(kappa: np.ndarray) -> float:
+    """The shift at which ln(1 + kappa / shift) has no skewness; MOST_SHIFT rms where no smaller one does it."""
+    kappa = np.asarray(kappa, float).ravel()
+
+    def skewness(ln_shift: float) -> float:
+        u = np.log1p(kappa / np.exp(ln_shift))
+        return float(((u - u.mean()) ** 3).mean() / u.std() ** 3)
+
+    least, most = np.log(1.001 * -kappa.min()), np.log(MOST_SHIFT * kappa.std())
+    if skewness(most) <= 0 or skewness(least) >= 0:
+        return float(np.exp(most if skewness(most) <= 0 else least))
+    return float(np.exp(brentq(skewness, least, most, xtol=1e-4)))
 
 
-def windowed(grid: PriorGrid, mask: np.ndarray) -> PriorGrid:
-    """The grid for a field with data in `mask`: far from any the prior is Gaussian.
+def stretched(kappa: np.ndarray, shift: float) -> np.ndarray:
+    """ln(1 + kappa / shift), for what is below the floor that of a pixel just above it."""
+    return np.log(np.maximum(1.0 + kappa / shift, 1e-3))
 
-    Where no data hold it, a chain would wander to skies that the network has never seen, and its errors would feed
-    themselves.
+
+def spectrum_of_stretched(
+    kappa: np.ndarray, u: np.ndarray, multipole: np.ndarray, power: np.ndarray, pixel_arcmin: float
+) -> np.ndarray:
+    """C(l) of u at `multipole`: that of kappa, times what the skies (n, size, size) have of one over the other.
+
+    The ratio varies slowly; beyond the skies' multipoles it stays as it is at their ends.
     """
-    reach = smooth(mask.astype(float), WINDOW_WIDTH_PX)
-    return grid._replace(window=jnp.asarray(np.clip(2.0 * reach - 0.5, 0.0, 1.0), jnp.float32))
+    length = multipole_length(kappa.shape[1:], pixel_arcmin)
+    edges = np.geomspace(0.999 * length[length > 0].min(), 1.001 * length.max(), N_SPECTRUM_BINS + 1)
+    of_u, of_kappa = (
+        np.sum([binned_spectra(sky, sky, pixel_arcmin, edges)[0] for sky in skies], axis=0) for skies in (u, kappa)
+    )
+    ratio = np.log(of_u / of_kappa)
+    return power * np.exp(np.interp(np.log(multipole), 0.5 * np.log(edges[1:] * edges[:-1]), ratio))
 
 
-def gaussian_denoised(grid: PriorGrid, noisy: jax.Array, sigma: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """The mean of a Gaussian sky given a noisy one (n_y, n_x), and the rms of what it misses."""
-    gain = grid.power / (grid.power + sigma**2)
-    return filtered(noisy, gain), sigma * jnp.sqrt((grid.mode_share * gain).sum())
+def score_prior(learned: dict[str, np.ndarray], shape: tuple[int, int], pixel_arcmin: float) -> ScorePrior:
+    """The prior on a map of `shape`, from what `train_score` found."""
+    variance = power_on_grid(learned["multipole"], learned["power"], shape, pixel_arcmin)
+    share = mode_share(shape)
+    arrays = (variance, gaussian_bank(shape, WIDTHS_PX), share, np.sqrt((variance * share).sum()))
+    arrays = (*arrays, learned["shift"], learned["offset"], {name: learned[name] for name in NETWORK_NAMES})
+    return ScorePrior(*jax.tree.map(lambda array: jnp.asarray(array, jnp.float32), arrays))
 
 
-def denoised(weights: Weights, grid: PriorGrid, noisy: jax.Array, sigma: jax.Array) -> jax.Array:
-    """D(y, sigma): the mean of the clean sky given a noisy one (n_y, n_x)."""
-    base, missing_rms = gaussian_denoised(grid, noisy, sigma)
-    output = jnp.tanh(perceptron(weights, _features(grid, base, sigma, missing_rms)))  # (n_y, n_x, 3)
-    removed = filtered(noisy - base, grid.bank[:2])
-    put_back = 0.5 * (output[..., 1] * removed[0] + output[..., 2] * removed[1])
-    return base + grid.window * (MAX_OFFSET * missing_rms * output[..., 0] + put_back)
+def wiener_gain(prior: ScorePrior, sigma: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """What the Wiener filter keeps of each mode of a noisy Gaussian field, and the rms of what it misses."""
+    gain = prior.power / (prior.power + sigma**2)
+    return gain, sigma * jnp.sqrt((prior.mode_share * gain).sum())
 
 
-def _features(grid: PriorGrid, base: jax.Array, sigma: jax.Array, missing_rms: jax.Array) -> jax.Array:
-    """(n_y, n_x, N_FEATURES): the denoised map at all scales, its local rms and gradient; the width of the noise."""
-    smoothed = filtered(base, grid.bank)
-    local_rms = jnp.sqrt(jnp.maximum(filtered(base**2, grid.bank[2:4]), 1e-12))
-    in_prior_rms = jnp.stack([base, *smoothed, *local_rms, gradient_size(smoothed[1])]) / grid.rms
-    in_own_rms = in_prior_rms[:5] * grid.rms / jnp.sqrt(jnp.mean(base**2) + 1e-12)
-    level = jnp.stack([jnp.log(sigma), jnp.sin(jnp.log(sigma)), jnp.log(missing_rms / grid.rms)])
-    level = jnp.broadcast_to(level[:, None, None], (3, *base.shape))
-    return jnp.moveaxis(jnp.concatenate([_squashed(in_prior_rms), _squashed(in_own_rms), level]), 0, -1)
+def correction(prior: ScorePrior, noisy: jax.Array, sigma: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """The Wiener filter's mean of u given a noisy field (n_y, n_x), and what the network adds to it.
+
+    It adds only to what the noise hides: the factor 1 - gain. On large scales the score is the small difference of two
+    large fields, D and y, over sigma^2; without the factor an error of 0.5 % of what is missing outweighs the spectrum.
+    """
+    gain, missing_rms = wiener_gain(prior, sigma)
+    base = filtered(noisy, gain)
+    output = perceptron(prior.weights, _features(prior, base, sigma, missing_rms))[..., 0]
+    return base, filtered(MAX_OFFSET * missing_rms * jnp.tanh(output), 1.0 - gain)
 
 
-def _squashed(values: jax.Array) -> jax.Array:
-    """Values on a logarithmic scale on either side of 0; arcsinh does the same at ten times the cost."""
-    return jnp.sign(values) * jnp.log1p(jnp.abs(values))
+def _features(prior: ScorePrior, base: jax.Array, sigma: jax.Array, missing_rms: jax.Array) -> jax.Array:
+    """(n_y, n_x, N_FEATURES): the denoised field at all scales, its local rms and gradient; the width of the noise."""
+    smoothed = filtered(base, prior.bank)
+    local_rms = jnp.sqrt(jnp.maximum(filtered(base**2, prior.bank[2]), 1e-12))
+    maps = jnp.stack([base, *smoothed, local_rms, gradient_size(smoothed[0])]) / prior.rms
+    level = jnp.stack([jnp.log(sigma / prior.rms), jnp.log(missing_rms / prior.rms)])
+    level = jnp.broadcast_to(level[:, None, None], (2, *base.shape))
+    return jnp.moveaxis(jnp.concatenate([maps, level]), 0, -1)
 
 
 def train_score(
     skies: np.ndarray, multipole: np.ndarray, power: np.ndarray, pixel_arcmin: float, *, n_validation: int, n_hidden:
     int, n_steps: int, learning_rate: float, seed: int, kept: Kept,
 ) -> tuple[dict[str, np.ndarray], list[dict]]:  # fmt: skip
-    """Weights and the history of training on periodic skies (n, size, size), the last `n_validation` held out.
+    """What `score_prior` needs, and the history of training on periodic skies (n, size, size), the last
+    `n_validation` held out; `multipole` and `power` are those of kappa.
 
     A step sees two skies with noise whose log-width is uniform between SIGMA_MIN and SIGMA_MAX. Losses are in units
-    of the variance that the Gaussian denoiser leaves: below 1 is what the network knows beyond the power spectrum.
+    of the variance that the Wiener filter leaves: below 1 is what the network knows beyond curve and power spectrum.
     """
-    grid = prior_grid(multipole, power, skies.shape[1:], pixel_arcmin)
-    skies = jnp.asarray(skies - skies.mean(axis=(1, 2), keepdims=True), jnp.float32)
-    train, held_out = skies[:-n_validation], skies[-n_validation:]
+    shift = fitted_shift(skies[:-n_validation])
+    u = stretched(skies, shift)
+    offset = u[:-n_validation].mean()
+    # ASSUME: what varies from sky to sky in the mean of u is too little to matter
+    u = jnp.asarray(u - u.mean(axis=(1, 2), keepdims=True), jnp.float32)
+    train, held_out = u[:-n_validation], u[-n_validation:]
+    power = spectrum_of_stretched(skies[:-n_validation], np.asarray(train), multipole, power, pixel_arcmin)
+    start = initial_weights(jax.random.key(seed), N_FEATURES, n_hidden, 1)
+    found = {"shift": np.float32(shift), "offset": np.float32(offset), "multipole": multipole, "power": power}
+    prior = score_prior(found | start, skies.shape[1:], pixel_arcmin)
     ln_range = np.log(SIGMA_MIN), np.log(SIGMA_MAX)
 
     def loss_of(weights: Weights, sky: jax.Array, sigma: jax.Array, key: jax.Array) -> jax.Array:
         noisy = sky + sigma * jax.random.normal(key, sky.shape)
-        missing_rms = gaussian_denoised(grid, noisy, sigma)[1]
-        return jnp.mean((denoised(weights, grid, noisy, sigma) - sky) ** 2) / missing_rms**2
+        base, added = correction(prior._replace(weights=weights), noisy, sigma)
+        return jnp.mean((base + added - sky) ** 2) / wiener_gain(prior, sigma)[1] ** 2
 
     def loss(weights: Weights, key: jax.Array) -> jax.Array:
         choice, level, noise = jax.random.split(key, 3)
         chosen = train[jax.random.randint(choice, (2,), 0, len(train))]
         place = (jax.random.uniform(level) + jnp.array([0.0, 0.5])) % 1.0
-        sigma = jnp.exp(ln_range[0] + (ln_range[1] - ln_range[0]) * place)
+        sigma = prior.rms * jnp.exp(ln_range[0] + (ln_range[1] - ln_range[0]) * place)
         return jnp.mean(jax.vmap(loss_of, (None, 0, 0, 0))(weights, chosen, sigma, jax.random.split(noise, 2)))
 
     def validation_loss(weights: Weights) -> jax.Array:
         keys = jax.random.split(jax.random.key(seed + 1), len(held_out))
-        sigma = jnp.geomspace(SIGMA_MIN, SIGMA_MAX, len(held_out))
+        sigma = prior.rms * jnp.geomspace(SIGMA_MIN, SIGMA_MAX, len(held_out))
         return jnp.mean(jax.lax.map(lambda one: loss_of(weights, *one), (held_out, sigma, keys)))
 
-    start = initial_weights(jax.random.key(seed), N_FEATURES, n_hidden, N_OUTPUTS)
     weights, history = fit(
         start,
         loss,
@@ -136,4 +171,4 @@ def train_score(
         kept=kept,
         label="score prior",
     )
-    return {name: np.asarray(value) for name, value in weights.items()}, history
+    return found | {name: np.asarray(value) for name, value in weights.items()}, history

@@ -11,7 +11,6 @@ from armillary.mass_evaluation import (
     coverage_metrics,
     coverage_of,
     error_metrics,
-    many_samples_metrics,
     peak_metrics,
     score_maps,
     spectrum_metrics,
@@ -55,8 +54,6 @@ def score_skies(
             coverage = coverage_of(samples, truths[draws], like.mask, convergence_edges, high_convergence)
             arrays |= {f"{method}_coverage_{name}": value for name, value in coverage.items()}
             found |= coverage_metrics(method, coverage, samples, truths[draws], like, high_convergence)
-        if method == "score":
-            found |= many_samples_metrics(method, scores[method], scores["wiener"], samples, like.mask, units, counts)
         if method == "wiener":
             control = coverage_of(
                 read_stack(path, "control_samples"),

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from armillary.convergence import shear_of_convergence, smooth
-from armillary.mass_evaluation import error_metrics, many_samples_metrics, score_maps
+from armillary.mass_evaluation import sample_metrics
 from armillary.mass_nulls import SIGNS, check_sign, compare_signs, excess_variance, stacked_signal
 from armillary.mass_scores import (
     QUANTILES_68,
@@ -39,25 +39,17 @@ def test_whole_map_errors_take_off_the_mean_of_the_whole_map(rng):
     assert whole_map_errors(1e-9 * truth, flat, mask)[0] == pytest.approx(rmse)
 
 
-def test_the_noise_of_a_few_samples_is_taken_off():
-    """Samples of an exact posterior: the mean of four has a larger error than the posterior mean, by a known share."""
+def test_samples_like_the_truths_have_ratios_of_one():
     rng = np.random.default_rng(13)
     mask = np.ones((60, 60), bool)
-    like = ShearMap(*(np.zeros(mask.shape),) * 4, mask, 0.5)
-    centre = rng.normal(size=(5, *mask.shape))
-    truths = centre + rng.normal(size=centre.shape)
-    samples = centre[:, None] + rng.normal(size=(5, 4, *mask.shape))
-    edges = np.geomspace(600, 15000, 3)
-    scores = {name: score_maps(maps, truths, like, edges, 1.0) for name, maps in (
-        ("few", samples.mean(1)), ("wiener", centre)
-    )}  # fmt: skip
-    units, counts = np.arange(5), np.ones((3, 5))
-    few = error_metrics(
-        {"wiener": scores["wiener"], "kaiser_squires": scores["wiener"], "few": scores["few"]}, units, counts
-    )
-    assert few["few_gain_over_wiener"]["value"] == pytest.approx(1 - np.sqrt(1.25), abs=0.02)
-    many = many_samples_metrics("few", scores["few"], scores["wiener"], samples, mask, units, counts)
-    assert many["few_gain_over_wiener_many_samples"]["value"] == pytest.approx(0.0, abs=0.02)
+    like = ShearMap(*(np.zeros(mask.shape),) * 4, mask, 4.0)
+    truths, samples = 0.06 * rng.normal(size=(8, 60, 60)), 0.06 * rng.normal(size=(8, 6, 60, 60))
+    found = sample_metrics("fair", samples, truths, like) | sample_metrics("flat", 0.5 * samples, truths, like)
+    for name, flat in (("power", 0.25), ("tail", 0.01), ("peak", 0.3)):
+        fair = found[f"fair_sample_{name}_ratio"]
+        assert fair["lo"] - 2 * (fair["hi"] - fair["lo"]) < 1 < fair["hi"] + 2 * (fair["hi"] - fair["lo"])
+        assert found[f"flat_sample_{name}_ratio"]["value"] == pytest.approx(flat, abs=0.15)
+        assert found[f"flat_sample_{name}_ratio"]["hi"] < fair["lo"]
 
 
 def test_a_map_has_coherence_one_with_itself(rng):

@@ -1,4 +1,4 @@
-"""The Wiener filter and samples of its posterior: adjointness, limits, exactness; the annealed sampler against it."""
+"""The Wiener filter and samples of its posterior: adjointness, limits, exactness."""
 
 import jax
 import jax.numpy as jnp
@@ -12,9 +12,6 @@ from armillary.convergence import (
     power_on_grid,
     shear_of_convergence,
 )
-from armillary.inverse.annealing import Schedule, annealed_samples
-from armillary.inverse.local_network import initial_weights
-from armillary.inverse.score import N_FEATURES, N_OUTPUTS, prior_grid
 from armillary.inverse.wiener import (
     colour,
     shear_of_white,
@@ -116,22 +113,3 @@ def bin_means(variance, edges):
     place = np.digitize(multipole_length((size, size), PIXEL), edges) - 1
     means = [np.average(variance[place == k], weights=weight[place == k]) for k in range(len(edges) - 1)]
     return np.array(means) * (PIXEL * np.pi / 10800) ** 2
-
-
-def test_annealing_with_an_untrained_prior_samples_the_gaussian_posterior():
-    """An untrained network is the Wiener denoiser, so the chain must have the exact posterior's mean and spread."""
-    shape, sigma = (24, 24), 0.06
-    mask = np.ones(shape, bool)
-    mask[16:20, 4:10] = False
-    rng = np.random.default_rng(4)
-    one, truth = problem(shape, sigma, mask), drawn(shape, 6)
-    data = as32(*(np.where(mask, g + sigma * rng.normal(size=shape), 0) for g in shear_of_convergence(truth)))
-    keys = jax.random.split(jax.random.key(5), 32)
-    grid = prior_grid(MULTIPOLE, POWER, shape, PIXEL)
-    weights = initial_weights(jax.random.key(0), N_FEATURES, 4, N_OUTPUTS)
-    samples = annealed_samples(one, grid, weights, *data, keys, Schedule(0.3, 0.015, 16, 4), False)
-    exact = np.asarray(wiener_samples(one, *data, keys))
-    mean, _ = wiener_map(one, *data)
-    assert samples[:, mask].std(0).mean() == pytest.approx(exact[:, mask].std(0).mean(), rel=0.08)
-    offset = (samples.mean(0) - np.asarray(mean))[mask].std()
-    assert offset < 1.6 * exact[:, mask].std(0).mean() / np.sqrt(32)
