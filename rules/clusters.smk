@@ -28,9 +28,9 @@ rule clusters_sample_catalog:
         "<results>/clusters/logs/sample_catalog_{batch}.log",
     benchmark:
         "<results>/clusters/benchmarks/sample_catalog_{batch}.tsv"
+    priority: 1  # catalogues are quick and the first figure waits for them
     conda:
         "../envs/images.yaml"
-    priority: 1  # catalogues are quick and the first figure waits for them
     threads: 1
     resources:
         mem_mb=1500,

@@ -21,9 +21,9 @@ rule clusters_plot_catalogs:
         "<results>/clusters/logs/plot_catalogs.log",
     benchmark:
         "<results>/clusters/benchmarks/plot_catalogs.tsv"
+    priority: 2
     conda:
         "../envs/figures.yaml"
-    priority: 2
     threads: 1
     resources:
         mem_mb=1000,

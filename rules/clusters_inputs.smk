@@ -153,9 +153,10 @@ def clusters_inferred_tiles():
 
 
 def clusters_products():
-    """What the target `clusters` asks for."""
+    """What the target `clusters` asks for. The encoder itself, too: without it, scores of an encoder before would do."""
     tiles = [f"tile_{tile}" for tile in CLUSTERS["infer_tile"]["tiles"][:1]]
     nouns = ["field", *tiles, *"pr_curves completeness estimates training catalogs render_residuals".split()]
     figures = [f"<results>/clusters/figures/{noun}.png" for noun in nouns]
     exposures = ["<results>/clusters/exposures/testcase9.json"] if clusters_real_data() else []
-    return ["<results>/clusters/metrics.json", *figures, *exposures]
+    encoder = "<results>/clusters/checkpoints/best_encoder.ckpt"
+    return ["<results>/clusters/metrics.json", encoder, *figures, *exposures]

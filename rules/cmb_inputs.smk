@@ -174,10 +174,10 @@ def cmb_reproduction(wildcards):
 
 
 def cmb_experiment_products(experiment):
-    """Scores and figures of one experiment."""
+    """Network, scores and figures of one experiment."""
     folder = f"<results>/cmb/experiments/{experiment}"
     figures = [f"{folder}/figures/{noun}.png" for noun in ("maps", "scores", "spectra", "training")]
-    return [f"{folder}/scores.json", f"{folder}/command", *figures]
+    return [f"{folder}/network.ckpt", f"{folder}/scores.json", f"{folder}/command", *figures]
 
 
 def cmb_external_fields():

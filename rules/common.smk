@@ -15,6 +15,7 @@ from armillary.script_imports import modules_needed
 # Snakemake puts its Python into shell commands as it is, and without quotes a space in a folder's name ends every script
 sys.executable = shlex.quote(sys.executable)
 
+
 @cache
 def read_yaml(path: str):
     """A YAML file of the checkout, read once a start and by the C parser where there is one: it is ten times faster."""

@@ -129,4 +129,9 @@ def massmap_products():
         for field in massmap_fields()
         for noun in ("maps", "spectra", "peaks", "calibration", "nulls", "training")
     ]
-    return ["<results>/massmap/metrics.json", *figures]
+    networks = [
+        f"<results>/massmap/{field}/networks/{noun}.npz"
+        for field in massmap_fields()
+        for noun in ("residual", "score")
+    ]
+    return ["<results>/massmap/metrics.json", *networks, *figures]

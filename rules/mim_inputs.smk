@@ -124,7 +124,8 @@ def mim_products():
         f"<results>/mim/figures/{noun}.png"
         for noun in ("training", "reconstructions", "probes", "similarity")
     ]
-    return ["<results>/mim/metrics.json", *figures]
+    networks = [f"<results>/mim/networks/{name}/trained.ckpt" for name in MIM["networks"]]
+    return ["<results>/mim/metrics.json", *networks, *figures]
 
 
 def mim_label_products():

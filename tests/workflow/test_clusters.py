@@ -145,6 +145,15 @@ def test_touch_says_that_an_edit_means_nothing(copy):
     assert metrics.read_bytes() == before
 
 
+def test_a_training_that_was_killed_when_it_ran_again_is_planned(copy):
+    """Snakemake removes the encoder of the run before; scores of that one are there still, and must not do."""
+    encoder = copy / "results/test/clusters/checkpoints/best_encoder.ckpt"
+    aside = encoder.rename(encoder.with_suffix(".aside"))
+    assert "clusters_train_encoder" in planned(copy)
+    aside.rename(encoder)
+    assert planned(copy) == set()
+
+
 def test_a_locked_folder_is_unlocked(copy):
     """A killed Snakemake leaves its lock; the command of profiles/README.md takes it away."""
     (copy / ".snakemake/locks").mkdir(exist_ok=True)
