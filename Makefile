@@ -10,9 +10,8 @@ PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3.14 pyth
 	"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo "$$python" && break; done)
 # `-m` rather than .venv/bin/<tool>: it works in a folder whose name has spaces.
 SNAKEMAKE := .venv/bin/python -m snakemake
-# The rehearsal of Slurm takes longest, then the end-to-end runs; a file's tests share what it ran, so they stay together.
-TEST = OMP_NUM_THREADS=1 .venv/bin/python -m pytest tests/workflow/test_slurm.py tests/workflow tests \
-	--numprocesses $(CORES) --dist loadfile --no-loadscope-reorder
+# A file's tests share what it ran, so they stay together, and files start in the order that tests/conftest.py gives them.
+TEST = OMP_NUM_THREADS=1 .venv/bin/python -m pytest --numprocesses $(CORES) --dist loadfile --no-loadscope-reorder
 DEMO := --configfile config/demo.yaml
 DEMO_REPORT := results/demo/report.html
 DEMO_METRICS := results/demo/clusters/metrics.json

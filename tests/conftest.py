@@ -6,6 +6,17 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
+FIRST = ("tests/workflow/test_slurm.py", "tests/workflow/")
+
+
+def pytest_collection_modifyitems(items):
+    """The rehearsal of Slurm, which waits most, then the end-to-end runs: at the end they would leave processes idle."""
+
+    def place(item):
+        path = item.path.relative_to(ROOT).as_posix()
+        return next((i for i, start in enumerate(FIRST) if path.startswith(start)), len(FIRST))
+
+    items.sort(key=place)
 
 
 @pytest.fixture(scope="session")
