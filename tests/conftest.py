@@ -10,7 +10,7 @@ FIRST = ("tests/workflow/test_slurm.py", "tests/workflow/")
 
 
 def pytest_collection_modifyitems(items):
-    """The rehearsal of Slurm, which waits most, then the end-to-end runs: at the end they would leave processes idle."""
+    """The rehearsal of Slurm, which waits most, then the end-to-end runs: last, they would leave processes idle."""
 
     def place(item):
         path = item.path.relative_to(ROOT).as_posix()

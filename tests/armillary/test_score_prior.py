@@ -77,7 +77,7 @@ def test_the_network_learns_what_no_curve_makes_gaussian(tmp_path):
     phase = rng.uniform(0, 2 * np.pi, (40, 2))
     strength = np.array([np.exp(np.sin(x + one) + np.sin(y + other)) for one, other in phase])
     strength /= np.sqrt((strength**2).mean())
-    _, history = trained(strength * np.array(gaussian), tmp_path, 60)
+    _, history = trained(strength * np.array(gaussian), tmp_path, 80)
     assert history[-1]["validation_loss"] < 0.985  # 1 is the Wiener filter
 
 
