@@ -14,7 +14,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from armillary.inverse.lognormal import (
-    LEAST_ACCEPTANCE,
     ChainSettings,
     LognormalPrior,
     lognormal_convergence,
@@ -22,9 +21,8 @@ from armillary.inverse.lognormal import (
     white_modes,
 )
 from armillary.inverse.score import ScorePrior, correction, wiener_gain
-from armillary.inverse.trajectories import FIRST_STEP, place_at, sampled, warmed_up
+from armillary.inverse.trajectories import FIRST_STEP, place_at, require_moves, sampled, warmed_up
 from armillary.inverse.wiener import WienerProblem
-from armillary.step import announce
 
 
 class Schedule(NamedTuple):
@@ -127,12 +125,10 @@ def annealed_samples(
     samples, mean, share, step = _run_chain(
         prior, problem, data, key, sigmas, schedule, settings, n_samples, reduced_shear
     )
-    announce(f"score chain: acceptance {float(share):.2f}, step {float(step):.3f}")
-    if not float(share) > LEAST_ACCEPTANCE:
-        raise ValueError(
-            f"a chain of the score prior accepts {float(share):.2f} of its moves, less than {LEAST_ACCEPTANCE}: cool "
-            "it more slowly (key `reconstruct: n_trajectories_per_level`) or train it longer (`train_score: n_steps`)"
-        )
+    way_out = (
+        "cool it more slowly (key `reconstruct: n_trajectories_per_level`) or train it longer (`train_score: n_steps`)"
+    )
+    require_moves("score", float(share), float(step), way_out)
     return np.asarray(samples), np.asarray(mean)
 
 

@@ -14,11 +14,8 @@ import numpy as np
 
 from armillary.convergence import mode_share
 from armillary.convergence_skies import SkyModel, white_to_gaussian_power
-from armillary.inverse.trajectories import FIRST_STEP, place_at, sampled, warmed_up
+from armillary.inverse.trajectories import FIRST_STEP, place_at, require_moves, sampled, warmed_up
 from armillary.inverse.wiener import WienerProblem, galaxy_shear
-from armillary.step import announce
-
-LEAST_ACCEPTANCE = 0.2
 
 
 class LognormalPrior(NamedTuple):
@@ -102,10 +99,5 @@ def lognormal_samples(
     Raises ValueError when the chain hardly moves.
     """
     samples, mean, share, step = _run_chain(prior, problem, data, key, settings, n_samples, reduced_shear)
-    announce(f"log-normal chain: acceptance {float(share):.2f}, step {float(step):.3f}")
-    if not float(share) > LEAST_ACCEPTANCE:
-        raise ValueError(
-            f"a chain of the log-normal prior accepts {float(share):.2f} of its moves, less than {LEAST_ACCEPTANCE}: "
-            "give it a longer warm-up (key `reconstruct: n_warm_up`)"
-        )
+    require_moves("log-normal", float(share), float(step), "give it a longer warm-up (key `reconstruct: n_warm_up`)")
     return np.asarray(samples), np.asarray(mean)

@@ -11,7 +11,10 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from armillary.step import announce
+
 ACCEPTANCE = 0.75  # that the step is tuned for; beyond 0.9 and below 0.5 a chain moves slowly
+LEAST_ACCEPTANCE = 0.2
 FIRST_STEP = 0.1
 LEAPS_PER_PUSH = 4
 
@@ -109,3 +112,10 @@ def sampled(
 
 def _no_push(position: jax.Array) -> jax.Array:
     return jnp.zeros(())
+
+
+def require_moves(chain: str, share: float, step: float, way_out: str) -> None:
+    """Say how a finished chain moved. Raises ValueError when it hardly did; `way_out` says what to do about it."""
+    announce(f"{chain} chain: acceptance {share:.2f}, step {step:.3f}")
+    if not share > LEAST_ACCEPTANCE:
+        raise ValueError(f"the {chain} chain accepts {share:.2f} of its moves, less than {LEAST_ACCEPTANCE}: {way_out}")
