@@ -21,6 +21,7 @@ from armillary.cosmology import (
 
 RICHNESS_MIN = 5.0
 RICHNESS_CLUSTER = 20.0
+RICHNESS_BOOSTED = 10.0  # smaller groups are drawn at their natural rate
 RICHNESS_MAX = 200.0
 ARCSEC_PER_DEG = 3600.0
 
@@ -160,17 +161,19 @@ def halo_rates(
     # ASSUME: DES Y1 counts (6504 clusters in about 1437 deg^2) rather than the mass function set the
     # normalisation; this mass function alone gives a quarter more (`unscaled_clusters_per_deg2`).
 
-    Drawn: groups at `group_boost` times nature; clusters at the natural rate plus a part that is
-    flatter (lambda^-richness_slope per ln lambda, square root of the natural redshift distribution)
-    such that `n_clusters_per_field` are expected in an image of `image_deg2`. As nature is a part of
-    what is drawn, the weight natural / drawn of a cluster never exceeds 1.
+    Drawn at the boosted rate: clusters as in nature plus a part that is flatter (lambda^-richness_slope per ln lambda,
+    square root of the natural redshift distribution) such that `n_clusters_per_field` are expected in an image of
+    `image_deg2`; groups the oftener the easier they are taken for clusters, `group_boost` times their natural rate at
+    richness 20, less by a power law down to richness 10 and not more below. As nature is a part of what is drawn, the
+    weight natural / drawn of a cluster never exceeds 1.
     """
     ln_edges, redshift_edges = _edges(redshift_min, redshift_max)
     natural, mean, sigma = _natural_rates(ln_edges, redshift_edges, sigma_intrinsic)
     natural *= n_clusters_per_deg2 / unscaled_clusters_per_deg2(sigma_intrinsic)
     is_cluster = _centres(ln_edges) >= np.log(RICHNESS_CLUSTER)
-    proposal = natural * np.where(is_cluster, 1.0, group_boost)[:, None]
+    proposal = natural.copy()
     if cluster_rate == "boosted":
+        proposal[~is_cluster] *= _group_boosts(_centres(ln_edges)[~is_cluster], group_boost)[:, None]
         shape = np.exp(-richness_slope * _centres(ln_edges) * is_cluster)[:, None] * np.diff(ln_edges)[:, None]
         shape = shape * is_cluster[:, None] * np.sqrt(natural[is_cluster].sum(axis=0))
         proposal += shape / shape.sum() * _missing_per_deg2(natural[is_cluster].sum(), n_clusters_per_field, image_deg2)
@@ -221,6 +224,11 @@ def _missing_per_deg2(natural_per_deg2: float, n_clusters_per_field: float, imag
             "or set `sample_catalog: cluster_rate: natural`"
         )
     return missing
+
+
+def _group_boosts(ln_richness: np.ndarray, group_boost: float) -> np.ndarray:
+    climbed = (ln_richness - np.log(RICHNESS_BOOSTED)) / np.log(RICHNESS_CLUSTER / RICHNESS_BOOSTED)
+    return group_boost ** np.clip(climbed, 0.0, 1.0)
 
 
 def _edges(redshift_min: float, redshift_max: float) -> tuple[np.ndarray, np.ndarray]:

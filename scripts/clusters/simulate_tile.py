@@ -10,7 +10,7 @@ from armillary.rendering import render_field
 from armillary.step import announce, run
 
 MINUTES_OF_SKY = 24 * 60
-NATURAL_SKY = {"cluster_rate": "natural", "group_boost": 1.0}
+NATURAL_SKY = {"cluster_rate": "natural"}
 HALO_COLUMNS = ["ra", "dec", "redshift", "richness", "cluster_id"]
 
 

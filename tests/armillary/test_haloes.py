@@ -80,7 +80,16 @@ def test_boost_gives_the_expected_clusters_per_image(rates):
     assert clusters == pytest.approx(0.8, rel=1e-6)
 
 
-def test_weights_recover_natural_counts(rates):
+def test_the_richest_groups_are_drawn_oftener():
+    rates = haloes.halo_rates(image_deg2=IMAGE_DEG2, n_clusters_per_field=0.8, group_boost=10.0)
+    boost = rates.proposal[:, 0] / rates.natural[:, 0]
+    expected = np.interp(np.log([7.0, 10.0, 14.142, 19.5]), np.log(richness_centres(rates)), boost)
+    assert expected == pytest.approx([1.0, 1.0, np.sqrt(10.0), 9.2], rel=0.06)
+
+
+@pytest.mark.parametrize("group_boost", [1.0, 10.0])
+def test_weights_recover_natural_counts(group_boost):
+    rates = haloes.halo_rates(image_deg2=IMAGE_DEG2, n_clusters_per_field=0.8, group_boost=group_boost)
     area_deg2 = 200.0
     drawn = haloes.sample_haloes(np.random.default_rng(1), rates, area_deg2)
     assert drawn["weight"][drawn["richness"] >= 20].max() <= 1.0
