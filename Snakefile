@@ -23,6 +23,13 @@ for rule_set in ("clusters", "massmap", "hsc", "cmb", "mim", "challenges", "reso
     check_settings(config[rule_set], rule_set)
 
 
+# Snakemake 9.27 limits how many jobs start a second, and with each job that ends one more timer has it weigh all waiting
+# jobs once a second: a tenth of a core in the demo, a whole one after some hundred jobs. Jobs of this machine need no limit.
+onstart:
+    if workflow.local_exec:
+        workflow.scheduler.job_rate_limiter = None
+
+
 wildcard_constraints:
     batch=r"\d{5}",
     split="train|validation|test",

@@ -1,5 +1,6 @@
 """The commands that the README and profiles/README.md show do what they say; runs are planned, not made."""
 
+import inspect
 import re
 import shlex
 import subprocess
@@ -7,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from snakemake.scheduling.job_scheduler import JobScheduler
 
 ROOT = Path(__file__).parents[2]
 PAGES = (ROOT / "README.md").read_text() + (ROOT / "profiles/README.md").read_text()
@@ -113,3 +115,8 @@ def test_the_survey_is_planned_from_a_list(tmp_path, settings):
         (tmp_path / "tiles.txt").write_text(text)
         with pytest.raises(AssertionError, match=wrong):
             snakemake("clusters_survey", "--dry-run", *settings, str(tmp_path / "survey.yaml"))
+
+
+def test_the_scheduler_still_has_the_limit_that_the_snakefile_lifts():
+    assert "workflow.scheduler.job_rate_limiter" in (ROOT / "Snakefile").read_text()
+    assert "if self.job_rate_limiter is not None" in inspect.getsource(JobScheduler)
