@@ -35,6 +35,7 @@ rule clusters_simulate_tile:
         **clusters_shared("bands", "seed"),
         image_size=CLUSTERS["simulate_tile"]["image_size"],
         quantize_level=CLUSTERS["simulate_tile"]["quantize_level"],
+        n_mock_clusters=CLUSTERS["simulate_tile"]["n_mock_clusters"],
         prior=CLUSTERS["sample_catalog"],
         rendering={
             name: CLUSTERS["render_images"][name]

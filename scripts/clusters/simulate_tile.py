@@ -10,7 +10,6 @@ from armillary.rendering import render_field
 from armillary.step import announce, run
 
 MINUTES_OF_SKY = 24 * 60
-NATURAL_SKY = {"cluster_rate": "natural"}
 HALO_COLUMNS = ["ra", "dec", "redshift", "richness", "cluster_id"]
 
 
@@ -25,17 +24,20 @@ def simulate_tile(
     bands: list[str],
     image_size: int,
     quantize_level: float,
+    n_mock_clusters: float,
     prior: dict,
     rendering: dict,
     seed: int,
 ) -> None:
-    """`redmapper` holds the observed catalogue, or nothing: then clusters come from the prior, at the natural
-    rate. Groups (richness 5 to 20) come from the prior in either case. `psfex_models`, one a band, replace the PSF
+    """`redmapper` holds the observed catalogue, or nothing: then clusters come from the prior, `n_mock_clusters`
+    on average. Groups (richness 5 to 20) come from the prior at their natural rate in either case. `psfex_models`, one a band, replace the PSF
     profile of `rendering` where there are any.
     """
     ra_deg, dec_deg = tile_position(tile)
     settings = {"survey": "des", "image_size": image_size, "pixel_arcsec": PIXEL_ARCSEC}
-    prepared = prepare_prior(read_catalog(red_sequence), **settings, settings=prior | NATURAL_SKY)
+    mock = {"cluster_rate": "boosted", "n_clusters_per_field": n_mock_clusters, "group_boost": 1.0}
+    sky = prior | ({"cluster_rate": "natural"} if redmapper else mock)
+    prepared = prepare_prior(read_catalog(red_sequence), **settings, settings=sky)
     field = tile_number(tile)
     haloes = read_clusters(redmapper[0])[HALO_COLUMNS] if redmapper else None
     catalog, true_haloes = sample_field(prepared, field=field, seed=seed, ra_deg=ra_deg, dec_deg=dec_deg, haloes=haloes)
