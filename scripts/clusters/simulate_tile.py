@@ -5,6 +5,7 @@ found them.
 from armillary.catalogs import TRUTH_UNITS, prepare_prior, sample_field
 from armillary.des import PIXEL_ARCSEC, tile_header, tile_position
 from armillary.files import read_catalog, write_catalog, write_compressed_image
+from armillary.haloes import RICHNESS_CLUSTER
 from armillary.redmapper import read_clusters
 from armillary.rendering import render_field
 from armillary.step import announce, run
@@ -29,19 +30,26 @@ def simulate_tile(
     rendering: dict,
     seed: int,
 ) -> None:
-    """`redmapper` holds the observed catalogue, or nothing: then clusters come from the prior, `n_mock_clusters`
-    on average. Groups (richness 5 to 20) come from the prior at their natural rate in either case. `psfex_models`, one a band, replace the PSF
-    profile of `rendering` where there are any.
+    """`redmapper` holds the observed catalogue, or nothing: then clusters come from the prior, `n_mock_clusters` on
+    average, as many rich as poor ones. Groups (richness 5 to 20) come from the prior at their natural rate in either
+    case. `truth` is what a perfect catalogue of clusters holds. `psfex_models`, one a band, replace the PSF profile of
+    `rendering` where there are any.
     """
     ra_deg, dec_deg = tile_position(tile)
     settings = {"survey": "des", "image_size": image_size, "pixel_arcsec": PIXEL_ARCSEC}
-    mock = {"cluster_rate": "boosted", "n_clusters_per_field": n_mock_clusters, "group_boost": 1.0}
+    mock = {
+        "cluster_rate": "boosted",
+        "n_clusters_per_field": n_mock_clusters,
+        "richness_slope": 0.0,
+        "group_boost": 1.0,
+    }
     sky = prior | ({"cluster_rate": "natural"} if redmapper else mock)
     prepared = prepare_prior(read_catalog(red_sequence), **settings, settings=sky)
     field = tile_number(tile)
     haloes = read_clusters(redmapper[0])[HALO_COLUMNS] if redmapper else None
     catalog, true_haloes = sample_field(prepared, field=field, seed=seed, ra_deg=ra_deg, dec_deg=dec_deg, haloes=haloes)
-    announce(f"{tile}: {len(catalog)} sources, {(true_haloes.richness >= 20).sum()} clusters of richness >= 20")
+    clusters = true_haloes[true_haloes["richness"] >= RICHNESS_CLUSTER]
+    announce(f"{tile}: {len(catalog)} sources, {len(clusters)} clusters of richness >= {RICHNESS_CLUSTER:g}")
     models = dict(zip(bands, psfex_models, strict=True)) if psfex_models else None
     for band, path in zip(bands, images, strict=True):
         drawn, psfs = render_field(
@@ -60,7 +68,7 @@ def simulate_tile(
         announce(f"{tile} {band}: seeing {psfs[0].fwhm_arcsec:.2f} arcsec")
         del drawn
     meta = {"tile": tile, "image_size": image_size, "source": redmapper[0] if redmapper else "prior"}
-    write_catalog(truth, true_haloes, TRUTH_UNITS, meta)
+    write_catalog(truth, clusters, TRUTH_UNITS, meta)
 
 
 def tile_number(tile: str) -> int:
