@@ -28,6 +28,7 @@ TEMPLATES = Path(__file__).parents[2] / "resources/pages"
         (measurement(13.06, 12.06, 14.06), "13.1 [12.1, 14.1]"),
         (measurement(0.0, -0.0011, 0.0009), "0.0000 [-0.0011, 0.0009]"),
         (measurement(1234.5, 1200.0, 1270.0), "1234 [1200, 1270]"),
+        (measurement(0.9999994, 0.9999987, 1.0), "1.0000 [1.0000, 1.0000]"),
         (measurement(7), "7"),
         (measurement(2.125), "2.12"),
         (measurement(9.1e-7), "9.10e-07"),
