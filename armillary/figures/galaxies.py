@@ -21,7 +21,7 @@ N_SAMPLES = 2
 def draw_prior(
     figure: Figure, truth: np.ndarray, decoded: np.ndarray, drawn: np.ndarray, drawn_by_score: np.ndarray
 ) -> None:
-    """Draw rows of held-out stamps, the same decoded, and stamps drawn from both priors, each scaled to its own peak."""
+    """Draw rows of held-out stamps, the same decoded, and draws from both priors, each scaled to its own peak."""
     n = 12
     rows = {
         "held out": truth[:n], "decoded": decoded[:n], "flow": drawn[:n], "flow ": drawn[n : 2 * n],

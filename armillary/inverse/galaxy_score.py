@@ -32,7 +32,7 @@ class GalaxyScore(NamedTuple):
     root: jax.Array  # (k, k): stretched = centre + root @ white
     components: jax.Array | None  # (k, size, size), where the network is convolutional and sees stamps
     residual_spectrum: jax.Array  # (size, size // 2 + 1) of what k coefficients miss (`stamp_residual`)
-    residual_scales: jax.Array  # (n_scales,), equally probable, of stamps whose peak is 1
+    residual_scales: jax.Array  # (n_scales,), equally probable, of stamps of flux 1
 
     @property
     def n_coefficients(self) -> int:

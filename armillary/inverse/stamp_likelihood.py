@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from armillary.inverse.stamp_operator import StampOperator, images_and_slopes
-from armillary.inverse.stamp_residual import residual_root, stamp_peaks
+from armillary.inverse.stamp_residual import residual_root
 
 POSITION_SIGMA_ARCSEC = 0.05  # of a centre around its given position: 0.3 pixels of HSC
 FLUX_SIGMA = 0.5  # of the PCA-Gaussian's flux around the template's
@@ -154,7 +154,7 @@ def evidence_at(
 ) -> Evidence:
     """The evidence of a scene around a point; what is missed of each source follows the light it has there."""
     roots = [
-        flux * stamp_peaks(stack, one) * jnp.pad(residual_root(spectrum, stack, one, n_known), ((1, 0), (0, 0)))
+        flux * jnp.pad(residual_root(spectrum, stack, one, n_known), ((1, 0), (0, 0)))
         for flux, one in zip(point.flux, point.coefficients, strict=True)
     ]  # the mean stamp has no residual
     return evidence(seen_at(scene, stack, point), jax.scipy.linalg.block_diag(*roots), scales)

@@ -1,10 +1,11 @@
 """What a prior misses in a galaxy's stamp: a Gaussian field that follows the galaxy's own light.
 
-Knots, arms and dust are where the light is. On held-out galaxies the square of what a decoder misses grows in
-proportion to the smoothed light, and what is missed at two pixels is alike over a few of them. So the field is
-s p g(x) eta(x) / |g|: g is the square root of the smoothed light, p the stamp's peak, eta a stationary field of unit
-variance whose power spectrum held-out galaxies show. How much is missed differs by an order of magnitude from galaxy to
-galaxy, hence a mixture of few scales s.
+Knots, arms and dust are where the light is, and a knot is a point with a share of the flux. On held-out galaxies the
+square of what a decoder misses grows in proportion to the smoothed light, its length is a share of the flux that
+depends little on a galaxy's size, and what is missed at two pixels is alike over a few of them. So the field in a stamp
+of flux 1 is s g(x) eta(x): g is the square root of the smoothed light, its sum of squares 1; eta is a stationary field
+of unit variance whose power spectrum held-out galaxies show. How much is missed differs by an order of magnitude from
+galaxy to galaxy, hence a mixture of few scales s.
 """
 
 import jax
@@ -28,7 +29,7 @@ def envelope(images: jax.Array) -> jax.Array:
 
 
 def residual_root(spectrum: jax.Array, stack: jax.Array, coefficients: jax.Array, n_known: int) -> jax.Array:
-    """Root (n_components, n_components) of the covariance of what is missed in a stamp, for scale and peak 1.
+    """Root (n_components, n_components) of the covariance of what is missed in a stamp of flux 1, for scale 1.
 
     Args:
         spectrum: (size, size // 2 + 1), power of eta by mode, 1 in the mean.
@@ -60,13 +61,7 @@ def sampled_residuals(
     white = jax.random.normal(keys[0], images.shape)
     field = jnp.fft.irfft2(jnp.fft.rfft2(white) * jnp.sqrt(spectrum), (size, size))
     missed = jnp.tensordot(field * envelope(images), stack[1:], ((1, 2), (1, 2))).at[:, :n_known].set(0.0)
-    return (jax.random.choice(keys[1], scales, (n,)) * stamp_peaks(stack, coefficients))[:, None] * missed
-
-
-def stamp_peaks(stack: jax.Array, coefficients: jax.Array) -> jax.Array:
-    """Highest pixels (...) of stamps of coefficients (..., n_components); at least a tenth of the mean stamp's."""
-    peaks = jnp.max(stack[0] + jnp.tensordot(coefficients, stack[1:], 1), (-2, -1))
-    return jnp.maximum(peaks, 0.1 * stack[0].max())
+    return jax.random.choice(keys[1], scales, (n, 1)) * missed
 
 
 def residual_mixture(
@@ -89,9 +84,8 @@ def residual_mixture(
     spectrum = _spectrum(_correlations(images), _correlations(shapes))
     ones, keys = jnp.ones(1), jax.random.key(seed)
     drawn = sampled_residuals(jnp.asarray(spectrum, jnp.float32), ones, stack, coefficients, n_known, keys)
-    peaks = np.asarray(stamp_peaks(stack, coefficients))
-    share = np.mean((np.linalg.norm(drawn, axis=1) / peaks) ** 2)
-    parts = np.array_split(np.sort(length / peaks), N_SCALES)
+    share = np.mean(np.linalg.norm(drawn, axis=1) ** 2)
+    parts = np.array_split(np.sort(length), N_SCALES)
     scales = np.array([np.sqrt(np.mean(part**2) / share) for part in parts])
     return {"spectrum": spectrum.astype(np.float32), "scales": scales.astype(np.float32)}
 

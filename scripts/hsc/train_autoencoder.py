@@ -32,7 +32,7 @@ def train_autoencoder(
     )  # fmt: skip
     lost = missed_by_autoencoder(model, others)
     missed = residual_mixture(lost, others - lost, linear.stack, 0, seed)
-    announce(f"length of what the decoder misses: {np.round(missed['scales'], 3).tolist()} of the peak")
+    announce(f"length of what the decoder misses: {np.round(missed['scales'], 4).tolist()} of the flux")
     write_arrays(weights, **arrays_of_autoencoder(model))
     write_arrays(residual, **missed)
     write_json(history, rows)
