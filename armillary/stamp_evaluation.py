@@ -187,11 +187,10 @@ def _share(shares: np.ndarray, sizes: np.ndarray, counts: np.ndarray, note: str)
 
 
 def _bright(truth: np.ndarray, variance: np.ndarray, pixel_arcsec: float) -> np.ndarray:
-    """Where the truth (n_sources, size, size) is above a tenth of its peak: smoothed first if it has noise, lest the
-    noise choose the pixels."""
-    if variance.any():
-        truth = gaussian_filter(truth, (0, *[SMOOTHING_ARCSEC / pixel_arcsec] * 2))
-    return truth > BRIGHT * truth.max((1, 2), keepdims=True)
+    """Where the truth (n_sources, size, size), smoothed if it has noise, lest the noise choose the pixels, is above a
+    tenth of its peak."""
+    level = BRIGHT * truth.max((1, 2), keepdims=True)
+    return (gaussian_filter(truth, (0, *[SMOOTHING_ARCSEC / pixel_arcsec] * 2)) if variance.any() else truth) > level
 
 
 def _of_scene(data: ProblemData, method: str, scene: int, fluxes: np.ndarray, rng: np.random.Generator) -> dict:
