@@ -150,6 +150,26 @@ def test_a_galaxy_is_registered_and_its_flux_found(scene, basis, galaxies):
     assert (np.diag(covariance) > -1e-6).all()
 
 
+def test_the_least_error_of_a_flux_is_the_matched_filters(galaxies):
+    """One galaxy against its own noise-free image, two against one: far apart they do not matter to each other."""
+    camera = Camera(31, 0.168, (0.6, 0.6), 3.5, 0.05, 0.001, 0.0)
+    fine_psf, pair = moffat_psf(25, 0.1, 0.2, 5.0, 0.0, 0.0), np.stack([galaxies[:1], galaxies[:1]], 1)
+
+    def sigma(stamps, problem, mag):
+        none = np.zeros((1, stamps.shape[1], 1, 1))
+        rng = np.random.default_rng(1)
+        return simulated(stamps, np.array([mag]), none, fine_psf, 0.1, camera, problem, 2, rng)
+
+    bright = sigma(pair[:, :1], Problem(), 10.0)
+    shape = bright.image[0] / bright.true_flux[0, 0]
+    assert bright.flux_sigma[0, 0] == pytest.approx(0.05 / np.sqrt(np.sum(shape**2)), rel=0.01)
+    near, far = (
+        sigma(pair, Problem(n_sources=2, separation_arcsec=(apart, apart)), 22.0).flux_sigma[0] for apart in (0.5, 3.0)
+    )
+    assert far == pytest.approx(np.full(2, bright.flux_sigma[0, 0]), rel=0.05)
+    assert (near > 1.5 * far).all()
+
+
 def test_whitened_correlated_noise_is_white(rng):
     correlation = 0.2
     lag = np.eye(6) + correlation * (np.eye(6, k=1) + np.eye(6, k=-1))
