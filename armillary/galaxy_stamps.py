@@ -14,6 +14,7 @@ from armillary.stamp_sets import SPLITS, StampSet
 from armillary.step import progress
 
 SERSIC_STEP = 0.25  # indices are rounded: GalSim keeps a table for each
+EDGE_PX = 2  # of a catalogue's stamp, where its sky is measured
 MAG_SLOPE = 0.30  # d log10 N / d mag, of galaxies between i = 21 and 25
 
 
@@ -131,7 +132,7 @@ def space_telescope_psf(pixel_arcsec: float) -> galsim.GSObject:
 def real_stamps(folder: str, catalog: str, frame: StampFrame, mag_max: float, min_snr: float) -> StampSet:
     """Galaxies of a GalSim RealGalaxyCatalog in our frame: their own PSF taken out, the effective one put in.
 
-    The noise is what the space image had, filtered alike; its variance a pixel is measured on a drawn noise image.
+    The noise is what the space image had, filtered alike, and ends where the catalogue's own stamp does.
     Raises ValueError when no galaxy passes the cuts.
     """
     book = galsim.RealGalaxyCatalog(catalog, dir=str(Path(folder).resolve()))
@@ -140,9 +141,10 @@ def real_stamps(folder: str, catalog: str, frame: StampFrame, mag_max: float, mi
         if book.mag[index] > mag_max:
             continue
         galaxy = galsim.Convolve(galsim.RealGalaxy(book, index=index), frame.psf)
-        image, variance = frame.draw(galaxy), galaxy.noise.getVariance()
+        image = frame.draw(galaxy)
+        variance = galaxy.noise.getVariance() * _noise_share(book, index, frame)
         flux = image.sum()
-        if flux < min_snr * image.size**0.5 * variance**0.5:
+        if flux < min_snr * variance.sum() ** 0.5:
             continue
         original = frame.draw(book.getPSF(index))
         rows.append((image / flux, original / original.sum(), variance / flux**2, book.mag[index], index))
@@ -159,6 +161,23 @@ def real_stamps(folder: str, catalog: str, frame: StampFrame, mag_max: float, mi
     )  # fmt: skip
 
 
+def _noise_share(book: galsim.RealGalaxyCatalog, index: int, frame: StampFrame) -> np.ndarray:
+    """Variance of the frame's pixels (size, size) over that of one of the catalogue's pixels, 0 beyond its stamp.
+
+    A pixel of ours holds so many times the light, and noise, of a smaller one of theirs.
+    # ASSUME: the catalogue's noise is no larger than the scatter at the edge of its stamp, whatever it says
+    """
+    image, pixel_arcsec = book.getGalImage(index).array, book.pixel_scale[index]
+    edge = np.concatenate(
+        [image[:EDGE_PX].ravel(), image[-EDGE_PX:].ravel(), image[:, :EDGE_PX].ravel(), image[:, -EDGE_PX:].ravel()]
+    )
+    scatter = 1.4826 * np.median(np.abs(edge - np.median(edge)))
+    less = min(1.0, scatter**2 / book.variance[index])
+    places = np.abs(np.arange(frame.size_px) - (frame.size_px - 1) / 2) * frame.pixel_arcsec
+    inside = np.outer(*(places < 0.5 * n * pixel_arcsec for n in image.shape))
+    return inside * less * (frame.pixel_arcsec / pixel_arcsec) ** 4
+
+
 def parametric_stamps(
     rng: np.random.Generator, frame: StampFrame, numbers: dict[str, int], mag_min: float, mag_max: float
 ) -> StampSet:
@@ -169,7 +188,7 @@ def parametric_stamps(
     original = frame.draw(space_telescope_psf(frame.pixel_arcsec)).astype(np.float32)
     return StampSet(
         image=images, effective_psf=frame.psf_image(), original_psf=original[None] / original.sum(),
-        variance=np.zeros(len(rows), np.float32), mask=np.zeros(images.shape, np.uint32),
+        variance=np.zeros((len(rows), 1, 1), np.float32), mask=np.zeros(images.shape, np.uint32),
         mag=parameters["mag"].astype(np.float32), id=np.arange(len(rows)),
         split=np.repeat([SPLITS.index(name) for name in numbers], list(numbers.values())).astype(np.int8),
         pixel_arcsec=frame.pixel_arcsec,

@@ -49,7 +49,8 @@ def observations_of(
         mask=np.array([padded(one.mask, shape, 0) for one in clean]),
         psf=np.array([_odd(one.psf, side) for one in clean]), pixel_arcsec=pixel_arcsec,
         position=positions + np.array(moved)[:, None], truth=np.zeros((n, n_sources, 0, 0)),
-        truth_variance=np.zeros((n, n_sources)), true_flux=np.full((n, n_sources), np.nan), hidden=np.zeros((n, 0, 0)),
+        truth_variance=np.zeros((n, n_sources, 1, 1)), true_flux=np.full((n, n_sources), np.nan),
+        flux_sigma=np.full((n, n_sources), np.nan), hidden=np.zeros((n, 0, 0)),
     )  # fmt: skip
 
 

@@ -3,6 +3,8 @@
 from typing import NamedTuple
 
 import numpy as np
+from scipy.ndimage import gaussian_filter
+from scipy.stats import norm
 
 from armillary.files import read_arrays
 from armillary.files_hsc import read_posteriors, read_set
@@ -19,6 +21,9 @@ from armillary.stamp_scores import BRIGHT, psnr_db, shapes
 from armillary.stamp_sets import Observations, shifted_images
 
 SHAPE_NAMES = ("flux", "size", "e1", "e2")
+SMOOTHING_ARCSEC = 0.12  # sigma that a noisy truth is smoothed with before pixels are chosen on it
+COVERAGE_NOTE = "of pixels above a tenth of the peak; 0.683 is right"
+N_QUANTILES = 200
 
 
 class ProblemData(NamedTuple):
@@ -100,7 +105,40 @@ def flux_metrics(data: ProblemData, counts: np.ndarray) -> dict:
             found[f"{data.name}_{method}_flux_error_{name}"] = estimate(
                 np.percentile(values, level), samples, len(error), "of the flux", baseline
             )
+        if "c" in posterior:
+            fluxes = posterior["c"] @ data.stack.sum((1, 2))  # (n, n_draws, n_sources)
+            found |= _claimed_errors(f"{data.name}_{method}_flux", error, fluxes)
+    least = np.abs(data.seen.flux_sigma / data.seen.true_flux).ravel()
+    quantiles = norm.ppf(0.5 + 0.5 * (np.arange(N_QUANTILES) + 0.5) / N_QUANTILES)
+    for name, level in (("median", 50), ("p90", 90)):
+        found[f"{data.name}_least_flux_error_{name}"] = measurement(
+            np.percentile(least[:, None] * quantiles, level), n=len(least), unit="of the flux",
+            note="the Cramer-Rao bound if the shapes of all galaxies were known: no method without them can do as well",
+        )  # fmt: skip
     return found
+
+
+def _claimed_errors(key: str, error: np.ndarray, fluxes: np.ndarray) -> dict:
+    """What the samples' fluxes (n, n_draws, n_sources) say of the errors (n n_sources,), and whether these are so."""
+    mean = fluxes.mean(1, keepdims=True)
+    away = np.abs(fluxes / mean - 1)
+    z = error / (fluxes.std(1) / mean[:, 0]).ravel()
+    found = {
+        f"{key}_error_{name}_claimed": measurement(
+            np.percentile(away, level),
+            n=len(error),
+            unit="of the flux",
+            note="the same of the samples about their mean",
+        )
+        for name, level in (("median", 50), ("p90", 90))
+    }
+    return found | {
+        f"{key}_z": measurement(
+            1.4826 * np.median(np.abs(z)),
+            n=len(error),
+            note="errors over the samples' spread, from the median; 1 is right",
+        )
+    }
 
 
 def calibration_metrics(data: ProblemData, counts: np.ndarray, rng: np.random.Generator) -> tuple[dict, dict]:
@@ -112,12 +150,13 @@ def calibration_metrics(data: ProblemData, counts: np.ndarray, rng: np.random.Ge
     for method in sampled:
         rows = [_of_scene(data, method, scene, fluxes, rng) for scene in range(n)]
         table = {name: np.array([row[name] for row in rows]) for name in rows[0]}
-        inside, sizes = table["covered"] * table["n_bright"], table["n_bright"]
-        value, samples = bootstrap_ratio(inside, sizes, np.arange(n), counts)
         key = f"{data.name}_{method}"
-        found[f"{key}_coverage_68"] = estimate(
-            value, samples, n, "", None, "of pixels above a tenth of the peak; 0.683 is right"
-        )
+        found[f"{key}_coverage_68"] = _share(table["covered"], table["n_bright"], counts, COVERAGE_NOTE)
+        if data.seen.truth_variance.any():
+            found[f"{key}_coverage_68_of_noisy_truth"] = _share(
+                table["covered_with_noise"], table["n_raw"], counts,
+                "as if the truth, a noisy image, had no noise: pixels chosen on it, samples without it",
+            )  # fmt: skip
         found[f"{key}_width"] = _mean(table["width"], counts, "of the peak", None, "mean sd of these pixels")
         for control in ("", "_shuffled", "_prior_only"):
             deviation = expected_coverage_deviation(table[f"closer{control}"])
@@ -141,12 +180,28 @@ def calibration_metrics(data: ProblemData, counts: np.ndarray, rng: np.random.Ge
     return found, curves
 
 
+def _share(shares: np.ndarray, sizes: np.ndarray, counts: np.ndarray, note: str) -> dict:
+    """Mean share of pixels, of scenes with so many each."""
+    value, samples = bootstrap_ratio(shares * sizes, sizes, np.arange(len(sizes)), counts)
+    return estimate(value, samples, len(sizes), "", None, note)
+
+
+def _bright(truth: np.ndarray, variance: np.ndarray, pixel_arcsec: float) -> np.ndarray:
+    """Where the truth (n_sources, size, size), smoothed if it has noise, lest the noise choose the pixels, is above a
+    tenth of its peak."""
+    level = BRIGHT * truth.max((1, 2), keepdims=True)
+    return (gaussian_filter(truth, (0, *[SMOOTHING_ARCSEC / pixel_arcsec] * 2)) if variance.any() else truth) > level
+
+
 def _of_scene(data: ProblemData, method: str, scene: int, fluxes: np.ndarray, rng: np.random.Generator) -> dict:
     """Coverage, width, TARP shares and ranks of one scene; sources are taken together."""
     samples, truth = data.samples(method, scene), data.seen.truth[scene]
-    bright = truth > BRIGHT * truth.max((1, 2), keepdims=True)
+    variance = np.broadcast_to(data.seen.truth_variance[scene], truth.shape)
+    bright, raw = (_bright(truth, noise, data.fine_pixel_arcsec) for noise in (variance, np.zeros(1)))
     n = len(samples)
-    rows, flat = samples.reshape(n, -1), truth.ravel()
+    # ASSUME: the truth's own noise is that of its pixels, taken for independent: what samples say of a noisy image
+    noisy = samples + np.sqrt(variance) * rng.normal(size=samples.shape) if variance.any() else samples
+    rows, flat = noisy.reshape(n, -1), truth.ravel()
     other = (scene + 1 + rng.integers(len(fluxes) - 1)) % len(fluxes)
     # half of the references know nothing of the data, half are what another method makes of them, off by its error
     if scene % 2:
@@ -160,7 +215,8 @@ def _of_scene(data: ProblemData, method: str, scene: int, fluxes: np.ndarray, rn
     shape_of_truth = shapes(truth, data.fine_pixel_arcsec)[0]
     shape_of_samples = shapes(samples[:, 0], data.fine_pixel_arcsec)
     return {
-        "covered": covered_share(samples, truth, bright), "n_bright": bright.sum(),
+        "covered": covered_share(noisy, truth, bright), "n_bright": bright.sum(),
+        "covered_with_noise": covered_share(samples, truth, raw), "n_raw": raw.sum(),
         "width": samples.std(0)[bright].mean() / truth.max(),
         "closer": closer_share(rows, flat, reference), "closer_shuffled": closer_share(swapped, flat, reference),
         "closer_prior_only": closer_share(ignorant, flat, reference),

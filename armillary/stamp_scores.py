@@ -9,10 +9,12 @@ SHAPE_WINDOW_ARCSEC = 0.5  # sigma of the Gaussian weight of moments
 def psnr_db(image: np.ndarray, truth: np.ndarray, truth_variance: np.ndarray | float = 0.0) -> np.ndarray:
     """Peak signal-to-noise ratio (...) of images (..., n_y, n_x), in dB: the truth's peak over the rms error.
 
-    The noise of the truth, if it has any, is taken off the error, down to a tenth of that noise.
+    The noise of the truth, `truth_variance` for all pixels or each of them, is taken off the error, down to a tenth of
+    that noise.
     """
     squared = np.mean((image - truth) ** 2, axis=(-2, -1))
-    squared = np.maximum(squared - truth_variance, 0.1 * np.asarray(truth_variance) + 1e-30)
+    noise = np.mean(np.broadcast_to(truth_variance, truth.shape), axis=(-2, -1))
+    squared = np.maximum(squared - noise, 0.1 * noise + 1e-30)
     return 10 * np.log10(truth.max((-2, -1)) ** 2 / squared)
 
 

@@ -14,7 +14,7 @@ class StampSet(NamedTuple):
     image: np.ndarray  # (n, size, size), flux a pixel
     effective_psf: np.ndarray  # (size, size), odd: what the images are convolved with
     original_psf: np.ndarray  # (n or 1, size, size): what they were observed with; never deconvolve with this one
-    variance: np.ndarray  # (n,) of a pixel's noise; 0 for drawn galaxies without any
+    variance: np.ndarray  # (n, size, size) of the noise, or (n, 1, 1) where it is the same for all pixels; 0: none
     mask: np.ndarray  # (n, size, size) bits
     mag: np.ndarray  # (n,)
     id: np.ndarray  # (n,)
@@ -39,8 +39,9 @@ class Observations(NamedTuple):
     pixel_arcsec: float
     position: np.ndarray  # (n, n_sources, 2) where galaxies are thought to be, (dy, dx) in arcsec from the middle
     truth: np.ndarray  # (n, n_sources, size, size) fine images centred on `position`; empty where there is none
-    truth_variance: np.ndarray  # (n, n_sources) of a fine pixel's noise
+    truth_variance: np.ndarray  # (n, n_sources, size or 1, size or 1) of the noise that the truth itself has
     true_flux: np.ndarray  # (n, n_sources)
+    flux_sigma: np.ndarray  # (n, n_sources) the least error of these fluxes, were all shapes known
     hidden: np.ndarray  # (n, n_y, n_x) what masked pixels would have shown, 0 elsewhere; empty without truth
     noise_correlation: float = 0.0  # of neighbouring pixels
 

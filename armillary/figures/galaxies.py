@@ -18,15 +18,20 @@ SOFTENING = 0.03  # of the peak: linear below, logarithmic above
 N_SAMPLES = 2
 
 
-def draw_prior(figure: Figure, truth: np.ndarray, decoded: np.ndarray, drawn: np.ndarray) -> None:
-    """Draw rows of held-out stamps, the same decoded, and stamps from the prior, each scaled to its own peak."""
+def draw_prior(
+    figure: Figure, truth: np.ndarray, decoded: np.ndarray, drawn: np.ndarray, drawn_by_score: np.ndarray
+) -> None:
+    """Draw rows of held-out stamps, the same decoded, and draws from both priors, each scaled to its own peak."""
     n = 12
-    panels = figure.subplots(4, n)
-    titles = ("held out", "decoded", "drawn from the prior", "")
-    for row, title, images in zip(panels, titles, (truth[:n], decoded[:n], drawn[:n], drawn[n : 2 * n]), strict=True):
-        for axes, image, scale in zip(row, images, truth[:n] if title == "decoded" else images, strict=True):
+    rows = {
+        "held out": truth[:n], "decoded": decoded[:n], "flow": drawn[:n], "flow ": drawn[n : 2 * n],
+        "score": drawn_by_score[:n], "score ": drawn_by_score[n : 2 * n],
+    }  # fmt: skip
+    panels = figure.subplots(len(rows), n)
+    for row, (label, images) in zip(panels, rows.items(), strict=True):
+        for axes, image, scale in zip(row, images, truth[:n] if label == "decoded" else images, strict=True):
             _show(axes, image, scale.max())
-        row[0].set_title(title).set_in_layout(False)  # longer than its panel is wide
+        row[0].set_ylabel(label.strip())
 
 
 def draw_galaxies(figure: Figure, data: ProblemData, n_scenes: int) -> None:

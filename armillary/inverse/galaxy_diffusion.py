@@ -18,7 +18,7 @@ from armillary.inverse.galaxy_posteriors import (
     compiled_evidence,
     compiled_registered,
 )
-from armillary.inverse.galaxy_prior import GalaxyPrior, stamp_peaks
+from armillary.inverse.galaxy_prior import GalaxyPrior
 from armillary.inverse.galaxy_score import (
     SIGMA_MAX,
     SIGMA_MIN,
@@ -35,6 +35,7 @@ from armillary.inverse.stamp_likelihood import (
     nuisance_sample,
     residual_sample,
 )
+from armillary.inverse.stamp_residual import sampled_residuals
 
 RETURN_SIGMA = 1.0  # that a finished draw goes back to for the next one
 WARMUP_SHARE = 2  # one draw that is not kept for so many that are
@@ -71,7 +72,7 @@ def _data(score: GalaxyScore, found: Evidence, n_sources: int) -> Data:
     """What the evidences, one a scale, say of the coefficients that the score prior knows."""
     rows = jnp.arange(n_sources)[:, None] * (found.pull.shape[1] // n_sources)
     seen = (rows + jnp.arange(score.n_coefficients + 1)).ravel()
-    return Data(found.gram_with_residual[:, seen][:, :, seen], found.pull_with_residual[:, seen])
+    return Data(found.gram[:, seen][:, :, seen], found.pull[:, seen])
 
 
 @jax.jit
@@ -105,12 +106,12 @@ def score_draws(prior: GalaxyPrior, scene: Scene, key: jax.Array, effort: Effort
     keys = jax.random.split(key, 3)
     point = compiled_registered(scene, prior.stack, prior.covariance)
     flux = point.flux  # that ln flux is counted from
-    found = _evidences(prior, scene, point)
+    found = _evidence(prior, scene, point)
     falling, returning = (jnp.geomspace(start, SIGMA_MIN, effort.n_levels) for start in (SIGMA_MAX, RETURN_SIGMA))
     start = jnp.repeat(_start(prior, point)[None], effort.n_diffusions, 0)
     unknowns, _ = sweep(prior.score, found, flux, start, falling, keys[0], False)
     point = _point_of_draws(prior, found, point, unknowns)
-    found = _evidences(prior, scene, point)
+    found = _evidence(prior, scene, point)
     n_kept = -(-n_draws // effort.n_diffusions)
     n_warmup = max(n_kept // WARMUP_SHARE, 1)
     rows = []
@@ -121,11 +122,11 @@ def score_draws(prior: GalaxyPrior, scene: Scene, key: jax.Array, effort: Effort
     return _draws(prior, found, point, flux, kept, keys[2], n_draws)
 
 
-def _evidences(prior: GalaxyPrior, scene: Scene, point: Point) -> Evidence:
-    """One evidence for each scale of what the score prior's coefficients miss, stacked."""
+def _evidence(prior: GalaxyPrior, scene: Scene, point: Point) -> Evidence:
+    """The evidence with what the score prior's coefficients miss."""
     score = prior.score
-    found = [compiled_evidence(scene, prior.stack, score.residual * scale**2, point) for scale in score.residual_scales]
-    return jax.tree.map(lambda *parts: jnp.stack(parts), *found)
+    residual = (score.residual_spectrum, score.residual_scales, score.n_coefficients)
+    return compiled_evidence(scene, prior.stack, *residual, point)
 
 
 @jax.jit
@@ -139,8 +140,7 @@ def _start(prior: GalaxyPrior, point: Point) -> jax.Array:
 def _point_of_draws(prior: GalaxyPrior, found: Evidence, point: Point, unknowns: jax.Array) -> Point:
     """The point that the mean of draws (n_chains, n) stands for, ln flux counted from the old one."""
     c = jax.vmap(lambda one: _padded(prior, point.flux, one))(unknowns).mean(0)
-    widest = jax.tree.map(lambda part: part[-1], found)
-    return moved(point, c, widest.nuisance_mean + widest.nuisance_slope @ c)
+    return moved(point, c, found.seen.nuisance_mean + found.seen.nuisance_slope @ c)
 
 
 @partial(jax.jit, static_argnames="n_draws")
@@ -162,16 +162,15 @@ def _padded(prior: GalaxyPrior, flux: jax.Array, unknowns: jax.Array) -> jax.Arr
 
 def _completed(prior, found: Evidence, flux, unknowns, scale, key) -> tuple[jax.Array, jax.Array]:
     """c with a draw of its residual, and of the nuisances."""
-    one = jax.tree.map(lambda part: part[scale], found)
     keys = jax.random.split(key)
     c = _padded(prior, flux, unknowns)
-    c = c + residual_sample(one, c, jax.random.normal(keys[0], (one.residual_root.shape[1],)))
-    return c, nuisance_sample(one, c, jax.random.normal(keys[1], one.nuisance_mean.shape))
+    c = c + residual_sample(found, scale, c, jax.random.normal(keys[0], (found.residual_root.shape[2],)))
+    return c, nuisance_sample(found.seen, c, jax.random.normal(keys[1], found.seen.nuisance_mean.shape))
 
 
 def sample_score_prior(prior: GalaxyPrior, key: jax.Array, n: int, n_levels: int) -> jax.Array:
     """Coefficients (n, n_components) of galaxies drawn from the score prior, residuals included."""
-    score, keys = prior.score, jax.random.split(key, 4)
+    score, keys = prior.score, jax.random.split(key)
     k = score.n_coefficients
     nothing = Data(jnp.zeros((k, k)), jnp.zeros(k))
     sigmas = jnp.geomspace(SIGMA_MAX, SIGMA_MIN, n_levels)
@@ -185,6 +184,4 @@ def sample_score_prior(prior: GalaxyPrior, key: jax.Array, n: int, n_levels: int
 
     known = jax.lax.map(draw, jax.random.split(keys[0], n), batch_size=64)
     drawn = jnp.pad(known, ((0, 0), (0, prior.stack.shape[0] - 1 - k)))
-    missed = jax.random.normal(keys[1], drawn.shape) @ jnp.linalg.cholesky(score.residual).T
-    length = jax.random.choice(keys[2], score.residual_scales, (n,)) * stamp_peaks(prior.stack, drawn)
-    return drawn + length[:, None] * missed
+    return drawn + sampled_residuals(score.residual_spectrum, score.residual_scales, prior.stack, drawn, k, keys[1])

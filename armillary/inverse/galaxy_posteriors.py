@@ -17,12 +17,15 @@ from armillary.inverse.stamp_likelihood import (
     Evidence,
     Point,
     Scene,
-    evidence,
+    Seen,
+    evidence_at,
     gaussian_posterior,
+    ln_likelihoods,
     moved,
     nuisance_sample,
     registered,
     residual_sample,
+    seen_at,
 )
 
 LN_FLUX_SIGMA = 0.5  # of the prior of ln flux around the registered one
@@ -67,30 +70,35 @@ def c_of(prior: GalaxyPrior, flux: jax.Array, unknowns: jax.Array) -> jax.Array:
 def ln_posterior(
     prior: GalaxyPrior, found: Evidence, flux: jax.Array, unknowns: jax.Array, inverse_temperature: jax.Array = 1.0
 ) -> jax.Array:
-    """ln of prior times likelihood, up to a constant."""
-    c = c_of(prior, flux, unknowns)
-    fit = found.pull_with_residual @ c - 0.5 * c @ found.gram_with_residual @ c
+    """ln of prior times likelihood, up to a constant, whatever the scale of the residuals."""
+    fit = jax.nn.logsumexp(ln_likelihoods(found, c_of(prior, flux, unknowns)))
     return inverse_temperature * fit - 0.5 * jnp.sum(unknowns**2)
 
 
 @jax.jit
-def _climb(prior: GalaxyPrior, found: Evidence, flux: jax.Array, start: jax.Array, n_steps: int):
-    """Unknowns (n_starts, n) after damped Gauss-Newton steps (Marquardt 1963) from each start, with ln posterior."""
+def _climb(
+    prior: GalaxyPrior, found: Evidence, flux: jax.Array, start: jax.Array, n_steps: int, scale: int
+) -> tuple[jax.Array, jax.Array]:
+    """Unknowns (n_starts, n) after damped Gauss-Newton steps (Marquardt 1963) from each start, with ln posterior, for
+    one scale of the residuals."""
+    gram, pull = found.gram[scale], found.pull[scale]
+
+    def height_of(unknowns):
+        return ln_likelihoods(found, c_of(prior, flux, unknowns))[scale] - 0.5 * jnp.sum(unknowns**2)
 
     def step(_, state):
         unknowns, height, damping = state
         c, slope = c_of(prior, flux, unknowns), jax.jacfwd(lambda one: c_of(prior, flux, one))(unknowns)
-        gradient = slope.T @ (found.pull_with_residual - found.gram_with_residual @ c) - unknowns
-        curvature = slope.T @ found.gram_with_residual @ slope + jnp.eye(len(unknowns))
+        gradient = slope.T @ (pull - gram @ c) - unknowns
+        curvature = slope.T @ gram @ slope + jnp.eye(len(unknowns))
         tried = unknowns + jnp.linalg.solve(curvature + damping * jnp.diag(jnp.diag(curvature)), gradient)
-        new = ln_posterior(prior, found, flux, tried)
+        new = height_of(tried)
         higher = new > height
         unknowns, height = jnp.where(higher, tried, unknowns), jnp.where(higher, new, height)
         return (unknowns, height, jnp.clip(damping * jnp.where(higher, 0.3, 4.0), 1e-4, 1e6))
 
     def climb(start):
-        state = (start, ln_posterior(prior, found, flux, start), jnp.array(1.0))
-        return jax.lax.fori_loop(0, n_steps, step, state)[:2]
+        return jax.lax.fori_loop(0, n_steps, step, (start, height_of(start), jnp.array(1.0)))[:2]
 
     return jax.vmap(climb)(start)
 
@@ -107,26 +115,28 @@ class Summit(NamedTuple):
 
 def summit(prior: GalaxyPrior, scene: Scene, key: jax.Array, effort: Effort) -> Summit:
     """Climb from the PCA-Gaussian posterior and from random galaxies with the largest residuals, which leave the least
-    maxima; linearise at the best; climb on from there with residuals of every scale, and keep the scale under which
-    the data are the most probable (Laplace's approximation)."""
+    maxima; linearise at the best; climb on from there with residuals of every scale, and keep the maximum under the
+    scale with which the data are the most probable (Laplace's approximation)."""
     point = compiled_registered(scene, prior.stack, prior.covariance)
-    flux = point.flux
-    found = compiled_evidence(scene, prior.stack, prior.residual * prior.residual_scales[-1] ** 2, point)
+    flux, n_scales = point.flux, len(prior.residual_scales)
+    residual = (prior.stack, prior.residual_spectrum, prior.residual_scales, 0)
+    found = compiled_evidence(scene, *residual, point)
     starts = _starts(prior, point, jax.random.normal(key, (effort.n_starts - 1, len(flux), prior.n_latents)))
-    unknowns, height = _climb(prior, found, flux, starts, effort.n_map_steps)
+    unknowns, height = _climb(prior, found, flux, starts, effort.n_map_steps, n_scales - 1)
     point = _moved(prior, found, flux, unknowns, height, point)
+    found = compiled_evidence(scene, *residual, point)
     tops = []
-    for scale in prior.residual_scales[::-1]:
-        found = compiled_evidence(scene, prior.stack, prior.residual * scale**2, point)
-        unknowns, height = _climb(prior, found, flux, unknowns, N_POLISH_STEPS)
-        best, root = _curvature(prior, found, flux, unknowns, height)
-        ln_evidence = height.max() + found.ln_weight + jnp.sum(jnp.log(jnp.abs(jnp.diag(root))))
-        tops.append((float(ln_evidence), Summit(best, root, flux, point, found)))
-    return max(tops, key=lambda top: top[0] if jnp.isfinite(top[0]) else -jnp.inf)[1]
+    for scale in reversed(range(n_scales)):
+        unknowns, height = _climb(prior, found, flux, unknowns, N_POLISH_STEPS, scale)
+        best, root, ln_evidence = _curvature(prior, found, flux, unknowns, height, scale)
+        tops.append((float(ln_evidence), best, root))
+    _, best, root = max(tops, key=lambda top: top[0] if jnp.isfinite(top[0]) else -jnp.inf)
+    return Summit(best, root, flux, point, found)
 
 
 # compiled apart: methods and rounds share them
-compiled_registered, compiled_evidence = jax.jit(registered), jax.jit(evidence)
+compiled_registered, compiled_seen = jax.jit(registered), jax.jit(seen_at)
+compiled_evidence = jax.jit(evidence_at, static_argnames="n_known")
 
 
 @jax.jit
@@ -148,34 +158,36 @@ def _moved(prior, found, flux, unknowns, height, point) -> Point:
 
 
 @jax.jit
-def _curvature(prior, found, flux, unknowns, height) -> tuple[jax.Array, jax.Array]:
-    """The highest of the unknowns (n_starts, n), and the root of the covariance that the curvature there stands for."""
+def _curvature(prior, found, flux, unknowns, height, scale) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """The highest of the unknowns (n_starts, n), the root of the covariance that the curvature there stands for, and
+    Laplace's ln evidence of the scale."""
     best = _highest(unknowns, height)
     slope = jax.jacfwd(lambda unknowns: c_of(prior, flux, unknowns))(best)
-    hessian = jnp.eye(len(best)) + slope.T @ found.gram_with_residual @ slope
-    return best, jnp.linalg.inv(jnp.linalg.cholesky(hessian)).T
+    hessian = jnp.eye(len(best)) + slope.T @ found.gram[scale] @ slope
+    root = jnp.linalg.inv(jnp.linalg.cholesky(hessian)).T
+    return best, root, height.max() + jnp.sum(jnp.log(jnp.abs(jnp.diag(root))))
 
 
-def _with_residual(prior, found: Evidence, flux, unknowns, noise=None):
-    """c with its residual, and the nuisances; means where `noise` is None."""
+def _with_residual(prior, found: Evidence, flux, unknowns, key=None):
+    """c with its residual, and the nuisances, drawn; without a key their means at the most probable scale."""
     c = c_of(prior, flux, unknowns)
-    first = jnp.zeros(found.residual_root.shape[1]) if noise is None else noise[0]
-    last = jnp.zeros(len(found.nuisance_mean)) if noise is None else noise[1]
-    missed = residual_sample(found, c, first)
-    return c + missed, nuisance_sample(found, c + missed, last)
+    fits, n_missed, n_nuisances = ln_likelihoods(found, c), found.residual_root.shape[2], len(found.seen.nuisance_mean)
+    if key is None:
+        scale, noise = jnp.argmax(fits), (jnp.zeros(n_missed), jnp.zeros(n_nuisances))
+    else:
+        keys = jax.random.split(key, 3)
+        scale = jax.random.categorical(keys[0], fits)
+        noise = jax.random.normal(keys[1], (n_missed,)), jax.random.normal(keys[2], (n_nuisances,))
+    c = c + residual_sample(found, scale, c, noise[0])
+    return c, nuisance_sample(found.seen, c, noise[1])
 
 
 @jax.jit
 def _draws(prior, top: Summit, unknowns, key, chains, quality) -> Draws:
     """Draws of everything from unknowns (n, n_unknowns)."""
     found, n_sources = top.found, len(top.flux)
-    keys = jax.random.split(key)
-    noise = (
-        jax.random.normal(keys[0], (len(unknowns), found.residual_root.shape[1])),
-        jax.random.normal(keys[1], (len(unknowns), len(found.nuisance_mean))),
-    )
-    complete = jax.vmap(lambda one, *noise: _with_residual(prior, found, top.flux, one, noise))
-    c, nuisances = complete(unknowns, *noise)
+    complete = jax.vmap(lambda one, key: _with_residual(prior, found, top.flux, one, key))
+    c, nuisances = complete(unknowns, jax.random.split(key, len(unknowns)))
     best, best_nuisances = _with_residual(prior, found, top.flux, top.unknowns)
     return Draws(
         best.reshape(n_sources, -1), top.point.shift + best_nuisances[:-1].reshape(-1, 2),
@@ -184,19 +196,22 @@ def _draws(prior, top: Summit, unknowns, key, chains, quality) -> Draws:
     )  # fmt: skip
 
 
-@partial(jax.jit, static_argnames="n_draws")
 def gaussian_draws(prior: GalaxyPrior, scene: Scene, key: jax.Array, n_draws: int) -> Draws:
     """The PCA-Gaussian posterior: no network, closed form."""
-    point = registered(scene, prior.stack, prior.covariance)
-    found = evidence(scene, prior.stack, jnp.zeros_like(prior.covariance), point)
-    mean, covariance = gaussian_posterior(found, prior.covariance, point.flux)
+    point = compiled_registered(scene, prior.stack, prior.covariance)
+    return _gaussian_draws(prior.covariance, compiled_seen(scene, prior.stack, point), point, key, n_draws)
+
+
+@partial(jax.jit, static_argnames="n_draws")
+def _gaussian_draws(covariance: jax.Array, seen: Seen, point: Point, key: jax.Array, n_draws: int) -> Draws:
+    mean, covariance = gaussian_posterior(seen, covariance, point.flux)
     values, vectors = jnp.linalg.eigh(covariance)
     root = vectors * jnp.sqrt(jnp.maximum(values, 0.0))
     keys = jax.random.split(key)
     c = mean + jax.random.normal(keys[0], (n_draws, len(mean))) @ root.T
-    noise = jax.random.normal(keys[1], (n_draws, len(found.nuisance_mean)))
-    nuisances = jax.vmap(lambda one, noise: nuisance_sample(found, one, noise))(c, noise)
-    best_shift = point.shift + nuisance_sample(found, mean, jnp.zeros(noise.shape[1]))[:-1].reshape(-1, 2)
+    noise = jax.random.normal(keys[1], (n_draws, len(seen.nuisance_mean)))
+    nuisances = jax.vmap(lambda one, noise: nuisance_sample(seen, one, noise))(c, noise)
+    best_shift = point.shift + nuisance_sample(seen, mean, jnp.zeros(noise.shape[1]))[:-1].reshape(-1, 2)
     n_sources = len(point.flux)
     return Draws(
         mean.reshape(n_sources, -1), best_shift, c.reshape(n_draws, n_sources, -1),

@@ -1,8 +1,7 @@
 """The prior of galaxy stamps as one function: unit Gaussian variables in, a stamp's coefficients out.
 
-Latents of a flow, decoded, plus what the decoder misses: Gaussian residuals with the covariance that held-out galaxies
-showed, in units of a stamp's peak, as the decoder's loss is. How large they are differs by an order of magnitude from
-galaxy to galaxy, hence a mixture of few scales. The weights go to and come from one flat dictionary of arrays.
+Latents of a flow, decoded, plus what the decoder misses on held-out galaxies (`stamp_residual`). The weights go to and
+come from one flat dictionary of arrays.
 """
 
 from typing import NamedTuple
@@ -15,9 +14,8 @@ from armillary.files import read_arrays
 from armillary.inverse.autoencoder import Autoencoder, decode, encode
 from armillary.inverse.galaxy_score import GalaxyScore
 from armillary.inverse.latent_flow import LatentFlow, to_latents, to_unit
+from armillary.inverse.stamp_residual import sampled_residuals
 from armillary.stamp_basis import StampBasis
-
-N_SCALES = 4  # of the residuals
 
 
 class GalaxyPrior(NamedTuple):
@@ -27,7 +25,7 @@ class GalaxyPrior(NamedTuple):
     covariance: jax.Array  # (n_components, n_components): the PCA-Gaussian prior
     autoencoder: Autoencoder
     flow: LatentFlow
-    residual: jax.Array  # (n_components, n_components), of stamps whose peak is 1, in units of residual_scales squared
+    residual_spectrum: jax.Array  # (size, size // 2 + 1) of what the decoder misses (`stamp_residual`)
     residual_scales: jax.Array  # (n_scales,), equally probable: some galaxies are decoded much better than others
     score: GalaxyScore
 
@@ -47,31 +45,6 @@ def unit_of_coefficients(prior: GalaxyPrior, coefficients: jax.Array) -> jax.Arr
     return to_unit(prior.flow, encode(prior.autoencoder, coefficients)[0])[0]
 
 
-def stamp_peaks(stack: jax.Array, coefficients: jax.Array) -> jax.Array:
-    """Highest pixels (...) of stamps of coefficients (..., n_components); at least a tenth of the mean stamp's."""
-    peaks = jnp.max(stack[0] + jnp.tensordot(coefficients, stack[1:], 1), (-2, -1))
-    return jnp.maximum(peaks, 0.1 * stack[0].max())
-
-
-def residual_mixture(missed: np.ndarray, peaks: np.ndarray) -> dict[str, np.ndarray]:
-    """What a prior misses in the coefficients (n, n_components) of held-out stamps, each divided by its peak (n,).
-
-    `covariance` (n_components, n_components) is that of residuals of length 1; `scales` (N_SCALES,) are rms lengths of
-    as many equal parts of the stamps, shortest first.
-
-    A hundredth of the mean variance keeps the covariance regular.
-    """
-    missed = missed / peaks[:, None]
-    length = np.linalg.norm(missed, axis=1)
-    parts = np.array_split(np.sort(length), N_SCALES)
-    unit = missed / length[:, None]
-    values, vectors = np.linalg.eigh(unit.T @ unit / len(unit))
-    values = np.maximum(values, 0.01 * values.mean())
-    covariance = (vectors * values) @ vectors.T
-    scales = np.array([np.sqrt(np.mean(part**2)) for part in parts])
-    return {"covariance": covariance.astype(np.float32), "scales": scales.astype(np.float32)}
-
-
 def missed_by_autoencoder(autoencoder: Autoencoder, coefficients: np.ndarray) -> np.ndarray:
     """Coefficients (n, n_components) less what is decoded of their encoding."""
     decoded = decode(autoencoder, encode(autoencoder, jnp.asarray(coefficients, jnp.float32))[0])
@@ -80,12 +53,9 @@ def missed_by_autoencoder(autoencoder: Autoencoder, coefficients: np.ndarray) ->
 
 def sample_prior(prior: GalaxyPrior, key: jax.Array, n: int) -> jax.Array:
     """Coefficients (n, n_components) of galaxies drawn from the prior, residuals included."""
-    keys = jax.random.split(key, 3)
+    keys = jax.random.split(key)
     decoded = coefficients_of_unit(prior, jax.random.normal(keys[0], (n, prior.n_latents)))
-    root = jnp.linalg.cholesky(prior.residual)
-    missed = jax.random.normal(keys[1], decoded.shape) @ root.T
-    length = jax.random.choice(keys[2], prior.residual_scales, (n,)) * stamp_peaks(prior.stack, decoded)
-    return decoded + length[:, None] * missed
+    return decoded + sampled_residuals(prior.residual_spectrum, prior.residual_scales, prior.stack, decoded, 0, keys[1])
 
 
 def arrays_of_autoencoder(model: Autoencoder) -> dict[str, np.ndarray]:
@@ -144,6 +114,6 @@ def read_prior(basis: str, autoencoder: str, flow: str, residual: str, score: st
     return GalaxyPrior(
         jnp.asarray(linear.stack, jnp.float32), jnp.asarray(linear.covariance, jnp.float32),
         autoencoder_of_arrays(read_arrays(autoencoder)), flow_of_arrays(read_arrays(flow)),
-        *(jnp.asarray(read_arrays(residual)[name]) for name in ("covariance", "scales")),
+        *(jnp.asarray(read_arrays(residual)[name]) for name in ("spectrum", "scales")),
         score_of_arrays(read_arrays(score)),
     )  # fmt: skip

@@ -31,8 +31,8 @@ class GalaxyScore(NamedTuple):
     centre: jax.Array  # (k,) mean after it
     root: jax.Array  # (k, k): stretched = centre + root @ white
     components: jax.Array | None  # (k, size, size), where the network is convolutional and sees stamps
-    residual: jax.Array  # (n_components, n_components) of what k coefficients miss, for a residual scale of 1
-    residual_scales: jax.Array  # (n_scales,), equally probable, of stamps whose peak is 1
+    residual_spectrum: jax.Array  # (size, size // 2 + 1) of what k coefficients miss (`stamp_residual`)
+    residual_scales: jax.Array  # (n_scales,), equally probable, of stamps of flux 1
 
     @property
     def n_coefficients(self) -> int:
@@ -114,7 +114,8 @@ def untrained_score(
     arrays = (
         jnp.asarray(array, jnp.float32) for array in (scale, stretched.mean(0), np.linalg.cholesky(np.cov(stretched.T)))
     )
-    none = jnp.zeros((coefficients.shape[1],) * 2), jnp.zeros(1)
+    size = components.shape[-1]
+    none = jnp.zeros((size, size // 2 + 1)), jnp.zeros(1)
     return GalaxyScore(weights, *arrays, seen, *none)
 
 

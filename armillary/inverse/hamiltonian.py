@@ -29,72 +29,82 @@ def hamiltonian_samples(
         centre, root: x = centre + root @ y; y is about a unit Gaussian.
     """
     n_chains, n = start.shape
-
-    def advance(y, ln_step, root, centre, keys, inverse_temperature, rate, rescue):
-        """Chains y (n_chains, n) and step length after len(keys) trajectories, with all places and acceptances; where
-        `rescue` is set, lost chains go on from the best one's place."""
-        value_and_slope = jax.vmap(jax.value_and_grad(lambda y, heat: ln_density(centre + root @ y, heat)), (0, None))
-
-        def step(state, inputs):
-            y, ln_step = state
-            key, heat, rate, rescue = inputs
-            keys = jax.random.split(key, 3)
-            size = jnp.exp(ln_step) * jax.random.uniform(keys[0], minval=0.8, maxval=1.2)
-            momentum = jax.random.normal(keys[1], (n_chains, n))
-            before, slope = value_and_slope(y, heat)
-
-            def leap(_, moving):
-                place, speed, slope, _ = moving
-                speed = speed + 0.5 * size * slope
-                place = place + size * speed
-                value, slope = value_and_slope(place, heat)
-                return place, speed + 0.5 * size * slope, slope, value
-
-            place, speed, _, value = jax.lax.fori_loop(0, n_leapfrog, leap, (y, momentum, slope, before))
-            ln_ratio = value - before - 0.5 * (jnp.sum(speed**2, 1) - jnp.sum(momentum**2, 1))
-            chance = jnp.where(jnp.isfinite(ln_ratio), jnp.exp(jnp.minimum(ln_ratio, 0.0)), 0.0)
-            taken = jax.random.uniform(keys[2], (n_chains,)) < chance
-            y, height = jnp.where(taken[:, None], place, y), jnp.where(taken, value, before)
-            lost = rescue & (height < height.max() - LOST_SIGMA * n**0.5)
-            y = jnp.where(lost[:, None], y[jnp.argmax(height)], y)
-            ln_step = jnp.clip(ln_step + rate * (chance.mean() - TARGET_ACCEPTANCE), jnp.log(1e-3), jnp.log(1.5))
-            return (y, ln_step), (y, chance.mean())
-
-        return jax.lax.scan(step, (y, ln_step), (keys, inverse_temperature, rate, rescue))
-
     n_hot = n_warmup // 3
     n_first = 2 * n_hot  # the rest of warm-up tunes the step length in the new coordinates
-    keys = jax.random.split(key, n_warmup + n_samples)
-    number = jnp.arange(n_first)
-    heat = HOTTEST ** (1.0 - jnp.minimum(number / max(n_hot, 1), 1.0))
-    rescue = (number == n_hot) | (number == n_hot + n_hot // 2)
+    number = jnp.arange(n_warmup + n_samples)
+    first = number < n_first
+    rate = jnp.where(first, _rate(number), jnp.where(number < n_warmup, _rate(number - n_first), 0.0))
+    inputs = (
+        jax.random.split(key, len(number)),
+        HOTTEST ** (1.0 - jnp.minimum(number / max(n_hot, 1), 1.0)),
+        rate,
+        (first & (number == n_hot)) | (first & (number == n_hot + n_hot // 2)),  # lost chains go on elsewhere
+        first & (number >= n_hot + n_hot // 2),  # places count for the new coordinates
+        number == n_first - 1,  # when these are made
+    )
+
+    def step(state, inputs):
+        y, ln_step, centre, root, seen = state
+        key, heat, rate, rescue, is_seen, remake = inputs
+        y, height, acceptance = _trajectory(
+            lambda y: ln_density(centre + root @ y, heat), y, jnp.exp(ln_step), key, n_leapfrog
+        )
+        lost = rescue & (height < height.max() - LOST_SIGMA * n**0.5)
+        y = jnp.where(lost[:, None], y[jnp.argmax(height)], y)
+        ln_step = jnp.clip(ln_step + rate * (acceptance - TARGET_ACCEPTANCE), jnp.log(1e-3), jnp.log(1.5))
+        seen = jax.tree.map(lambda total, more: total + is_seen * more, seen, (1.0 * n_chains, y.sum(0), y.T @ y))
+        place = centre + y @ root.T
+        y, centre, root = jax.lax.cond(
+            remake, _rounder, lambda y, centre, root, seen: (y, centre, root), y, centre, root, seen
+        )
+        return (y, ln_step, centre, root, seen), (place, acceptance)
+
     y = jax.scipy.linalg.solve_triangular(root, (start - centre).T, lower=False).T
-    (y, ln_step), (places, _) = advance(
-        y, jnp.log(FIRST_STEP), root, centre, keys[:n_first], heat, _rates(n_first), rescue
-    )
-    mean, spread = _pooled(places[n_hot + n_hot // 2 :], jnp.eye(n))
-    y = jax.scipy.linalg.solve_triangular(spread, (y - mean).T, lower=True).T
-    centre, root = centre + root @ mean, root @ spread
-    n_rest = n_warmup - n_first + n_samples
-    counted = jnp.arange(n_rest) >= n_rest - n_samples
-    rates = jnp.where(counted, 0.0, _rates(n_rest))
-    _, (places, chance) = advance(
-        y, ln_step, root, centre, keys[n_first:], jnp.ones(n_rest), rates, jnp.zeros(n_rest, bool)
-    )
-    samples = centre + places[n_rest - n_samples :] @ root.T
-    return jnp.moveaxis(samples, 0, 1), chance[n_rest - n_samples :].mean()
+    state = (y, jnp.log(FIRST_STEP), centre, root, (jnp.zeros(()), jnp.zeros(n), jnp.zeros((n, n))))
+    _, (places, acceptance) = jax.lax.scan(step, state, inputs)
+    return jnp.moveaxis(places[n_warmup:], 0, 1), acceptance[n_warmup:].mean()
 
 
-def _rates(n: int) -> jax.Array:
+def _trajectory(
+    ln_density: Callable[[jax.Array], jax.Array], y: jax.Array, size: jax.Array, key: jax.Array, n_leapfrog: int
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """The next places (n_chains, n) of chains y, ln p there (n_chains,), and the mean acceptance."""
+    value_and_slope = jax.vmap(jax.value_and_grad(ln_density))
+    keys = jax.random.split(key, 3)
+    size = size * jax.random.uniform(keys[0], minval=0.8, maxval=1.2)
+    momentum = jax.random.normal(keys[1], y.shape)
+
+    def leap(number, moving):
+        place, speed, slope, _, before = moving
+        length = jnp.where(number == 0, 0.0, size)  # the first only looks around: one graph of the density to compile
+        speed = speed + 0.5 * length * slope
+        place = place + length * speed
+        value, slope = value_and_slope(place)
+        return place, speed + 0.5 * length * slope, slope, value, jnp.where(number == 0, value, before)
+
+    nothing = jnp.zeros(len(y))
+    place, speed, _, value, before = jax.lax.fori_loop(
+        0, n_leapfrog + 1, leap, (y, momentum, jnp.zeros_like(y), nothing, nothing)
+    )
+    ln_ratio = value - before - 0.5 * (jnp.sum(speed**2, 1) - jnp.sum(momentum**2, 1))
+    chance = jnp.where(jnp.isfinite(ln_ratio), jnp.exp(jnp.minimum(ln_ratio, 0.0)), 0.0)
+    taken = jax.random.uniform(keys[2], chance.shape) < chance
+    return jnp.where(taken[:, None], place, y), jnp.where(taken, value, before), chance.mean()
+
+
+def _rate(number: jax.Array) -> jax.Array:
     """How fast the step length follows the acceptance."""
-    return 1.0 / (1.0 + jnp.arange(n) / 10.0) ** 0.6
+    return 1.0 / (1.0 + jnp.maximum(number, 0) / 10.0) ** 0.6
 
 
-def _pooled(places: jax.Array, unit: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Mean and Cholesky root of the covariance of all chains' places (n_steps, n_chains, n), drawn to unit variance as
-    far as few samples, of which one in five counts, say little."""
-    flat = places.reshape(-1, len(unit))
-    share = len(flat) / (len(flat) + 10.0 * len(unit))
-    centred = flat - flat.mean(0)
-    covariance = share * centred.T @ centred / max(len(flat), 1) + (1.0 - share) * unit
-    return share * flat.mean(0), jnp.linalg.cholesky(covariance)
+def _rounder(y: jax.Array, centre: jax.Array, root: jax.Array, seen: tuple) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """The chains, centre and root in coordinates that the places seen (their number, sum and products) make round,
+    drawn to the old ones as far as few places, of which one in five counts, say little."""
+    count, total, products = seen
+    share = count / (count + 10.0 * len(total))
+    mean = total / jnp.maximum(count, 1.0)
+    spread = products / jnp.maximum(count, 1.0) - jnp.outer(mean, mean)
+    spread = jnp.linalg.cholesky(share * spread + (1.0 - share) * jnp.eye(len(total)))
+    mean = share * mean
+    y = jax.scipy.linalg.solve_triangular(spread, (y - mean).T, lower=True).T
+    return y, centre + root @ mean, root @ spread

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from armillary.inverse.stamp_likelihood import POSITION_SIGMA_ARCSEC, Scene, whitening
-from armillary.inverse.stamp_operator import MARGIN_FWHM, image_of, modes_of, stamp_operator
+from armillary.inverse.stamp_operator import MARGIN_FWHM, image_of, images_and_slopes, modes_of, stamp_operator
 from armillary.stamp_psfs import psf_fwhm_arcsec
 from armillary.stamp_sets import Observations, flux_of_mag, shifted_images
 from armillary.step import progress
@@ -50,6 +50,7 @@ def simulated(
 ) -> Observations:  # fmt: skip
     """Scenes of stamps (n, n_sources, size, size) of flux 1 through the camera, each with its own PSF.
 
+    `variances` (n, n_sources, size or 1, size or 1) are of the stamps' own noise.
     The first source of a scene has the flux of `mags` (n,), others log-normal ratios to it. Centres scatter about
     their positions as the likelihood assumes, noise is Gaussian, of one sigma.
     """
@@ -79,17 +80,40 @@ def simulated(
         hidden = np.where(mask > 0, image, 0.0)
         rows.append((
             np.where(mask > 0, np.nan, image), np.full(image.shape, camera.sky_sigma**2), mask, psf, position, truth,
-            variances[number] * flux**2, flux * stamps[number].sum((1, 2)), hidden,
+            variances[number] * flux[:, None, None] ** 2, flux * stamps[number].sum((1, 2)),
+            _flux_sigma(operator, stamps[number], flux, shift, mask, camera), hidden,
         ))  # fmt: skip
-    image, variance, mask, psf, position, truth, truth_variance, flux, hidden = (
+    image, variance, mask, psf, position, truth, truth_variance, flux, flux_sigma, hidden = (
         np.array(column) for column in zip(*rows, strict=True)
     )
     return Observations(
-        image, variance, mask, psf, camera.pixel_arcsec, position, truth, truth_variance, flux, hidden,
+        image, variance, mask, psf, camera.pixel_arcsec, position, truth, truth_variance, flux, flux_sigma, hidden,
         camera.noise_correlation,
     )  # fmt: skip
 
 
+def _flux_sigma(operator, stamps, flux, shift, mask, camera: Camera) -> np.ndarray:
+    """The least standard deviation (n_sources,) of the sources' fluxes in counts that an unbiased estimate can have
+    if their shapes are known (Cramer 1946): only fluxes, shifts and the background are not.
+
+    # ASSUME: the noise of neighbouring pixels is independent here, whatever `noise_correlation` is
+    """
+    columns = [
+        np.asarray(
+            _image_and_slopes(operator, jnp.asarray(stamp * level, jnp.float32), jnp.asarray(place, jnp.float32))
+        )
+        for stamp, level, place in zip(stamps, flux, shift, strict=True)
+    ]
+    rows = np.concatenate([[one[0] for one in columns], *(one[1:] for one in columns), np.ones((1, *mask.shape))])
+    rows = np.where(mask > 0, 0.0, rows).reshape(len(rows), -1) / camera.sky_sigma
+    n = len(flux)
+    known = [POSITION_SIGMA_ARCSEC**-2] * (2 * n) + [(camera.background_share * camera.sky_sigma) ** -2]
+    information = rows @ rows.T + np.diag([0.0] * n + known)
+    total = flux * stamps.sum((1, 2))
+    return total * np.sqrt(np.diag(np.linalg.inv(information))[:n])
+
+
+_image_and_slopes = jax.jit(images_and_slopes)
 _image = jax.jit(lambda operator, stamp, shift: image_of(operator, modes_of(operator, stamp), shift))
 
 

@@ -6,14 +6,15 @@ data say is a Gram matrix and a vector; what is not asked for (shifts, backgroun
 and integrated out in closed form. Samplers then work with matrices of a few hundred rows instead of images.
 """
 
+from functools import partial
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from armillary.inverse.galaxy_prior import stamp_peaks
 from armillary.inverse.stamp_operator import StampOperator, images_and_slopes
+from armillary.inverse.stamp_residual import residual_root
 
 POSITION_SIGMA_ARCSEC = 0.05  # of a centre around its given position: 0.3 pixels of HSC
 FLUX_SIGMA = 0.5  # of the PCA-Gaussian's flux around the template's
@@ -38,24 +39,32 @@ class Point(NamedTuple):
     shift: jax.Array  # (n_sources, 2) arcsec, from the middle of the frame
 
 
-class Evidence(NamedTuple):
-    """What the data say about c = flux x (1, a) of all sources, (n,) in a row, nuisances integrated out.
+class Seen(NamedTuple):
+    """What the data say about c = flux x (1, a) of all sources, (n,) in a row, shifts and background integrated out.
 
-    ln p(data | c) = -0.5 c gram c + pull c + const; with residuals of the decoder integrated out, too, the other gram
-    and pull and + ln_weight, which tells residuals of several scales apart.
+    ln p(data | c) = -0.5 c gram c + pull c + const.
     """
 
     gram: jax.Array
     pull: jax.Array
-    gram_with_residual: jax.Array
-    pull_with_residual: jax.Array
-    ln_weight: jax.Array
-    residual_root: jax.Array  # (n, n_sources n_components): root of the covariance of residuals given data and c
     nuisance_mean: (
         jax.Array
     )  # (n_nuisances,) at c = 0; shifts (dy, dx) of each source relative to the point, background
     nuisance_slope: jax.Array  # (n_nuisances, n): how c changes that mean
     nuisance_root: jax.Array  # (n_nuisances, n_nuisances) root of the covariance
+
+
+class Evidence(NamedTuple):
+    """The same with what the prior misses integrated out, too, at each of its scales.
+
+    ln p(data | c, scale) = ln_weight + pull c - 0.5 c gram c + const.
+    """
+
+    gram: jax.Array  # (n_scales, n, n)
+    pull: jax.Array  # (n_scales, n)
+    ln_weight: jax.Array  # (n_scales,)
+    residual_root: jax.Array  # (n_scales, n, n_missed): root of the covariance of residuals given data and c
+    seen: Seen
 
 
 def whitening(variance: np.ndarray, missing: np.ndarray, correlation: float) -> np.ndarray:
@@ -108,9 +117,8 @@ def linear_columns(scene: Scene, stack: jax.Array, point: Point) -> tuple[jax.Ar
     return jnp.concatenate(signal), jnp.concatenate([*slopes, jnp.ones_like(scene.image)[None]])
 
 
-def evidence(scene: Scene, stack: jax.Array, residual: jax.Array, point: Point) -> Evidence:
-    """The quadratic form of a scene around a point; `residual` is the covariance (n_components, n_components) of what
-    the decoder misses in a stamp of peak 1."""
+def seen_at(scene: Scene, stack: jax.Array, point: Point) -> Seen:
+    """The quadratic form of a scene around a point, for sources whose stamps are all that the prior says."""
     signal, nuisances = linear_columns(scene, stack, point)
     n = len(signal)
     rows = _whitened(scene, jnp.concatenate([signal, nuisances]))
@@ -119,47 +127,68 @@ def evidence(scene: Scene, stack: jax.Array, residual: jax.Array, point: Point) 
     sigma = jnp.append(jnp.full(expected.size - 1, POSITION_SIGMA_ARCSEC), scene.background_sigma)
     precision = jnp.diag(sigma**-2)
     inverse = jnp.linalg.inv(gram[n:, n:] + precision)
-    nuisance_mean = inverse @ (pull[n:] + precision @ expected)
-    nuisance_slope = -inverse @ gram[n:, :n]
-    gram, pull = gram[:n, :n] + gram[:n, n:] @ nuisance_slope, pull[:n] - gram[:n, n:] @ nuisance_mean
-    root = _residual_root(residual, point.flux * stamp_peaks(stack, point.coefficients))
-    inner = jnp.linalg.cholesky(jnp.eye(root.shape[1]) + root.T @ gram @ root)
-    root = jax.scipy.linalg.solve_triangular(inner, root.T, lower=True).T
-    seen, lifted = gram @ root, root.T @ pull
-    ln_weight = 0.5 * lifted @ lifted - jnp.sum(jnp.log(jnp.diag(inner)))
-    return Evidence(
-        gram, pull, gram - seen @ seen.T, pull - seen @ lifted, ln_weight, root, nuisance_mean, nuisance_slope,
-        jnp.linalg.cholesky(inverse),
-    )  # fmt: skip
+    mean = inverse @ (pull[n:] + precision @ expected)
+    slope = -inverse @ gram[n:, :n]
+    return Seen(
+        gram[:n, :n] + gram[:n, n:] @ slope, pull[:n] - gram[:n, n:] @ mean, mean, slope, jnp.linalg.cholesky(inverse)
+    )
 
 
-def residual_sample(found: Evidence, c: jax.Array, noise: jax.Array) -> jax.Array:
-    """Residuals of c (n,) given data and c; their mean for noise 0 (n_sources n_components,)."""
-    return found.residual_root @ (found.residual_root.T @ (found.pull - found.gram @ c) + noise)
+def evidence(seen: Seen, root: jax.Array, scales: jax.Array) -> Evidence:
+    """The forms with residuals of covariance scale^2 root root^T, root (n, n_missed), integrated out."""
+    lifted, pulled = root.T @ seen.gram, root.T @ seen.pull
+    inner = lifted @ root
+
+    def at(scale):
+        held = jnp.linalg.cholesky(jnp.eye(root.shape[1]) + scale**2 * inner)
+        solve = partial(jax.scipy.linalg.solve_triangular, held, lower=True)
+        hidden, pull = scale * solve(lifted), scale * solve(pulled)
+        ln_weight = 0.5 * pull @ pull - jnp.sum(jnp.log(jnp.diag(held)))
+        return seen.gram - hidden.T @ hidden, seen.pull - hidden.T @ pull, ln_weight, scale * solve(root.T).T
+
+    return Evidence(*jax.lax.map(at, scales), seen)
 
 
-def nuisance_sample(found: Evidence, c: jax.Array, noise: jax.Array) -> jax.Array:
+def evidence_at(
+    scene: Scene, stack: jax.Array, spectrum: jax.Array, scales: jax.Array, n_known: int, point: Point
+) -> Evidence:
+    """The evidence of a scene around a point; what is missed of each source follows the light it has there."""
+    roots = [
+        flux * jnp.pad(residual_root(spectrum, stack, one, n_known), ((1, 0), (0, 0)))
+        for flux, one in zip(point.flux, point.coefficients, strict=True)
+    ]  # the mean stamp has no residual
+    return evidence(seen_at(scene, stack, point), jax.scipy.linalg.block_diag(*roots), scales)
+
+
+def ln_likelihoods(found: Evidence, c: jax.Array) -> jax.Array:
+    """ln p(data | c, scale) (n_scales,) of c (n,), up to a constant; differentiable once."""
+    fixed = jax.lax.stop_gradient(c)
+    leant = jax.lax.stop_gradient(found.gram @ fixed)  # the slope without a second product
+    return found.ln_weight + (found.pull - leant) @ c + 0.5 * leant @ fixed
+
+
+def residual_sample(found: Evidence, scale: jax.Array, c: jax.Array, noise: jax.Array) -> jax.Array:
+    """Residuals (n,) of c (n,) given data, c and the number of a scale; their mean for noise 0 (n_missed,)."""
+    left = found.seen.pull - found.seen.gram @ c
+    lifted = jnp.einsum("snm,n->sm", found.residual_root, left) + noise
+    return jnp.einsum("snm,sm->sn", found.residual_root, lifted)[scale]  # all of them: cheaper than to copy one's root
+
+
+def nuisance_sample(seen: Seen, c: jax.Array, noise: jax.Array) -> jax.Array:
     """Shifts and background given data and c (n,), residuals included; their mean for noise 0."""
-    return found.nuisance_mean + found.nuisance_slope @ c + found.nuisance_root @ noise
+    return seen.nuisance_mean + seen.nuisance_slope @ c + seen.nuisance_root @ noise
 
 
-def _residual_root(residual: jax.Array, peak: jax.Array) -> jax.Array:
-    """Root (n, n_sources n_components) of the covariance of the sources' residuals; the mean stamp has none."""
-    values, vectors = jnp.linalg.eigh(residual)
-    root = jnp.pad(vectors * jnp.sqrt(jnp.maximum(values, 0.0)), ((1, 0), (0, 0)))
-    return jnp.kron(jnp.diag(peak), root)
-
-
-def gaussian_posterior(found: Evidence, covariance: jax.Array, flux: jax.Array) -> tuple[jax.Array, jax.Array]:
+def gaussian_posterior(seen: Seen, covariance: jax.Array, flux: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Mean (n,) and covariance of c under the PCA-Gaussian prior: flux within FLUX_SIGMA of `flux`, coefficients with
     the population's covariance."""
     size = len(covariance) + 1
     prior = jnp.zeros((size, size)).at[0, 0].set(FLUX_SIGMA**2).at[1:, 1:].set(covariance)
     root = jnp.kron(jnp.diag(flux), jnp.linalg.cholesky(prior + 1e-9 * jnp.diag(jnp.diag(prior))))
     mean = jnp.kron(flux, jnp.eye(size)[0])
-    inner = jnp.linalg.inv(jnp.eye(len(root)) + root.T @ found.gram @ root)
+    inner = jnp.linalg.inv(jnp.eye(len(root)) + root.T @ seen.gram @ root)
     posterior = root @ inner @ root.T
-    return mean + posterior @ (found.pull - found.gram @ mean), posterior
+    return mean + posterior @ (seen.pull - seen.gram @ mean), posterior
 
 
 def registered(scene: Scene, stack: jax.Array, covariance: jax.Array) -> Point:
@@ -167,12 +196,11 @@ def registered(scene: Scene, stack: jax.Array, covariance: jax.Array) -> Point:
     n_sources, n_components = len(scene.position), len(covariance)
     point = Point(jnp.ones(n_sources), jnp.zeros((n_sources, n_components)), scene.position)
     point = point._replace(flux=_template_fluxes(scene, stack, point))
-    none = jnp.zeros((n_components, n_components))
 
     def improve(_, point):
-        found = evidence(scene, stack, none, point)
-        mean, _ = gaussian_posterior(found, covariance, point.flux)
-        return moved(point, mean, found.nuisance_mean + found.nuisance_slope @ mean)
+        seen = seen_at(scene, stack, point)
+        mean, _ = gaussian_posterior(seen, covariance, point.flux)
+        return moved(point, mean, seen.nuisance_mean + seen.nuisance_slope @ mean)
 
     return jax.lax.fori_loop(0, N_ROUNDS, improve, point)
 

@@ -1,4 +1,4 @@
-"""Draw held-out galaxies, the same decoded from their latents, and galaxies that the prior draws."""
+"""Draw held-out galaxies, the same decoded from their latents, and galaxies that both priors draw."""
 
 from armillary.figures.galaxies import draw_prior
 from armillary.figures.style import page
@@ -11,8 +11,8 @@ from armillary.step import run
 def plot_prior(stamps: str, checks: str, figure: str) -> None:
     found = read_arrays(checks)
     truth = read_set(stamps, StampSet).of_split("test").image
-    with page(figure, 1600, 660) as sheet:
-        draw_prior(sheet, truth, found["decoded"], found["drawn"])
+    with page(figure, 1600, 820) as sheet:
+        draw_prior(sheet, truth, found["decoded"], found["drawn"], found["drawn_by_score"])
 
 
 if __name__ == "__main__":

@@ -46,6 +46,7 @@ def score_prior(stamps: str, checks: str, metrics: str, *, n_resamples: int, see
         "ellipticity": [np.minimum(np.hypot(*one[:, 2:].T), 1.0) for one in moments],
         "concentration": [concentration(images, sets.pixel_arcsec) for images in sources],
         "peak": [images.max((1, 2)) for images in sources],
+        "negative_flux": [np.maximum(-images, 0.0).sum((1, 2)) for images in sources],
     }  # fmt: skip
     for sigma, ours, gaussian in zip(found["sigma"], found["score_losses"], found["gaussian_losses"], strict=True):
         key = f"prior_score_loss_at_{sigma:g}"

@@ -24,7 +24,7 @@ def simulate_observations(
         drawn = sample_prior(prior, key, n) if galaxies == "prior" else sample_score_prior(prior, key, n, n_levels)
         c = np.asarray(drawn)
         stack = np.asarray(prior.stack)
-        images, variances = stack[0] + np.tensordot(c, stack[1:], 1), np.zeros(n)
+        images, variances = stack[0] + np.tensordot(c, stack[1:], 1), np.zeros((n, 1, 1))
     else:
         chosen = np.arange(n) % len(known.image)
         images, variances = known.image[chosen], known.variance[chosen]
@@ -35,7 +35,8 @@ def simulate_observations(
     limits = ("mag_min", "mag_max")
     settings = Camera(**{name: value for name, value in camera.items() if name not in limits})
     found = simulated(
-        images.reshape(n_scenes, kind.n_sources, *images.shape[1:]), mags, variances.reshape(n_scenes, -1),
+        images.reshape(n_scenes, kind.n_sources, *images.shape[1:]), mags,
+        variances.reshape(n_scenes, kind.n_sources, *variances.shape[1:]),
         sets.effective_psf, sets.pixel_arcsec, settings, kind, hidden_bit, rng,
     )  # fmt: skip
     write_set(observations, found)

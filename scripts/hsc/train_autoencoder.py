@@ -7,8 +7,9 @@ from armillary.files_hsc import read_set
 from armillary.fingerprints import fingerprint
 from armillary.inverse.autoencoder import train_autoencoder as train
 from armillary.inverse.autoencoder import untrained_autoencoder
-from armillary.inverse.galaxy_prior import arrays_of_autoencoder, missed_by_autoencoder, residual_mixture
+from armillary.inverse.galaxy_prior import arrays_of_autoencoder, missed_by_autoencoder
 from armillary.inverse.local_network import Kept
+from armillary.inverse.stamp_residual import residual_mixture
 from armillary.stamp_basis import StampBasis, coefficients_of, orientations
 from armillary.stamp_sets import StampSet
 from armillary.step import announce, run
@@ -29,8 +30,9 @@ def train_autoencoder(
         untrained_autoencoder(known, linear.stack, **shape, seed=seed), known, images.max((1, 2)), others,
         held_out.max((1, 2)), images[0].size, n_steps=n_steps, learning_rate=learning_rate, seed=seed, kept=kept,
     )  # fmt: skip
-    missed = residual_mixture(missed_by_autoencoder(model, others), held_out.max((1, 2)))
-    announce(f"length of what the decoder misses: {np.round(missed['scales'], 3).tolist()} of the peak")
+    lost = missed_by_autoencoder(model, others)
+    missed = residual_mixture(lost, others - lost, linear.stack, 0, seed)
+    announce(f"length of what the decoder misses: {np.round(missed['scales'], 4).tolist()} of the flux")
     write_arrays(weights, **arrays_of_autoencoder(model))
     write_arrays(residual, **missed)
     write_json(history, rows)

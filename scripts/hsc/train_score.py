@@ -1,12 +1,15 @@
 """Train the score prior of galaxy stamps by denoising, in all orientations; measure what its coefficients leave out."""
 
+import numpy as np
+
 from armillary.files import read_arrays, write_arrays, write_json
 from armillary.files_hsc import read_set
 from armillary.fingerprints import fingerprint
-from armillary.inverse.galaxy_prior import arrays_of_score, residual_mixture
+from armillary.inverse.galaxy_prior import arrays_of_score
 from armillary.inverse.galaxy_score import train_score as train
 from armillary.inverse.galaxy_score import untrained_score
 from armillary.inverse.local_network import Kept
+from armillary.inverse.stamp_residual import residual_mixture
 from armillary.stamp_basis import StampBasis, coefficients_of, orientations
 from armillary.stamp_sets import StampSet
 from armillary.step import run
@@ -29,9 +32,11 @@ def train_score(
     kept = Kept(work_file, fingerprint(facts, contents=[*code, stamps, basis], stamped=[]))
     start = untrained_score(known, linear.components, **shape, seed=seed)
     model, rows = train(start, known, others, n_steps=n_steps, learning_rate=learning_rate, seed=seed, kept=kept)
-    others[:, :n_coefficients] = 0.0
-    missed = residual_mixture(others, held_out.max((1, 2)))
-    model = model._replace(residual=missed["covariance"], residual_scales=missed["scales"])
+    is_known = np.arange(others.shape[1]) < n_coefficients
+    missed = residual_mixture(
+        np.where(is_known, 0.0, others), np.where(is_known, others, 0.0), linear.stack, n_coefficients, seed
+    )
+    model = model._replace(residual_spectrum=missed["spectrum"], residual_scales=missed["scales"])
     write_arrays(weights, **arrays_of_score(model))
     write_json(history, rows)
 

@@ -14,7 +14,9 @@ from armillary.inverse.stamp_likelihood import (
     evidence,
     gaussian_posterior,
     linear_columns,
+    ln_likelihoods,
     registered,
+    seen_at,
     whitening,
 )
 from armillary.stamp_basis import coefficients_of, fit_basis, images_of, orientations
@@ -43,7 +45,7 @@ def scene(galaxies):
     camera = Camera(17, 0.168, (0.6, 0.6), 3.5, 0.05, 0.05, 0.0)
     fine_psf = moffat_psf(25, 0.1, 0.2, 5.0, 0.0, 0.0)
     seen = simulated(
-        galaxies[None, :1], np.array([23.0]), np.zeros((1, 1)), fine_psf, 0.1, camera, Problem(n_hidden_px=4), 2,
+        galaxies[None, :1], np.array([23.0]), np.zeros((1, 1, 1, 1)), fine_psf, 0.1, camera, Problem(n_hidden_px=4), 2,
         np.random.default_rng(1),
     )  # fmt: skip
     missing = missing_pixels(seen.mask, {"INTRP": 2}, ["INTRP"])
@@ -110,41 +112,62 @@ def test_the_evidence_is_the_likelihood_with_its_nuisances_integrated(scene, bas
     """Gram and pull against the dense Gaussian of all pixels, nuisances and residuals as correlated noise."""
     one, seen, missing = scene
     point = Point(jnp.array([30.0]), jnp.zeros((1, 6)), jnp.array([[0.02, -0.03]]))
-    residual = jnp.asarray(np.diag(np.linspace(1, 2, 6)) * 0.04, jnp.float32)
-    found = evidence(one, jnp.asarray(basis.stack, jnp.float32), residual, point)
-    signal, nuisance = (np.asarray(a, float) for a in linear_columns(one, jnp.asarray(basis.stack, jnp.float32), point))
+    root = np.zeros((7, 6))
+    root[1:] = 30.0 * basis.mean.max() * np.linalg.cholesky(np.diag(np.linspace(1, 2, 6)) * 0.04)
+    stack = jnp.asarray(basis.stack, jnp.float32)
+    found = evidence(seen_at(one, stack, point), jnp.asarray(root, jnp.float32), jnp.array([1.0, 3.0]))
+    signal, nuisance = (np.asarray(a, float) for a in linear_columns(one, stack, point))
     good = ~missing.ravel()
     a, z = (part.reshape(len(part), -1)[:, good].T for part in (signal, nuisance))
     prior = np.diag([0.05**2, 0.05**2, float(one.background_sigma) ** 2])
-    missed = (30.0 * basis.mean.max()) ** 2 * a[:, 1:] @ np.asarray(residual) @ a[:, 1:].T
+    missed = a @ root @ root.T @ a.T
     noise = np.eye(good.sum()) * 0.05**2 + z @ prior @ z.T + missed
     expected = z @ np.array([-0.02, 0.03, 0.0])
     data = np.asarray(one.image, float).ravel()[good] - expected
     weighted = np.linalg.solve(noise, a)
     scale = np.sqrt(np.outer(np.diag(a.T @ weighted), np.diag(a.T @ weighted)))
-    assert np.abs(np.asarray(found.gram_with_residual) - a.T @ weighted).max() < 2e-3 * scale.max()
+    assert np.abs(np.asarray(found.gram[0]) - a.T @ weighted).max() < 2e-3 * scale.max()
     pull = weighted.T @ data
-    assert np.asarray(found.pull_with_residual) == pytest.approx(pull, abs=5e-3 * np.abs(pull).max())
+    assert np.asarray(found.pull[0]) == pytest.approx(pull, abs=5e-3 * np.abs(pull).max())
     # and what tells residuals of two scales apart is the ratio of the two dense densities
-    c, other = np.append(30.0, np.zeros(6)), noise + 8 * missed
-    wider = evidence(one, jnp.asarray(basis.stack, jnp.float32), 9 * residual, point)
-    dense, ours = [], []
-    for covariance, form in ((noise, found), (other, wider)):
+    c, dense = np.append(30.0, np.zeros(6)), []
+    for covariance in (noise, noise + 8 * missed):
         left = data - a @ c
         dense.append(-0.5 * left @ np.linalg.solve(covariance, left) - 0.5 * np.linalg.slogdet(covariance)[1])
-        ours.append(form.ln_weight + form.pull_with_residual @ c - 0.5 * c @ form.gram_with_residual @ c)
+    ours = ln_likelihoods(found, jnp.asarray(c, jnp.float32))
     assert ours[0] - ours[1] == pytest.approx(dense[0] - dense[1], abs=0.05)
+    slope = jax.grad(lambda c: ln_likelihoods(found, c)[1])(jnp.asarray(c, jnp.float32))
+    assert np.asarray(slope) == pytest.approx(np.asarray(found.pull[1] - found.gram[1] @ c), rel=1e-3, abs=1e-2)
 
 
 def test_a_galaxy_is_registered_and_its_flux_found(scene, basis, galaxies):
     one, seen, _ = scene
     point = registered(one, jnp.asarray(basis.stack, jnp.float32), jnp.asarray(basis.covariance, jnp.float32))
-    none = jnp.zeros((6, 6))
-    found = evidence(one, jnp.asarray(basis.stack, jnp.float32), none, point)
+    found = seen_at(one, jnp.asarray(basis.stack, jnp.float32), point)
     mean, covariance = gaussian_posterior(found, jnp.asarray(basis.covariance), point.flux)
     error = np.sqrt(covariance[0, 0])
     assert abs(mean[0] - seen.true_flux[0, 0]) < 4 * error + 0.02 * seen.true_flux[0, 0]
     assert (np.diag(covariance) > -1e-6).all()
+
+
+def test_the_least_error_of_a_flux_is_the_matched_filters(galaxies):
+    """One galaxy against its own noise-free image, two against one: far apart they do not matter to each other."""
+    camera = Camera(31, 0.168, (0.6, 0.6), 3.5, 0.05, 0.001, 0.0)
+    fine_psf, pair = moffat_psf(25, 0.1, 0.2, 5.0, 0.0, 0.0), np.stack([galaxies[:1], galaxies[:1]], 1)
+
+    def sigma(stamps, problem, mag):
+        none = np.zeros((1, stamps.shape[1], 1, 1))
+        rng = np.random.default_rng(1)
+        return simulated(stamps, np.array([mag]), none, fine_psf, 0.1, camera, problem, 2, rng)
+
+    bright = sigma(pair[:, :1], Problem(), 10.0)
+    shape = bright.image[0] / bright.true_flux[0, 0]
+    assert bright.flux_sigma[0, 0] == pytest.approx(0.05 / np.sqrt(np.sum(shape**2)), rel=0.01)
+    near, far = (
+        sigma(pair, Problem(n_sources=2, separation_arcsec=(apart, apart)), 22.0).flux_sigma[0] for apart in (0.5, 3.0)
+    )
+    assert far == pytest.approx(np.full(2, bright.flux_sigma[0, 0]), rel=0.05)
+    assert (near > 1.5 * far).all()
 
 
 def test_whitened_correlated_noise_is_white(rng):

@@ -52,7 +52,15 @@ def test_real_galaxies_lose_their_psf_and_keep_their_noise(mirror):
     found = real_stamps(folder, "real_galaxy_catalog_26_extension_example.fits", FRAME, 23.0, 3.0)
     assert 5 < len(found.image) < 20 and (found.mag < 23).all()
     assert found.image.sum((1, 2)) == pytest.approx(np.ones(len(found.image)), abs=1e-5)
-    assert (found.variance > 0).all()
+    # the noise that is said to be there is there: in the corners, where there is no galaxy
+    said, seen = found.variance.max((1, 2)) ** 0.5, []
+    for image, variance in zip(found.image, found.variance, strict=True):
+        rows, columns = np.nonzero(variance.any(1))[0][2:-2], np.nonzero(variance.any(0))[0][2:-2]
+        corners = image[np.ix_(np.r_[rows[:5], rows[-5:]], np.r_[columns[:5], columns[-5:]])]
+        seen.append(corners.std())
+    assert np.median(said / seen) == pytest.approx(1, abs=0.15)
+    assert (said / seen < 1.6).all() and (said / seen > 0.6).all()
+    assert not found.image[found.variance == 0].std() > 0.1 * found.image[found.variance > 0].std()
     book = galsim.RealGalaxyCatalog(f"{folder}/real_galaxy_catalog_26_extension_example.fits", dir=folder)
     assert found.original_psf[0] != pytest.approx(found.effective_psf[:48, :48], abs=1e-4)
     assert book.nobjects == 100

@@ -12,7 +12,9 @@ from armillary.posterior_checks import (
     rank_chi2,
     split_r_hat,
 )
+from armillary.stamp_evaluation import ProblemData, score_problem
 from armillary.stamp_scores import concentration, psnr_db, shapes
+from armillary.stamp_sets import Observations
 
 
 def test_coverage_of_few_samples_has_no_bias(rng):
@@ -61,6 +63,30 @@ def test_psnr_takes_the_truths_noise_off(rng):
     image = truth + 0.05 * rng.normal(size=truth.shape)
     peak = 20 * np.log10(noisy.max())
     assert psnr_db(image, noisy, 0.01) == pytest.approx(26.0 + peak, abs=0.3)
+
+
+def test_the_noise_of_a_truth_is_part_of_what_intervals_hold(rng):
+    """A Gaussian posterior that is right of clean galaxies, and truths with noise of their own."""
+    places = np.arange(16) - 7.5
+    clean = 40 * np.exp(-0.5 * (places[:, None] ** 2 + places**2) / 9) * np.ones((24, 1, 1, 1))
+    stack = np.eye(256).reshape(256, 16, 16)
+    truth = clean + 3.0 * rng.normal(size=clean.shape)
+    mean = clean + rng.normal(size=clean.shape)
+    c = mean.reshape(24, 1, 1, 256) + rng.normal(size=(24, 32, 1, 256))
+    none = np.zeros((24, 1, 1))
+    posterior = {
+        "image": mean, "sd": np.ones_like(mean), "c": c, "shift": np.zeros((24, 32, 1, 2)), "chi2": np.ones(24),
+        "n_pixels": np.ones(24), "chi2_bright": np.ones(24), "n_bright": np.ones(24), "seconds": np.ones(24),
+    }  # fmt: skip
+    flux = clean.sum((2, 3))
+    seen = Observations(
+        none, none, none, none, 0.1, np.zeros((24, 1, 2)), truth, np.full((24, 1, 1, 1), 9.0), flux, 0.01 * flux, none
+    )
+    data = ProblemData("real", seen, {"pca_gaussian": posterior}, stack, 0.1)
+    found, _ = score_problem(data, 20, rng)
+    assert found["real_pca_gaussian_coverage_68"]["value"] == pytest.approx(0.683, abs=0.03)
+    assert found["real_pca_gaussian_coverage_68_of_noisy_truth"]["value"] < 0.45
+    assert found["real_least_flux_error_median"]["value"] == pytest.approx(0.00674, rel=0.02)  # of a Gaussian of 1 %
 
 
 def test_shapes_of_a_gaussian():
