@@ -25,7 +25,7 @@ def shown(entry: dict | None) -> str:
 
 
 def _form(value: float, width: float) -> str:
-    """One or two digits of the error, as the Particle Data Group rounds, or three of a value without one, but no more than
+    """One or two digits of the error, as the Particle Data Group rounds, or three of a value without one, at most
     four of a value; powers of ten where a plain number would be long."""
     digits = _first_decimal(width / 3.55) if width > 0 else _first_decimal(value) + 2
     digits = min(digits, _first_decimal(value) + 3) if value else digits
