@@ -143,7 +143,11 @@ def hsc_products():
     """What the target `hsc` asks for."""
     figures = ["prior", "calibration", *(f"galaxies_{name}" for name in hsc_scored())]
     figures += ["pair"] if hsc_has_pair() else []
-    return ["<results>/hsc/metrics.json", *HSC_PRIOR.values(), *(f"<results>/hsc/figures/{name}.png" for name in figures)]
+    return [
+        "<results>/hsc/metrics.json",
+        *HSC_PRIOR.values(),
+        *(f"<results>/hsc/figures/{name}.png" for name in figures),
+    ]
 
 
 def hsc_observed_products():
