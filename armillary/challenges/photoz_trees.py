@@ -33,6 +33,7 @@ FLUX_FLOOR = 0.03
 ZERO_POINT = 25.0
 MIN_LOG_MASS = 9.0
 N_CATALOG_ROWS = 207_967
+LADDER = (("forest", "tree"), ("svr", "forest"), ("boosting", "forest"))  # each is expected to beat the other
 
 
 def sample(files: list[str], settings: dict, seed: int) -> dict[str, np.ndarray]:
@@ -157,6 +158,9 @@ def score(data: list[dict], found: dict[str, list[dict]], settings: dict, rng: n
             if "pit" in run:
                 values[f"{name}_coverage_68"] = float(np.mean(np.abs(run["pit"][index] - 0.5) < 0.34))
                 values[f"{name}_crps"] = float(np.mean(run["crps"][index]))
+        for name, other in LADDER:
+            if {name, other} <= set(names):
+                values[f"{name}_over_{other}_mse"] = values[f"{name}_mse"] / values[f"{other}_mse"]
         return values
 
     baseline = "forest" if "forest" in found else None

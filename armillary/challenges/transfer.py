@@ -20,12 +20,13 @@ CAVEATS = (
     "Both targets are simulated unless a folder of images is given: patches of sky with stars, glow and cloud; "
     "pressure maps of the simulator of the challenge camels.",
     "Grey images are shown to ImageNet's three channels; the stretch (arcsinh) is ours and may decide the result.",
-    "Every arm is tuned by the same search: a third of the labels, whole simulations of maps, is set aside; the penalty "
-    "of a probe, or rate and number of steps of a network, are what does best there; then all labels are learned from. "
+    "Every arm is tuned by the same search: a third of the labels, whole simulations of maps, is set aside; the "
+    "penalty of a probe, "
+    "or rate and number of steps of a network, are what does best there; then all labels are learned from. "
     "Sixteen labels leave five to choose by, and choices are as good as that.",
     "Fine-tuning starts from the probe (Kumar et al. 2022) at a tenth of the rates, keeps batch norms, and takes no "
-    "step at all if none does good: then it is the probe. The large network takes a few dozen steps at most, as they cost "
-    "much; the small one from scratch may take more and shows what labels alone give.",
+    "step at all if none does good: then it is the probe. The large network takes a few dozen steps at most, as they "
+    "cost much; the small one from scratch may take more and shows what labels alone give.",
     "A seed is a target set, a choice of labels and a start of its own; larger sets contain the smaller ones. With one "
     "seed, intervals know nothing of the choice of labels, and few labels depend on it much.",
     "Batch norms of random features are those of unlabelled training images, which makes them a strong control; so are "

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from armillary.challenges.camels_models import MapNetwork, moment_loss, turned
-from armillary.challenges.few_labels import Task, search_penalty, train_with_all
+from armillary.challenges.few_labels_models import Task, search_penalty, train_with_all
 from armillary.challenges.loop import Training, applied, build, fit
 from armillary.networks.efficientnet import (
     EfficientNetLite0,
@@ -112,9 +112,7 @@ def train_sky(arm: str, data, settings, seed: int) -> dict[str, np.ndarray]:
 
 
 def _told(chosen: list[tuple[int, float]]) -> dict[str, np.ndarray]:
-    return (
-        {"n_steps": np.array([n for n, _ in chosen]), "rate": np.array([rate for _, rate in chosen])} if chosen else {}
-    )
+    return {name: np.array(one) for name, one in zip(("n_steps", "rate"), zip(*chosen, strict=True), strict=False)}
 
 
 def sky_probe(features: Features, rows: np.ndarray, label: np.ndarray):
@@ -200,14 +198,11 @@ def train_maps(arm: str, data, settings, seed: int) -> dict[str, np.ndarray]:
         )  # fmt: skip
         guess.append(runner.apply(maps[outside])[:, 0, 0].numpy())
         chosen.append((runner.n_steps, runner.rate))
-    omega_m = data["source_parameters"][:, 0]
-    outcome = {"guess": np.array(guess) * omega_m.std() + omega_m.mean()} | _told(chosen)
+    outcome = {"guess": np.array(guess)}
     if arm == "finetune":
-        settled = applied(source, maps[outside])[:, 0, 0]
-        outcome |= {
-            "direct": direct * omega_m.std() + omega_m.mean(),
-            "settled": settled * omega_m.std() + omega_m.mean(),
-        }
+        outcome |= {"direct": direct, "settled": applied(source, maps[outside])[:, 0, 0]}
+    omega_m = data["source_parameters"][:, 0]
+    outcome = {name: one * omega_m.std() + omega_m.mean() for name, one in outcome.items()} | _told(chosen)
     where = {"truth": data["target_parameters"][outside, 0], "simulation": data["target_simulation"][outside]}
     return outcome | where | {"sizes": np.array(sizes)}
 

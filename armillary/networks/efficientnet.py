@@ -124,7 +124,7 @@ def image_net_weights(given: str) -> str:
 
 
 def settle_norms(network: nn.Module, images: Tensor) -> None:
-    """Give the batch norms of a network the statistics of these images, or features of random ones are all but constant."""
+    """Give batch norms the statistics of these images: features of a random one are all but constant."""
     norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
     momenta = [norm.momentum for norm in norms]
     for norm in norms:
