@@ -220,7 +220,7 @@ def train_generator(what: str, data, settings, seed) -> dict[str, np.ndarray]:
 class BarrelNetwork(nn.Module):
     """Convolutions over the unrolled barrel, closed in azimuth, and what they find at its best and on average."""
 
-    def __init__(self, n_classes: int, width: int = 12):
+    def __init__(self, n_classes: int, width: int = 16):
         super().__init__()
         sizes = [2, width, 2 * width, 4 * width, 4 * width]
         self.layers = nn.ModuleList(nn.Conv2d(a, b, 3, bias=False) for a, b in zip(sizes[:-1], sizes[1:], strict=True))
