@@ -3,17 +3,21 @@
 from pathlib import Path
 from types import ModuleType
 
+from armillary.metrics import measurement
 from armillary.pages import file_address, shown
 
 
 def check_expectations(scores: dict, challenge: str, expect: dict) -> list[dict]:
-    """Every expected range held against its number: {"key", "range", "value", "passed"}; null leaves an end open, and a
-    number that was not measured (its variant was not run) has value and passed None."""
+    """Every expected range held against its number, the mean of all seeds: {"key", "range", "value", "lo", "hi",
+    "note", "passed"}; null leaves an end open, and a number that was not measured (its variant was not run) has value
+    and passed None."""
     checks = []
     for key, (low, high) in expect.items():
-        value = scores.get(f"{challenge}_{key}", {"value": None})["value"]
+        entry = scores.get(f"{challenge}_{key}") or measurement(None)
+        value = entry["value"]
         inside = value is not None and (low is None or value >= low) and (high is None or value <= high)
-        checks.append({"key": key, "range": [low, high], "value": value, "passed": None if value is None else inside})
+        told = {name: entry[name] for name in ("value", "lo", "hi", "note")}
+        checks.append({"key": key, "range": [low, high], **told, "passed": None if value is None else inside})
     return checks
 
 
@@ -38,8 +42,9 @@ def overview_rows(scores: dict, told: dict[str, dict]) -> list[dict]:
         key, baseline = one["headline"]
         rows.append({
             "name": name, "number": key.removeprefix(f"{name}_"), "value": _with_unit(scores.get(key)),
-            "baseline": _with_unit(scores.get(baseline)), "n_checks": len(one["checks"]),
-            "n_passed": sum(check["passed"] is True for check in one["checks"]), "n_seeds": one["n_seeds"],
+            "baseline": _with_unit(scores.get(baseline)), "seeds": (scores.get(key) or measurement(None))["note"],
+            "n_checks": len(one["checks"]),
+            "n_passed": sum(check["passed"] is True for check in one["checks"]),
             "seconds": sum(one["cpu_seconds"].values()), "source": one["source"],
         })  # fmt: skip
     return rows
@@ -54,8 +59,14 @@ def _number(key: str, entry: dict, challenge: str) -> dict:
 def _check(check: dict) -> dict:
     low, high = ("" if end is None else f"{end:g}" for end in check["range"])
     verdict = {None: "not measured", True: "inside", False: "missed"}[check["passed"]]
-    value = "" if check["value"] is None else f"{check['value']:.4g}"
-    return {"key": check["key"], "value": value, "range": f"{low} ... {high}", "verdict": verdict}
+    value = "" if check["value"] is None else shown(check)
+    return {
+        "key": check["key"],
+        "value": value,
+        "range": f"{low} ... {high}",
+        "seeds": check["note"],
+        "verdict": verdict,
+    }
 
 
 def _with_unit(entry: dict | None) -> str:

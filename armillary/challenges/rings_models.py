@@ -143,27 +143,41 @@ def train_regressor(data, settings, seed) -> tuple[nn.Module, dict[str, np.ndarr
 
 
 class RingDrawer(nn.Module):
-    """Labels, and for the variational one a code of eight numbers, to an image."""
+    """Labels, and for the variational one a code of eight numbers, to an image, pixel by pixel: each knows where it is
+    from the centre and from the circle, so that a ring need not be learned anew at every place."""
 
-    def __init__(self, n_codes: int):
+    def __init__(self, n_codes: int, middle: np.ndarray, spread: np.ndarray, n_hidden: int = 32):
         super().__init__()
-        n_pixels = SIDE_PX**2
         self.n_codes = n_codes
-        self.encoder = nn.Sequential(nn.Linear(n_pixels + 5, 256), nn.ReLU(), nn.Linear(256, 2 * max(n_codes, 1)))
-        self.decoder = nn.Sequential(
-            nn.Linear(5 + n_codes, 256), nn.ReLU(), nn.Linear(256, 512), nn.ReLU(), nn.Linear(512, n_pixels)
-        )
+        self.register_buffer("middle", torch.from_numpy(middle.astype(np.float32)))
+        self.register_buffer("spread", torch.from_numpy(spread.astype(np.float32)))
+        self.encoder = nn.Sequential(nn.Linear(SIDE_PX**2 + 5, 256), nn.ReLU(), nn.Linear(256, 2 * max(n_codes, 1)))
+        self.places = nn.Linear(4, n_hidden)
+        self.given = nn.Linear(5 + n_codes, n_hidden)
+        self.rest = nn.Sequential(
+            nn.SiLU(), nn.Linear(n_hidden, n_hidden), nn.SiLU(), nn.Linear(n_hidden, n_hidden), nn.SiLU(),
+            nn.Linear(n_hidden, 1),
+        )  # fmt: skip
 
     def forward(self, labels: Tensor, code: Tensor) -> Tensor:
-        return self.decoder(torch.cat([labels, code], 1)).sigmoid().view(-1, SIDE_PX, SIDE_PX)
+        """Scaled labels (B, 5) and codes (B, n_codes) to images (B, 28, 28)."""
+        x, y, radius = (labels[:, :3] * self.spread[:3] + self.middle[:3]).T[:, :, None, None]
+        pixels = torch.arange(SIDE_PX) + 0.5
+        right, down = torch.broadcast_tensors(pixels - x, pixels[:, None] - y)  # (B, 28, 28)
+        away = torch.hypot(right, down)
+        off = away - radius
+        places = torch.stack([off, torch.exp(-0.5 * (off / 2) ** 2), right / (away + 1), down / (away + 1)], 3)
+        hidden = self.places(places) + self.given(torch.cat([labels, code], 1))[:, None, None]
+        return self.rest(hidden)[..., 0].sigmoid()
 
-    def loss(self, images: Tensor, labels: Tensor, noise: Tensor, sigma: float = 0.12) -> Tensor:
-        """Gaussian likelihood of pixels and the divergence of the code from the unit Gaussian, per image."""
+    def loss(self, images: Tensor, labels: Tensor, noise: Tensor) -> Tensor:
+        """Gaussian likelihood of pixels, as wide as is likeliest for the batch (Rybkin et al. 2021), and the divergence
+        of the code from the unit Gaussian, per image."""
         mean, ln_variance = self.encoder(torch.cat([images.flatten(1), labels], 1)).chunk(2, 1)
         code = (mean + noise * torch.exp(0.5 * ln_variance))[:, : self.n_codes]
-        misfit = 0.5 * ((self(labels, code) - images) ** 2).sum((1, 2)) / sigma**2
-        divergence = 0.5 * (mean**2 + ln_variance.exp() - 1 - ln_variance).sum(1) if self.n_codes else 0.0
-        return (misfit + divergence).mean()
+        misfit = 0.5 * SIDE_PX**2 * torch.log(F.mse_loss(self(labels, code), images))
+        divergence = 0.5 * (mean**2 + ln_variance.exp() - 1 - ln_variance).sum(1) if self.n_codes else torch.zeros(1)
+        return misfit + divergence.mean()
 
 
 def train_generator(what: str, data, settings, seed) -> dict[str, np.ndarray]:
@@ -176,7 +190,7 @@ def train_generator(what: str, data, settings, seed) -> dict[str, np.ndarray]:
     labels = torch.from_numpy(((data["ring_labels"] - reader.middle) / reader.spread).astype(np.float32))
     images = scaled(data["ring_images"])
     n_codes = 8 if what == "vae" else 0
-    network = build(lambda: RingDrawer(n_codes), seed)
+    network = build(lambda: RingDrawer(n_codes, reader.middle, reader.spread), seed)
     inside, outside = split[TRAIN], split[VALIDATION]
 
     def noise(n, rng):
@@ -204,22 +218,23 @@ def train_generator(what: str, data, settings, seed) -> dict[str, np.ndarray]:
 
 
 class BarrelNetwork(nn.Module):
-    """Convolutions over the unrolled barrel, closed in azimuth."""
+    """Convolutions over the unrolled barrel, closed in azimuth, and what they find at its best and on average."""
 
     def __init__(self, n_classes: int, width: int = 16):
         super().__init__()
-        sizes = [2, width, 2 * width, 3 * width]
-        self.layers = nn.ModuleList(nn.Conv2d(a, b, 3) for a, b in zip(sizes[:-1], sizes[1:], strict=True))
+        sizes = [2, width, 2 * width, 4 * width, 4 * width]
+        self.layers = nn.ModuleList(nn.Conv2d(a, b, 3, bias=False) for a, b in zip(sizes[:-1], sizes[1:], strict=True))
+        self.norms = nn.ModuleList(nn.BatchNorm2d(b) for b in sizes[1:])
         self.head = nn.Sequential(
-            nn.Flatten(), nn.Linear(sizes[-1] * 20, 64), nn.ReLU(), nn.Dropout(0.2), nn.Linear(64, n_classes)
-        )
+            nn.Linear(2 * sizes[-1], 64), nn.ReLU(), nn.Dropout(0.2), nn.Linear(64, n_classes)
+        )  # fmt: skip
 
     def forward(self, x: Tensor) -> Tensor:
-        for number, layer in enumerate(self.layers):
+        for number, (layer, norm) in enumerate(zip(self.layers, self.norms, strict=True)):
             x = F.pad(F.pad(x, (1, 1, 0, 0), mode="circular"), (0, 0, 1, 1))
-            x = layer(x).relu()
-            x = F.max_pool2d(x, 2) if number < 2 else F.adaptive_max_pool2d(x, (4, 5))
-        return self.head(x)
+            x = norm(layer(x)).relu()
+            x = F.max_pool2d(x, 2) if number in (0, 2) else x  # (B, ., 8, 20), then (B, ., 4, 10)
+        return self.head(torch.cat([x.amax((2, 3)), x.mean((2, 3))], 1))
 
 
 def hand_features(events: np.ndarray) -> np.ndarray:
@@ -259,7 +274,8 @@ def train_detector(what: str, data, settings, seed) -> dict[str, np.ndarray]:
 
         outside = split[VALIDATION]
         held_out = lambda: F.cross_entropy(network(x[outside]), y[outside])  # noqa: E731
-        history = fit(network, loss, len(inside), held_out, _training(settings), seed)
+        training = _training({**settings, "n_epochs": settings["n_detector_epochs"]})
+        history = fit(network, loss, len(inside), held_out, training, seed)
         logits = torch.from_numpy(applied(network, x[test]))
         return {"probability": logits.softmax(1).numpy(), "history": history}
     features = hand_features(events)

@@ -16,7 +16,7 @@ Statistics = Callable[[int, np.ndarray], dict[str, float]]
 
 def seed_scores(
     statistics: Statistics, groups: Sequence[np.ndarray], n_resamples: int, rng: np.random.Generator, *,
-    units: dict[str, str] | None = None, baselines: dict[str, str] | None = None, note: str = "",
+    units: dict[str, str] | None = None, baselines: dict[str, str] | None = None,
 ) -> dict[str, dict]:  # fmt: skip
     """Measurements of `statistics(seed_number, index) -> {key: number}`, averaged over the seeds.
 
@@ -36,11 +36,18 @@ def seed_scores(
     for key in found[0]:
         samples = np.array([[one[key] for one in seed] for seed in again], float)
         mixed = samples[seeds, np.arange(n_resamples)[:, None]].mean(1)
-        value = float(np.mean([one[key] for one in found]))
+        each = [one[key] for one in found]
         unit = next((unit for end, unit in (units or {}).items() if key.endswith(end)), "")
         baseline = (baselines or {}).get(key)
-        scores[key] = estimate(value, mixed, n_objects, unit, baseline, note or f"mean of {len(groups)} seeds")
+        scores[key] = estimate(float(np.mean(each)), mixed, n_objects, unit, baseline, seeds_note(each))
     return scores
+
+
+def seeds_note(values: Sequence[float]) -> str:
+    """How many seeds a number is the mean of, and how far apart they are."""
+    if len(values) == 1:
+        return "one seed"
+    return f"mean of {len(values)} seeds, {min(values):.3g} to {max(values):.3g}"
 
 
 def _drawn(group: np.ndarray, n_resamples: int, rng: np.random.Generator) -> list[np.ndarray]:

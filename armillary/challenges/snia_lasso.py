@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
-from armillary.challenges.scores import seed_scores, wholes
+from armillary.challenges.scores import seed_scores, seeds_note, wholes
 from armillary.files_challenges import read_named_arrays
 from armillary.metrics import measurement
 
@@ -170,6 +170,6 @@ def score(data: list[dict], found: dict[str, list[dict]], settings: dict, rng: n
 def _over_seeds(values: dict[str, list[float]]) -> dict:
     """Mean and range over the seeds, for numbers that have no test objects."""
     return {
-        key: measurement(float(np.mean(v)), min(v), max(v), len(v), "", None, "mean and range of the seeds")
+        key: measurement(float(np.mean(v)), min(v), max(v), len(v), note=f"{seeds_note(v)}; the range, no interval")
         for key, v in values.items()
     }

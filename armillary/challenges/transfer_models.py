@@ -1,14 +1,17 @@
 """Arms of transfer learning: frozen features with a linear probe, fine-tuning, from scratch, and random features."""
 
+import copy
+from functools import partial
+from typing import NamedTuple
+
 import numpy as np
 import torch
-from sklearn.linear_model import LogisticRegression, RidgeCV
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import FunctionTransformer, StandardScaler
+from sklearn.linear_model import LogisticRegression, Ridge
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from armillary.challenges.camels_models import MapNetwork, moment_loss, turned
+from armillary.challenges.few_labels_models import Task, search_penalty, train_with_all
 from armillary.challenges.loop import Training, applied, build, fit
 from armillary.networks.efficientnet import (
     EfficientNetLite0,
@@ -17,17 +20,15 @@ from armillary.networks.efficientnet import (
     load_weights,
     settle_norms,
 )
-from armillary.precision import rate_at
 from armillary.step import announce
 
 TRAIN, VALIDATION, TEST = 0, 1, 2
-BATCH_SIZE = 16
-MAX_FEATURE = 4.0  # standard deviations of the labelled objects
-N_FREEZE_NORMS = 64  # fewer labels than this keep the batch norms of the source
+PENALTIES = np.geomspace(1.0, 1e5, 11)
 
 
 def train(variant: str, data: dict[str, np.ndarray], settings: dict, seed: int) -> dict[str, np.ndarray]:
-    """Guesses (n_sizes, n_test) of one arm for every number of labels, and the truth."""
+    """Guesses (n_sizes, n_test) of one arm for every number of labels, and the truth; `n_steps` and `rate` (n_sizes,)
+    are what the search of a network chose."""
     target, _, arm = variant.partition("_")
     return (train_sky if target == "sky" else train_maps)(arm, data, settings, seed)
 
@@ -58,119 +59,161 @@ class SmallNetwork(nn.Module):
         return self.head(torch.cat([x.mean((2, 3)), x.amax((2, 3))], 1))
 
 
-def few_shot(network: nn.Module, x: Tensor, y: Tensor, loss, n_steps: int, rates: list[dict], rng, keep_norms: bool):
-    """Train in place for `n_steps` of at most 16 objects; `rates` are torch's groups of parameters and rates."""
-    optimiser = torch.optim.AdamW(rates, weight_decay=1e-4)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: rate_at(step, n_steps))
-    network.train()
-    for module in network.modules():
-        if keep_norms and isinstance(module, nn.BatchNorm2d):
-            module.eval()
-    for _ in range(n_steps):
-        index = torch.from_numpy(rng.choice(len(x), min(BATCH_SIZE, len(x)), replace=False))
-        value = loss(network(turned_still(x[index], rng)), y[index])
-        optimiser.zero_grad(set_to_none=True)
-        value.backward()
-        nn.utils.clip_grad_norm_(network.parameters(), 5.0)
-        optimiser.step()
-        schedule.step()
-    network.eval()
+class Features(NamedTuple):
+    """Features of frozen networks (n, d), and the mean and spread (d,) that they have among unlabelled objects."""
+
+    values: np.ndarray
+    middle: np.ndarray
+    spread: np.ndarray
+
+    def scaled(self, rows) -> np.ndarray:
+        """Those of some objects, in units of their spread."""
+        return (self.values[rows] - self.middle) / self.spread
 
 
-def turned_still(images: Tensor, rng: np.random.Generator) -> Tensor:
-    """A batch turned and mirrored."""
-    images = torch.rot90(images, int(rng.integers(4)), (1, 2))
-    return images.flip(2) if rng.integers(2) else images
+def standardised(values: np.ndarray, pool: np.ndarray) -> Features:
+    """`values` with their mean and spread over the training objects `pool`, labelled or not."""
+    return Features(values, values[pool].mean(0), values[pool].std(0) + 1e-6)
 
 
 def train_sky(arm: str, data, settings, seed: int) -> dict[str, np.ndarray]:
     """Classes of the test patches by one arm, for each number of labels."""
-    rng = np.random.default_rng([seed, 113])
     inside, outside = (np.flatnonzero(data["sky_split"] == k) for k in (TRAIN, TEST))
     label = data["sky_label"]
     inside = inside[label_order(label[inside], np.random.default_rng([seed, 112]))]  # the same labels for every arm
     images, truth = torch.from_numpy(data["sky_images"]), torch.from_numpy(label.astype(np.int64))
     n_classes = int(label.max()) + 1
     sizes = [n for n in settings["sizes"] if n <= len(inside)]
-    outcome = {"sizes": np.array(sizes), "truth": label[outside]}
-    if arm in ("probe", "random"):
-        features = frozen_features(arm, images, data, seed)
-        probe = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=300))
-        guess = [probe.fit(features[inside[:n]], label[inside[:n]]).predict(features[outside]) for n in sizes]
-        return outcome | {"guess": np.array(guess)}
-    guess = []
+    network = partial(build, lambda: (SmallNetwork if arm == "small" else EfficientNetLite0)(n_classes), seed)
+    features = sky_features(arm, images, data, inside, seed) if arm in ("probe", "random", "finetune") else None
+    guess, chosen = [], []
     for n in sizes:
-        network = build(lambda: (SmallNetwork if arm == "small" else EfficientNetLite0)(n_classes), seed)
-        if arm == "finetune":
-            load_weights(network, image_net_weights(str(data["weights"])))
-        few_shot(
-            network, images[inside[:n]], truth[inside[:n]], F.cross_entropy,
-            settings["n_small_steps" if arm == "small" else "n_steps"], _rates(network, arm == "finetune"), rng,
-            keep_norms=arm == "finetune" and n < N_FREEZE_NORMS,
+        rows, group = inside[:n], np.arange(n)
+        if features:
+            penalty, probe = search_penalty(*sky_probe(features, rows, label), PENALTIES, group)
+        if arm in ("probe", "random"):
+            guess.append(probe.predict(features.scaled(outside)))
+            continue
+
+        def make(part, rows=rows, penalty=penalty if features else None):
+            made = network()
+            if features:
+                load_weights(made, image_net_weights(str(data["weights"])))
+                set_head(made.head, *class_scores(sky_probe(features, rows, label)[0](part, penalty)), features)
+            return made
+
+        runner = train_with_all(
+            make, Task(images[rows], truth[rows], F.cross_entropy), group, settings["rates"],
+            settings["n_small_steps" if arm == "small" else "n_steps"], bool(features), seed,
         )  # fmt: skip
-        if arm == "scratch":
-            settle_norms(network, images[inside])
-        guess.append(applied(network, images[outside]).argmax(1))
-    return outcome | {"guess": np.array(guess)}
+        guess.append(runner.apply(images[outside]).argmax(1).numpy())
+        chosen.append((runner.n_steps, runner.rate))
+    return {"sizes": np.array(sizes), "truth": label[outside], "guess": np.array(guess)} | _told(chosen)
 
 
-def _rates(network, is_pretrained: bool) -> list[dict]:
-    """A tenth of the head's rate for what has learned already."""
-    head = list(network.head.parameters())
-    names = {id(one) for one in head}
-    body = [one for one in network.parameters() if id(one) not in names]
-    return [{"params": head, "lr": 2e-3}, {"params": body, "lr": 2e-4 if is_pretrained else 2e-3}]
+def _told(chosen: list[tuple[int, float]]) -> dict[str, np.ndarray]:
+    return {name: np.array(one) for name, one in zip(("n_steps", "rate"), zip(*chosen, strict=True), strict=False)}
 
 
-def frozen_features(arm: str, images: Tensor, data, seed: int) -> np.ndarray:
+def sky_probe(features: Features, rows: np.ndarray, label: np.ndarray):
+    """`fit(part, penalty)` and `loss(model, part)` of logistic regression on the labelled objects `rows`."""
+    x, y = features.scaled(rows), label[rows]
+
+    def fit_classes(part, penalty):
+        return LogisticRegression(C=1 / penalty, max_iter=300).fit(x[part], y[part])
+
+    def loss(model, part):
+        chance = np.full((len(part), int(label.max()) + 1), 1e-9)
+        chance[:, model.classes_] = model.predict_proba(x[part])
+        return -np.log(np.maximum(chance[np.arange(len(part)), y[part]], 1e-9)).mean()
+
+    return fit_classes, loss
+
+
+def class_scores(model: LogisticRegression) -> tuple[np.ndarray, np.ndarray]:
+    """Weights (n_classes, d) and offsets of the scores of which `model` takes the softmax."""
+    if len(model.classes_) == 2:
+        return np.concatenate([-model.coef_, model.coef_]) / 2, np.r_[-model.intercept_, model.intercept_] / 2
+    return model.coef_, model.intercept_
+
+
+def set_head(head: nn.Linear, weight: np.ndarray, offset: np.ndarray, features: Features) -> None:
+    """Make `head` do to features what a probe does to scaled ones."""
+    weight = weight / features.spread
+    with torch.no_grad():
+        head.weight.copy_(torch.from_numpy(weight))
+        head.bias.copy_(torch.from_numpy(offset - weight @ features.middle))
+
+
+def sky_features(arm: str, images: Tensor, data, pool: np.ndarray, seed: int) -> Features:
     """Features of ImageNet's network, or of one that has learned nothing."""
     network = build(lambda: EfficientNetLite0(2), seed)
     if arm == "random":
-        settle_norms(network, images)
+        settle_norms(network, images[pool])
     else:
         announce(load_weights(network, image_net_weights(str(data["weights"]))))
-    return image_features(network, images)
+    return standardised(image_features(network, images), pool)
 
 
 def train_maps(arm: str, data, settings, seed: int) -> dict[str, np.ndarray]:
     """Omega_m of the test maps of the target code by one arm, for each number of labels; `direct` is what the network
-    of the source code says without any."""
-    rng = np.random.default_rng([seed, 115])
+    of the source code says without any, `settled` the same once it has the norms of unlabelled maps."""
     inside, outside = (np.flatnonzero(data["target_split"] == k) for k in (TRAIN, TEST))
     inside = inside[np.random.default_rng([seed, 114]).permutation(len(inside))]
     middle, spread = data["source_maps"].mean(), data["source_maps"].std()
     maps = torch.from_numpy((data["target_maps"] - middle) / spread)
-    omega_m = data["target_parameters"][:, 0]
+    target = scaled_parameters(data["target_parameters"], data)[:, 0].astype(np.float32)
     sizes = [n for n in settings["sizes"] if n <= len(inside)]
-    outcome = {"sizes": np.array(sizes), "truth": omega_m[outside], "simulation": data["target_simulation"][outside]}
-    if arm in ("probe", "random", "imagenet"):
-        if arm == "imagenet":
-            low, high = np.percentile(data["source_maps"], (1, 99.9))
-            grey = np.clip((data["target_maps"] - low) / (high - low), 0, 1).astype(np.float32)
-            features = frozen_features(arm, torch.from_numpy(grey.repeat(2, 1).repeat(2, 2)), data, seed)
-        else:
-            network = build(MapNetwork, seed) if arm == "random" else pretrained(data, settings, seed)
-            features = map_features(network, maps)
-        # a feature that hardly varies among few labelled maps may be hundreds of their deviations away in another
-        clipped = FunctionTransformer(np.clip, kw_args={"a_min": -MAX_FEATURE, "a_max": MAX_FEATURE})
-        probe = make_pipeline(StandardScaler(), clipped, RidgeCV(np.geomspace(1, 1e5, 16)))
-        guess = [probe.fit(features[inside[:n]], omega_m[inside[:n]]).predict(features[outside]) for n in sizes]
-        return outcome | {"guess": np.array(guess)}
-    target = torch.from_numpy(scaled_parameters(data["target_parameters"], data).astype(np.float32))
-    source = pretrained(data, settings, seed) if arm == "finetune" else None
-    guess = []
+    source = pretrained(data, settings, seed) if arm in ("probe", "finetune") else build(MapNetwork, seed)
+    features = None
+    if arm == "imagenet":
+        low, high = np.percentile(data["source_maps"], (1, 99.9))
+        grey = np.clip((data["target_maps"] - low) / (high - low), 0, 1).astype(np.float32)
+        features = sky_features(arm, torch.from_numpy(grey.repeat(2, 1).repeat(2, 2)), data, inside, seed)
+    elif arm != "scratch":
+        direct = applied(source, maps[outside])[:, 0, 0]
+        settle_norms(source, maps[inside])  # maps without labels tell how the target code's differ as a whole
+        features = standardised(map_features(source, maps), inside)
+    guess, chosen = [], []
     for n in sizes:
-        network = build(MapNetwork, seed)
-        if source is not None:
-            network.load_state_dict(source.state_dict())
-        few_shot(
-            network, maps[inside[:n]], target[inside[:n]], first_error, settings["n_small_steps"],
-            _rates(network, source is not None), rng, keep_norms=source is not None and n < N_FREEZE_NORMS,
+        rows = inside[:n]
+        group = data["target_simulation"][rows]
+        if features:
+            penalty, probe = search_penalty(*map_probe(features, rows, target), PENALTIES, group)
+        if arm in ("probe", "random", "imagenet"):
+            guess.append(probe.predict(features.scaled(outside)))
+            continue
+
+        def make(part, rows=rows, penalty=penalty if features else None):
+            made = copy.deepcopy(source)
+            if features:
+                made.head = nn.Linear(features.values.shape[1], 1)
+                model = map_probe(features, rows, target)[0](part, penalty)
+                set_head(made.head, model.coef_[None], np.array([model.intercept_]), features)
+            return made
+
+        runner = train_with_all(
+            make, Task(maps[rows], torch.from_numpy(target[rows]), first_error), group, settings["rates"],
+            settings["n_small_steps"], bool(features), seed,
         )  # fmt: skip
-        guess.append(read_omega_m(network, maps[outside], data))
-    if source is not None:
-        outcome["direct"] = read_omega_m(source, maps[outside], data)
-    return outcome | {"guess": np.array(guess)}
+        guess.append(runner.apply(maps[outside])[:, 0, 0].numpy())
+        chosen.append((runner.n_steps, runner.rate))
+    outcome = {"guess": np.array(guess)}
+    if arm == "finetune":
+        outcome |= {"direct": direct, "settled": applied(source, maps[outside])[:, 0, 0]}
+    omega_m = data["source_parameters"][:, 0]
+    outcome = {name: one * omega_m.std() + omega_m.mean() for name, one in outcome.items()} | _told(chosen)
+    where = {"truth": data["target_parameters"][outside, 0], "simulation": data["target_simulation"][outside]}
+    return outcome | where | {"sizes": np.array(sizes)}
+
+
+def map_probe(features: Features, rows: np.ndarray, target: np.ndarray):
+    """`fit(part, penalty)` and `loss(model, part)` of ridge regression on the labelled objects `rows`."""
+    x, y = features.scaled(rows), target[rows]
+    return (
+        lambda part, penalty: Ridge(penalty).fit(x[part], y[part]),
+        lambda model, part: float(np.mean((model.predict(x[part]) - y[part]) ** 2)),
+    )
 
 
 def pretrained(data, settings, seed: int) -> MapNetwork:
@@ -196,13 +239,7 @@ def scaled_parameters(parameters: np.ndarray, data) -> np.ndarray:
 
 def first_error(output: Tensor, target: Tensor) -> Tensor:
     """Mean squared error of Omega_m alone, the first mean of the moment network."""
-    return F.mse_loss(output[:, 0, 0], target[:, 0])
-
-
-def read_omega_m(network, maps: Tensor, data) -> np.ndarray:
-    """Omega_m that a network gives for maps."""
-    source = data["source_parameters"][:, 0]
-    return applied(network, maps)[:, 0, 0] * source.std() + source.mean()
+    return F.mse_loss(output[:, 0, 0], target)
 
 
 def map_features(network: MapNetwork, maps: Tensor) -> np.ndarray:

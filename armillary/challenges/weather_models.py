@@ -16,6 +16,7 @@ from armillary.challenges.weather import cell_shares, points, relative
 
 TRAIN, VALIDATION, TEST = 0, 1, 2
 STAR_DEX = 0.1  # how far a pixel with a star is above its neighbours
+N_LOCAL = 11  # features of a cell and its neighbours; those of the whole frame are of a camera and its exposures
 REAL_WEIGHT = 10  # of a real cell or frame beside a simulated one
 
 
@@ -70,7 +71,7 @@ def train_on_features(variant: str, data, settings, seed) -> dict[str, np.ndarra
     """Boosting, or logistic regression on the stars of a cell and its ring; classes of frames likewise."""
     features = cell_features(data["images"])
     split = {k: np.flatnonzero(data["split"] == k) for k in (TRAIN, TEST)}
-    columns = [0, 1, 6] if variant == "stars" else slice(None)
+    columns = [0, 1, 6] if variant == "stars" else slice(N_LOCAL)
     found = {}
     known = data["cell"][split[TRAIN]].min() >= 0
 
@@ -99,7 +100,7 @@ def train_on_features(variant: str, data, settings, seed) -> dict[str, np.ndarra
             truth = np.concatenate([y.ravel(), *[data["real_cell"][~out].ravel()] * REAL_WEIGHT])
             adapted[out] = chances(model().fit(both, truth), real[out])
         found["real_adapted_probability"] = adapted
-    frames = frame_features(features[:, :, columns])
+    frames = frame_features(features[:, :, columns] if variant == "stars" else features)
     classes = model().fit(frames[split[TRAIN]], data["label"][split[TRAIN]])
     chance = np.zeros((len(split[TEST]), len(data["classes"])))
     chance[:, classes[-1].classes_ if variant == "stars" else classes.classes_] = classes.predict_proba(

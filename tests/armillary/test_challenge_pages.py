@@ -11,6 +11,7 @@ from armillary.challenges.outcomes import read_outcomes
 from armillary.challenges.scores import area_under_roc, balanced_accuracy, r_squared, scaled_mad, seed_scores, splits
 from armillary.datasets import fetch
 from armillary.files import write_arrays
+from armillary.metrics import measurement
 from armillary.pages import render_page
 
 ROOT = Path(__file__).parents[2]
@@ -43,13 +44,19 @@ def test_errors_come_from_objects_and_from_seeds():
     grouped = seed_scores(lambda s, i: {"mean": same[i].mean()}, [np.repeat(np.arange(20), 20)], 400, rng)["mean"]
     assert 0.5 * (grouped["hi"] - grouped["lo"]) == pytest.approx(values[:20].std() / np.sqrt(20), rel=0.25)
     apart = seed_scores(lambda s, i: {"mean": values[i].mean() + 2 * s}, [np.arange(400)] * 3, 400, rng)["mean"]
-    assert apart["value"] == pytest.approx(values.mean() + 2) and apart["hi"] - apart["lo"] > 1.0
+    assert apart["note"] == f"mean of 3 seeds, {values.mean():.3g} to {values.mean() + 4:.3g}"
+    assert (
+        alone["note"] == "one seed"
+        and apart["value"] == pytest.approx(values.mean() + 2)
+        and apart["hi"] - apart["lo"] > 1.0
+    )
 
 
 def test_expected_ranges_are_held_against_the_numbers():
-    scores = {"x_a": {"value": 0.5}, "x_b": {"value": None}}
+    scores = {"x_a": measurement(0.5, 0.4, 0.6, 9, note="mean of 3 seeds, 0.3 to 0.7"), "x_b": measurement(None)}
     checks = pages.check_expectations(scores, "x", {"a": [0.4, None], "b": [0, 1], "c": [0, 1]})
     assert [check["passed"] for check in checks] == [True, None, None]
+    assert checks[0]["note"].endswith("0.3 to 0.7")  # a page shows how far apart the seeds are
     assert pages.check_expectations(scores, "x", {"a": [None, 0.4]})[0]["passed"] is False
 
 

@@ -14,7 +14,7 @@ from armillary.files_challenges import write_png
 SETTINGS = {
     "n_counting": 120, "n_counting_train": 80, "n_regression": 80, "n_detector": 100, "energy_mev": [200, 500],
     "train_share": 0.6, "validation_share": 0.1, "n_epochs": 1, "batch_size": 32, "learning_rate": 1e-3,
-    "n_generator_epochs": 1, "curve_sizes": [40], "n_resamples": 20,
+    "n_generator_epochs": 1, "n_detector_epochs": 1, "curve_sizes": [40], "n_resamples": 20,
 }  # fmt: skip
 
 

@@ -4,15 +4,15 @@ import numpy as np
 import pytest
 import torch
 
-from armillary.challenges import transfer, transfer_models
+from armillary.challenges import few_labels_models, transfer, transfer_models
 from armillary.challenges.loop import build
 from armillary.figures import challenge_transfer
 from armillary.figures.style import page
 from armillary.files_challenges import write_png
 from armillary.networks import efficientnet
 
-SETTINGS = {"n_sky": 48, "n_simulations": 12, "n_maps": 2, "sizes": [4, 8], "n_steps": 1, "n_small_steps": 2,
-            "n_source_epochs": 1, "n_resamples": 20}  # fmt: skip
+SETTINGS = {"n_sky": 48, "n_simulations": 12, "n_maps": 2, "sizes": [4, 8], "rates": [1e-3], "n_steps": 1,
+            "n_small_steps": 2, "n_source_epochs": 1, "n_resamples": 20}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -105,6 +105,62 @@ def test_cloud_hides_stars():
     assert peaks[label == 0].mean() > 1.5 * peaks[label == 1].mean() and (images >= 0).all() and (images <= 1).all()
 
 
+def test_what_is_set_aside_are_whole_groups():
+    aside = few_labels_models.held_out(np.array([5, 5, 2, 2, 9, 9, 1]))
+    assert aside.tolist() == [False] * 4 + [True] * 3  # the last to come; one object is too few
+    assert few_labels_models.held_out(np.arange(9)).tolist() == [False] * 6 + [True] * 3
+    with pytest.raises(ValueError, match="4 labels of one simulation cannot be split"):
+        few_labels_models.held_out(np.zeros(4))
+
+
+def test_a_penalty_is_large_where_nothing_can_be_learned():
+    rng = np.random.default_rng(4)
+    values, rows = rng.normal(size=(60, 20)), np.arange(60)
+    features = transfer_models.standardised(values, rows)
+    for noise, least, most in ((0.01, 0, 3), (100.0, 1e2, 1e6)):
+        target = values[:, 0] + noise * rng.normal(size=60)
+        penalty, model = few_labels_models.search_penalty(
+            *transfer_models.map_probe(features, rows, target), transfer_models.PENALTIES, rows
+        )
+        assert least < penalty < most and model.predict(values).shape == (60,)
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_a_head_does_what_the_probe_does(n_classes):
+    rng = np.random.default_rng(5)
+    values = rng.normal(3, 2, (40, 6)).astype(np.float32)
+    features = transfer_models.standardised(values, np.arange(40))
+    label = np.arange(40) % n_classes
+    model = transfer_models.sky_probe(features, np.arange(40), label)[0](np.arange(40), 1.0)
+    head = torch.nn.Linear(6, n_classes)
+    transfer_models.set_head(head, *transfer_models.class_scores(model), features)
+    with torch.inference_mode():
+        chance = head(torch.from_numpy(values)).softmax(1).numpy()
+    assert chance == pytest.approx(model.predict_proba(features.scaled(slice(None))), abs=1e-4)
+
+
+def test_the_search_trains_what_gains_by_it_and_leaves_alone_what_does_not():
+    """A line: a network that starts on it takes no step; one that starts elsewhere takes the rate that gets there."""
+    rng = np.random.default_rng(6)
+    x = torch.from_numpy(rng.normal(size=(24, 1, 1)).astype(np.float32))
+    task = few_labels_models.Task(x, 2 * x.flatten(), lambda output, y: ((output[:, 0] - y) ** 2).mean())
+
+    def make(weight):
+        network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(1, 1))
+        with torch.no_grad():
+            network[1].weight.fill_(weight)
+            network[1].bias.fill_(0)
+        return network
+
+    settings = dict(group=np.arange(24), rates=[1e-4, 0.3], n_most=64, seed=0)
+    at_once = few_labels_models.search_steps(lambda rows: make(2.0), task, pretrained=True, **settings)
+    assert at_once.n_steps == 0 and at_once.loss < 1e-12
+    gained = few_labels_models.search_steps(lambda rows: make(0.0), task, pretrained=False, **settings)
+    assert gained.rate == 0.3 and gained.n_steps >= 16 and gained.loss < 0.1
+    runner = few_labels_models.train_with_all(lambda rows: make(0.0), task, pretrained=False, **settings)
+    assert runner.n_steps == gained.n_steps and float(runner.network[1].weight.detach()) == pytest.approx(2, abs=0.3)
+
+
 def test_all_arms_run_on_the_same_labels(weights, tmp_path):
     data = transfer.sample([weights[2]], SETTINGS, 0)
     names = ["sky_probe", "sky_finetune", "sky_scratch", "sky_small", "sky_random", "maps_probe", "maps_finetune",
@@ -117,7 +173,7 @@ def test_all_arms_run_on_the_same_labels(weights, tmp_path):
     assert scores["sky_random_accuracy_8"]["baseline"] == "sky_scratch_accuracy_8"
     gain = scores["sky_small_accuracy_4"]["value"] - scores["sky_scratch_accuracy_4"]["value"]
     assert scores["sky_small_minus_scratch_4"]["value"] == pytest.approx(gain)
-    assert "maps_direct_r2" in scores
+    assert {"maps_direct_r2", "maps_settled_r2", "sky_scratch_steps_8"} <= set(scores)
     metrics = {f"transfer_{key}": entry for key, entry in scores.items()}
     for figure in ("targets", "curves", "gain"):
         with page(str(tmp_path / "figure.png"), 800, 400) as sheet:
