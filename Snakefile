@@ -24,7 +24,7 @@ for rule_set in ("clusters", "massmap", "hsc", "cmb", "mim", "challenges", "reso
 
 
 # Snakemake 9.27 limits how many jobs start a second, and with each job that ends one more timer has it weigh all waiting
-# jobs once a second: a tenth of a core in the demo, a whole one after some hundred jobs. Jobs of this machine need no limit.
+# jobs once a second: a quarter of a core by the end of the demo, ever more with more jobs. Jobs of this machine need no limit.
 onstart:
     if workflow.local_exec:
         workflow.scheduler.job_rate_limiter = None
