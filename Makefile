@@ -20,6 +20,11 @@ RULE_SETS := clusters cmb massmap hsc mim challenges
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PYTHONNOUSERSITE := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# Snakemake and matplotlib cache under the home folder; where that cannot be written, here instead.
+CACHE := $(shell mkdir -p "$${XDG_CACHE_HOME:-$$HOME/.cache}" 2>/dev/null && test -w "$${XDG_CACHE_HOME:-$$HOME/.cache}" || echo .snakemake/cache)
+ifneq ($(CACHE),)
+export XDG_CACHE_HOME := $(CURDIR)/$(CACHE)
+endif
 
 help: ## list these targets
 	@grep -E '^[a-z0-9-]+:.*##' Makefile | sed -E 's/^([a-z0-9-]+):.*## (.*)/make \1\t\2/' | expand -t 16
@@ -36,13 +41,13 @@ setup: .venv/.complete ## build .venv from requirements.lock (Python 3.11 or new
 	@touch .venv/.complete
 
 demo: setup ## run the cluster chain, small: two cores, minutes, no download
-	$(SNAKEMAKE) clusters $(DEMO) --cores $(CORES)
+	$(SNAKEMAKE) clusters $(DEMO) --cores $(CORES) --quiet reason
 	@if [ ! "$(DEMO_REPORT)" -nt "$(DEMO_METRICS)" ]; then $(SNAKEMAKE) report $(DEMO) --cores $(CORES); fi
 	@echo "Report:  $(CURDIR)/$(DEMO_REPORT)"
 	@echo "Numbers: $(CURDIR)/$(DEMO_METRICS)"
 
 demo-all: setup ## run every rule set, small, and the report of all
-	$(SNAKEMAKE) $(RULE_SETS) $(DEMO) --cores $(CORES)
+	$(SNAKEMAKE) $(RULE_SETS) $(DEMO) --cores $(CORES) --quiet reason
 	$(SNAKEMAKE) report results/demo/benchmarks/costs.md $(DEMO) --cores $(CORES)
 	@echo "Report:  $(CURDIR)/$(DEMO_REPORT)"
 

@@ -219,9 +219,9 @@ def _missing_per_deg2(natural_per_deg2: float, n_clusters_per_field: float, imag
     missing = n_clusters_per_field / image_deg2 - natural_per_deg2
     if missing <= 0.0:
         raise ValueError(
-            f"n_clusters_per_field is {n_clusters_per_field}, below the natural "
-            f"{natural_per_deg2 * image_deg2:.3f} of this image size; raise it "
-            "or set `sample_catalog: cluster_rate: natural`"
+            f"n_clusters_per_field is {n_clusters_per_field} (for a tile that is `simulate_tile: n_mock_clusters`), "
+            f"below the natural {natural_per_deg2 * image_deg2:.3f} of this image size; raise it "
+            "or, for fields, set `sample_catalog: cluster_rate: natural`"
         )
     return missing
 

@@ -59,6 +59,14 @@ def test_demo_runs_the_chain_then_the_report(checkout):
     assert planned.index("pip install") < planned.index("--cores 3") < planned.index("snakemake report")
 
 
+def test_a_home_that_cannot_be_written_is_let_be(checkout):
+    """Snakemake would end in a traceback there: its cache goes into the checkout instead."""
+    (checkout / "home").mkdir()
+    for home, cached in [(checkout / "home", False), ("/dev/null", True)]:
+        told = make("--print-data-base", "--dry-run", "help", folder=checkout, HOME=str(home), XDG_CACHE_HOME="").stdout
+        assert (f"XDG_CACHE_HOME := {checkout}/.snakemake/cache" in told) == cached
+
+
 @pytest.mark.parametrize("python", ["/bin/false", "no-such-python"])
 def test_a_python_that_will_not_do_is_refused_in_one_line(python, checkout):
     refused = make("setup", f"PYTHON={python}", folder=checkout)
