@@ -118,21 +118,19 @@ def choose_operating_point(
 ) -> dict:
     """Probability threshold, to be chosen on validation fields, with the completeness and purity it has there.
 
-    The threshold of largest F1, the harmonic mean of completeness for true richness > `richness_above` and purity of
-    estimated richness > `richness_above`; of equally good ones the middle, a margin to both sides for fields not seen.
-    Here everything counts once, as drawn: at the natural rate one group that looks like a cluster outweighs all the
-    clusters of a small set of fields, and the cut would be a matter of whether there is one.
+    The threshold where they balance: the lesser of completeness for true richness > `richness_above` and purity of
+    estimated richness > `richness_above`, at the natural rate, is largest. Of equally good ones the middle, a margin to
+    both sides for fields not seen.
     """
-    judged, found = judge(detections, truth, match_radius_mpc=match_radius_mpc, match_dz=match_dz)
-    once = [frame.assign(weight=1.0) for frame in (judged, found)]
     curve = completeness_purity_curve(
-        *once, richness_above=richness_above, pure_richness=pure_richness, redshift_range=redshift_range
-    )
+        *judge(detections, truth, match_radius_mpc=match_radius_mpc, match_dz=match_dz),
+        richness_above=richness_above, pure_richness=pure_richness, redshift_range=redshift_range,
+    )  # fmt: skip
     threshold, completeness, purity = (curve[name] for name in ("threshold", "completeness", "purity"))
     if len(threshold) == 0 or not np.isfinite(completeness).all():
         return {"threshold": 0.5, "completeness": float("nan"), "purity": float("nan")}
-    f1 = 2 * completeness * purity / np.maximum(completeness + purity, 1e-9)
-    tied = np.flatnonzero(f1 >= f1.max() - 1e-9)
+    merit = np.minimum(completeness, purity) + 1e-6 * np.maximum(completeness, purity)  # the greater one decides ties
+    tied = np.flatnonzero(merit >= merit.max() - 1e-9)
     chosen = tied[np.argmin(np.abs(threshold[tied] - 0.5 * (threshold[tied].min() + threshold[tied].max())))]
     return {
         "threshold": float(threshold[chosen]),

@@ -28,9 +28,9 @@ def fit_detections(
     That is coefficients (9,) of the peaks' features, and ln_richness_bias, the mean of ln(estimated / true richness) of
     the clusters that are found.
 
-    `predictions`: one field's (T, T) maps at the rate of the training fields; `fields`: field number, wcs header, truth
-    table of each, and held_out, whether the network has not learned from it: only such tell the bias. At the natural
-    rate a peak counts with the weight of the halo that causes it.
+    `predictions`: one field's (T, T) maps at the rate of the training fields; `fields`: field number, wcs header and
+    truth table of each. The network must not have learned from them: of those that it has, it is too sure. At the
+    natural rate a peak counts with the weight of the halo that causes it.
     """
     scale = {"tile_size": tile_size, "pixel_arcsec": pixel_arcsec}
     peaks = pd.concat(
@@ -56,14 +56,13 @@ def _model(judged: pd.DataFrame, weight: np.ndarray, prior: NaturalPrior) -> dic
     features, is_cluster = peak_features(judged), (judged["true_richness"] >= CLUSTER_RICHNESS).to_numpy()
     coefficients = fit_logistic(features, is_cluster.astype(float), weight, ridge=RIDGE)
     found = weight * expit(features @ coefficients[:-1] + coefficients[-1])
-    known = is_cluster & judged["held_out"].to_numpy()
-    ln_richness, _ = prior.ln_richness(judged["ln_richness"][known], judged["ln_richness_error"][known])
-    residual = ln_richness - np.log(judged["true_richness"][known])
-    bias = np.average(residual, weights=found[known]) if known.any() else 0.0
+    ln_richness, _ = prior.ln_richness(judged["ln_richness"][is_cluster], judged["ln_richness_error"][is_cluster])
+    residual = ln_richness - np.log(judged["true_richness"][is_cluster])
+    bias = np.average(residual, weights=found[is_cluster]) if is_cluster.any() else 0.0
     return {"coefficients": coefficients.tolist(), "ln_richness_bias": float(bias)}
 
 
 def _located(peaks: pd.DataFrame, field: dict) -> pd.DataFrame:
-    """Peaks with their field, its kind and their sky position."""
+    """Peaks with their field and their sky position."""
     ra, dec = sky_of_pixel(peaks["x"], peaks["y"], wcs_of_header(field["wcs"], f"field {field['field']}"))
-    return peaks.assign(field=field["field"], held_out=field["held_out"], ra=ra, dec=dec)
+    return peaks.assign(field=field["field"], ra=ra, dec=dec)

@@ -197,7 +197,7 @@ def curve_metrics(judged, truth, counts, prefix, span, purity_target, *, richnes
 
 def operating_metrics(operating: dict, prefix: str) -> dict:
     """The cut itself, chosen on validation fields."""
-    note = "of largest F1 of completeness and purity on validation fields"
+    note = "where completeness and purity balance on validation fields"
     return {f"{prefix}cluster_threshold": measurement(operating["threshold"], note=note)}
 
 

@@ -68,16 +68,14 @@ def train_encoder(
     write_history(history, HISTORY, rows)
     device = str(next(network.parameters()).device)
     dtype = pick_precision(precision, device)
-    outputs = {name: evaluate(network, part, device, dtype)[1] for name, part in fields.items()}
+    outputs = evaluate(network, fields["validation"], device, dtype)[1]
     encoder = Encoder(
         network, **shape, pixel_arcsec=pixel_arcsec, device=device,
-        calibration=_calibration(outputs["validation"], fields["validation"]),
+        calibration=_calibration(outputs, fields["validation"]),
         redshift_error_scale=1.0, natural_prior=tuple(_natural_prior(fields["train"])), detection={},
     )  # fmt: skip
-    encoder = encoder._replace(
-        redshift_error_scale=_redshift_error_scale(encoder, outputs["validation"], fields["validation"])
-    )
-    encoder = encoder._replace(detection=_detection(encoder, outputs, fields))
+    encoder = encoder._replace(redshift_error_scale=_redshift_error_scale(encoder, outputs, fields["validation"]))
+    encoder = encoder._replace(detection=_detection(encoder, outputs, fields["validation"]))
     write_encoder(checkpoint, encoder, architecture=architecture, width=width, settings=settings._asdict())
 
 
@@ -99,22 +97,15 @@ def _redshift_error_scale(encoder: Encoder, outputs: torch.Tensor, validation: F
     return error_scale((maps["redshift"] - true)[centred], maps["redshift_error"][centred])
 
 
-def _detection(encoder: Encoder, outputs: dict[str, torch.Tensor], fields: dict[str, Fields]) -> dict[str, dict]:
-    """How likely a peak is a cluster, by class prior: clusters are few, so training fields tell it, too."""
-    predictions, known = [], []
-    for name, part in fields.items():
-        maps = readable(encoder, outputs[name].numpy(), class_prior="training")
-        predictions += [{key: value[n] for key, value in maps.items()} for n in range(len(part))]
-        known += [
-            {
-                "field": int(data["field"][k]),
-                "wcs": data["wcs"][k],
-                "truth": data["truth"][k],
-                "held_out": name == "validation",
-            }
-            for data in part.files
-            for k in range(len(data["field"]))
-        ]
+def _detection(encoder: Encoder, outputs: torch.Tensor, validation: Fields) -> dict[str, dict]:
+    """How likely a peak is a cluster, by class prior."""
+    maps = readable(encoder, outputs.numpy(), class_prior="training")
+    predictions = [{key: value[n] for key, value in maps.items()} for n in range(len(validation))]
+    known = [
+        {"field": int(data["field"][k]), "wcs": data["wcs"][k], "truth": data["truth"][k]}
+        for data in validation.files
+        for k in range(len(data["field"]))
+    ]
     return fit_detections(
         predictions, known, NaturalPrior(*encoder.natural_prior), image_size=encoder.image_size,
         tile_size=encoder.tile_size, pixel_arcsec=encoder.pixel_arcsec,

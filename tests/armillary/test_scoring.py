@@ -421,7 +421,7 @@ def operating(detections, truth):
     return choose_operating_point(detections, truth, **CUTS, **CRITERIA)
 
 
-def test_operating_point_has_the_largest_f1():
+def test_operating_point_balances_completeness_and_purity():
     """Ten found and nothing false down to 0.86; then false ones that look poor, which do not count, and rich ones."""
     truth = field_sky([(k, 10, 0, 0.4, 40, 1, 1) for k in range(11)])
     rows = [(k, 10, 0, 0.4, 40, 0.95 - 0.01 * k) for k in range(10)] + [(k, 50, 0, 0.4, 12, 0.97) for k in range(9)]

@@ -1,23 +1,15 @@
-"""Challenges end to end at test size: products, pages, a file of one's own, bad settings, nothing left to do."""
+"""Challenges end to end at test size: products, pages, a file of one's own, nothing left to do."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from running import ROOT, snakemake
 
 from armillary.metrics import validate_metrics
 
-ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "results/test/challenges"
-
-
-def snakemake(*arguments: str) -> subprocess.CompletedProcess:
-    """Run Snakemake at test size; settings files may follow the targets in `arguments`."""
-    command = [sys.executable, "-m", "snakemake", "--nolock", "--cores", "2", *arguments]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, stdin=subprocess.DEVNULL)
 
 
 @pytest.fixture(scope="module")
@@ -76,24 +68,3 @@ def test_a_file_of_ones_own(results, tmp_path):
     table.write_text("name,c,x1\nsn0,1,2\n")
     done = snakemake(product, "--configfile", "config/test.yaml", str(config))
     assert done.returncode != 0 and "has no column M or Magnitude" in done.stderr
-
-
-BAD_SETTINGS = {
-    "challenges: {run: [ring]}": "'ring' is not one of",
-    "challenges: {rings: {variants: [cnn_five]}}": "'cnn_five' is not one of",
-    "challenges: {rings: {seeds: []}}": "non-empty",
-    "challenges: {xray_mass: {settings: {split_by: halo}}}": "'halo' is not one of",
-    "challenges: {snia_lasso: {source: real, files: []}}": "source is real; name its `files`",
-    "challenges: {snia_lasso: {source: real, files: [no.npz]}}": "no data set 'no.npz'",
-    "challenges: {snia_lasso: {settings: {n_folds: 1}}}": "less than the minimum of 2",
-}
-
-
-@pytest.mark.parametrize("setting", BAD_SETTINGS)
-def test_a_bad_setting_gives_one_clear_line(setting, tmp_path):
-    config = tmp_path / "bad.yaml"
-    config.write_text(setting + "\n")
-    done = snakemake("challenges", "-n", "--configfile", "config/test.yaml", str(config))
-    assert done.returncode != 0
-    assert BAD_SETTINGS[setting] in done.stdout + done.stderr
-    assert "Traceback" not in done.stderr

@@ -1,4 +1,4 @@
-"""The cluster chain end to end at test size: products, re-runs, bad settings. The first test pays for the run."""
+"""The cluster chain end to end at test size: products, re-runs. The first test pays for the run."""
 
 import contextlib
 import json
@@ -15,6 +15,7 @@ from astropy.io import fits
 from astropy.table import Table
 from astropy.wcs import WCS
 from PIL import Image
+from running import ROOT, snakemake
 
 from armillary.files import read_catalog
 from armillary.metrics import validate_metrics
@@ -25,14 +26,7 @@ from armillary.encoder_data import Fields
 from armillary.tiles import read_file_data
 from armillary.training import build_network
 
-ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "results/test/clusters"
-
-
-def snakemake(*arguments: str, folder: Path = ROOT) -> subprocess.CompletedProcess:
-    """Run Snakemake at test size; settings files may follow the targets in `arguments`."""
-    command = [sys.executable, "-m", "snakemake", "--nolock", "--cores", "2", *arguments]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, stdin=subprocess.DEVNULL)
 
 
 @pytest.fixture(scope="module")
@@ -186,28 +180,6 @@ def test_same_seed_same_bytes(copy):
     done = snakemake(target, *forced, "--configfile", "config/test.yaml", folder=copy)
     assert done.returncode == 0, done.stderr[-3000:]
     assert [path.read_bytes() for path in paths] == before
-
-
-BAD_SETTINGS = {
-    "clusters: {sede: 3}": "'sede' was unexpected",
-    "clusters: {bands: [g, r, q]}": "clusters: bands: 2: 'q' is not one of",
-    "clusters: {image_size: 700}": "image_size is 700 px, not a multiple of tile_size 64",
-    "clusters: {survey: sdss}": "clusters: survey: 'sdss' is not one of",
-    "clusters: {nfiles: 25}": "nfiles is 25; it must be a multiple of n_catalogs_per_file",
-    "clusters: {sample_catalog: {richness_slope: -1}}": "richness_slope: -1 is less than the minimum",
-    "clusters: {train_encoder: {architecture: resnet}}": "architecture: 'resnet' is not one of",
-    "clusers: {seed: 3}": "'clusers' was unexpected",
-}
-
-
-@pytest.mark.parametrize("setting", BAD_SETTINGS)
-def test_a_bad_setting_gives_one_clear_line(setting, tmp_path):
-    (tmp_path / "bad.yaml").write_text(setting + "\n")
-    done = snakemake("clusters", "-n", "--configfile", "config/test.yaml", str(tmp_path / "bad.yaml"))
-    assert done.returncode != 0
-    said = done.stdout + done.stderr
-    assert sum(BAD_SETTINGS[setting] in line for line in said.splitlines()) == 1, said
-    assert "Traceback" not in said
 
 
 def test_the_report_is_one_file_that_needs_no_network(results, tmp_path):

@@ -1,24 +1,16 @@
-"""The CMB chain end to end at test size: products, bad settings, observed maps. The first test pays for the run."""
+"""The CMB chain end to end at test size: products, observed maps. The first test pays for the run."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
+from running import ROOT, snakemake
 
 from armillary.metrics import validate_metrics
 
-ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "results/test/cmb"
-
-
-def snakemake(*arguments: str) -> subprocess.CompletedProcess:
-    """Run Snakemake at test size; settings files may follow the targets in `arguments`."""
-    command = [sys.executable, "-m", "snakemake", "--nolock", "--cores", "2", *arguments]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, stdin=subprocess.DEVNULL)
 
 
 @pytest.fixture(scope="module")
@@ -85,29 +77,6 @@ def test_all_experiments_of_the_source_are_planned(results):
     assert done.returncode == 0, done.stderr[-2000:]
     for name in [f"test{number}" for number in range(11)] + ["delensing", "decomposition"]:
         assert f"results/test/cmb/experiments/{name}/scores.json" in done.stdout + done.stderr
-
-
-BAD_SETTINGS = {
-    "{experiments: {mine: {inputs: quz, outputs: k}}}": "'z' is no channel",
-    "{experiments: {mine: {inputs: qu, outputs: k, noise_channels: quk}}}": "noise_channels has the target k",
-    "{experiments: {mine: {sky: mars}}}": "sky is 'mars'; known: patches",
-    "{simulate_spectra: {l_max: 3000}}": "l_max is 3000, below the Nyquist multipole 4608",
-    "{skies: {noise_free: {n_pixels: 96}}}": "n_pixels is 96; pix2pix needs a power of two",
-    "{experiment: nothing}": "there is no experiment 'nothing'",
-    "{skies: {patches: {n_maps: 50}}}": "n_maps is 50; it must be a multiple of",
-    "{train_network: {lambda: 0}}": "lambda: 0 is less than or equal to the minimum",
-    "{experiments: {mine: {gpus: 3}}}": "'gpus' was unexpected",
-}
-
-
-@pytest.mark.parametrize("setting", BAD_SETTINGS)
-def test_a_bad_setting_gives_one_clear_line(setting, tmp_path):
-    (tmp_path / "bad.yaml").write_text(f"cmb: {setting}\n")
-    done = snakemake("cmb", "-n", "--configfile", "config/test.yaml", str(tmp_path / "bad.yaml"))
-    assert done.returncode != 0
-    said = done.stdout + done.stderr
-    assert sum(BAD_SETTINGS[setting] in line for line in said.splitlines()) == 1, said
-    assert "Traceback" not in said
 
 
 @pytest.fixture

@@ -1,30 +1,24 @@
-"""The HSC priors end to end at test size: products, numbers, bad settings, nothing left to do."""
+"""The HSC priors end to end at test size: products, numbers, nothing left to do."""
 
 import json
 import os
-import subprocess
-import sys
+from functools import partial
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pandas as pd
 import pytest
+import running
 
 from armillary.files_hsc import read_posteriors, read_set
 from armillary.metrics import validate_metrics
 from armillary.stamp_sets import Observations
 
-ROOT = Path(__file__).parents[2]
-RESULTS = ROOT / "results/test/hsc"
+RESULTS = running.ROOT / "results/test/hsc"
 METHODS = ["ml", "ml_positive", "pca_gaussian", "map", "vi", "score", "hmc"]
 QUICK = os.environ | {"XLA_FLAGS": "--xla_backend_optimization_level=0"}  # most of the time is compilation
-
-
-def snakemake(*arguments: str) -> subprocess.CompletedProcess:
-    """Run Snakemake at test size; settings files may follow the targets in `arguments`."""
-    command = [sys.executable, "-m", "snakemake", "--nolock", "--cores", "2", *arguments]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, stdin=subprocess.DEVNULL, env=QUICK)
+snakemake = partial(running.snakemake, env=QUICK)
 
 
 @pytest.fixture(scope="module")
@@ -105,25 +99,3 @@ def test_a_bad_psf_is_one_line_and_harms_nothing(results, own):
     lines = {line for line in done.stderr.splitlines() if line.startswith("Error in hsc_tile_observed")}
     assert len(lines) == 1 and "2 HSC-I: the PSF sums to 3, not to 1" in lines.pop()
     assert (results / "observed/galaxies.csv").read_text() == before
-
-
-BAD_SETTINGS = {
-    "hsc: {sede: 3}": "'sede' was unexpected",
-    "hsc: {run_problems: [tuning, elsewhere]}": "no problem is called 'elsewhere'",
-    "hsc: {run_problems: [deblending]}": "does not contain items matching",
-    "hsc: {missing_planes: [INTRP, HALO]}": "unknown mask plane 'HALO'",
-    "hsc: {observed: {pixel_arcsec: -0.168}}": "less than or equal to the minimum of 0",
-    "hsc: {train_score: {architecture: transformer}}": "'transformer' is not one of",
-    "hsc: {camera: {sky_sigma: 0}}": "less than or equal to the minimum of 0",
-    "hsc: {problems: {inpainting: {methods: [hmc]}}}": "methods must hold pca_gaussian",
-}
-
-
-@pytest.mark.parametrize("setting", BAD_SETTINGS)
-def test_a_bad_setting_gives_one_clear_line(setting, tmp_path):
-    config = tmp_path / "bad.yaml"
-    config.write_text(setting + "\n")
-    done = snakemake("hsc", "-n", "--configfile", "config/test.yaml", str(config))
-    assert done.returncode != 0
-    assert BAD_SETTINGS[setting] in done.stdout + done.stderr
-    assert "Traceback" not in done.stderr

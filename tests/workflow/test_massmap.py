@@ -1,27 +1,19 @@
-"""The mass maps end to end at test size: products, the WCS, a user's own field, bad settings, nothing left to do."""
+"""The mass maps end to end at test size: products, the WCS, a user's own field, nothing left to do."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from astropy.io import fits
 from astropy.wcs import WCS
+from running import ROOT, snakemake
 
 from armillary.files_maps import read_stack
 from armillary.metrics import validate_metrics
 
-ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "results/test/massmap"
 METHODS = ("kaiser_squires", "wiener", "sparse", "lognormal", "learned", "score")
-
-
-def snakemake(*arguments: str) -> subprocess.CompletedProcess:
-    """Run Snakemake at test size; settings files may follow the targets in `arguments`."""
-    command = [sys.executable, "-m", "snakemake", "--nolock", "--cores", "2", *arguments]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, stdin=subprocess.DEVNULL)
 
 
 @pytest.fixture(scope="module")
@@ -105,25 +97,3 @@ def test_a_field_of_ones_own_by_its_maps(results, tmp_path):
     assert done.returncode != 0
     assert "its maps differ in shape" in done.stderr
     assert not (ROOT / shear).exists()  # Snakemake takes an old product away before it makes it anew; no half one stays
-
-
-BAD_SETTINGS = {
-    "massmap: {sede: 3}": "'sede' was unexpected",
-    "massmap: {run_fields: [nowhere]}": "no field is called 'nowhere'",
-    "massmap: {run_fields: [own], fields: {own: {source: catalog}}}": "name a table in `catalog`",
-    "massmap: {run_fields: [own], fields: {own: {source: maps}}}": "name them in `maps`",
-    "massmap: {run_fields: [own], fields: {own: {catalog: no.fits, columns: {ra: a}}}}": "no data set 'no.fits'",
-    "massmap: {sky: flat}": "'flat' is not one of",
-    "massmap: {fields: {simulated: {e2_sign: 2}}}": "2 is not one of",
-    "massmap: {shift: 0}": "less than or equal to the minimum of 0",
-}
-
-
-@pytest.mark.parametrize("setting", BAD_SETTINGS)
-def test_a_bad_setting_gives_one_clear_line(setting, tmp_path):
-    config = tmp_path / "bad.yaml"
-    config.write_text(setting + "\n")
-    done = snakemake("massmap", "-n", "--configfile", "config/test.yaml", str(config))
-    assert done.returncode != 0
-    assert BAD_SETTINGS[setting] in done.stdout + done.stderr
-    assert "Traceback" not in done.stderr

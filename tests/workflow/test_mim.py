@@ -1,28 +1,21 @@
-"""Masked image modelling end to end at test size: products, one's own files, bad settings, nothing left to do."""
+"""Masked image modelling end to end at test size: products, one's own files, nothing left to do."""
 
 import json
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pandas as pd
 import pytest
+from running import ROOT, snakemake
 
 from armillary.files_cutouts import read_cutouts, write_cutouts
 from armillary.metrics import validate_metrics
 
-ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "results/test/mim"
-
-
-def snakemake(*arguments: str) -> subprocess.CompletedProcess:
-    """Run Snakemake at test size; settings files may follow the targets in `arguments`."""
-    command = [sys.executable, "-m", "snakemake", "--nolock", "--cores", "2", *arguments]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, stdin=subprocess.DEVNULL)
 
 
 @pytest.fixture(scope="module")
@@ -101,21 +94,3 @@ def test_files_of_ones_own_are_embedded_and_searched(results, tmp_path):
 def test_second_run_does_nothing(results):
     done = snakemake("mim", "-n", "--configfile", "config/test.yaml")
     assert "Nothing to be done" in done.stdout + done.stderr
-
-
-@pytest.mark.parametrize(
-    ("settings", "words"),
-    [
-        ("{missing_bands: [u]}", "missing_bands has 'u'"),
-        ("{pooling: attention}", "attention_pool false"),
-        ("{networks: {mae_1: {patch_px: 5}}}", "must be an even multiple"),
-        ("{simulate_sky: {cutout_px: 8}}", "must fit into it"),
-        ("{train_network: {epochs: 3}}", "'epochs' was unexpected"),
-    ],
-)
-def test_bad_settings_end_with_one_line(tmp_path, settings, words):
-    config = tmp_path / "bad.yaml"
-    config.write_text(f"mim: {settings}\n")
-    done = snakemake("mim", "-n", "--configfile", "config/test.yaml", str(config))
-    assert done.returncode != 0
-    assert words in done.stderr + done.stdout
