@@ -29,7 +29,7 @@ from armillary.training_log import tensorboard_writer
 ARCHITECTURES = {"sources": SourceEncoder, "bliss": BlissEncoder}
 HISTORY = ["epoch", "step", "seconds", "learning_rate", "train_loss", "validation_loss", "validation_pr_auc"]
 SAVE_EVERY_SECONDS = 300.0  # within an epoch: what a job that is killed without warning loses at most
-LOSS_WEIGHTS = {"membership": 1.0, "centre": 4.0, "offset": 0.2, "redshift": 0.25, "richness": 0.15}
+LOSS_WEIGHTS = {"membership": 3.0, "centre": 12.0, "offset": 0.2, "redshift": 0.25, "richness": 0.15}
 
 
 def build_network(

@@ -125,7 +125,8 @@ rule clusters_train_encoder:
         "<results>/clusters/benchmarks/train_encoder.tsv"
     conda:
         "../envs/torch.yaml"
-    threads: 12 * max(CLUSTERS["n_gpus"], 1)
+    threads: 12 * CLUSTERS["n_gpus"] or 1  # without a GPU a second thread gains a tenth; other jobs use it better
+    priority: 1  # the longest job
     resources:
         mem_mb=12000 * max(CLUSTERS["n_gpus"], 1),
         runtime=720,
