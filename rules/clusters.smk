@@ -28,7 +28,7 @@ rule clusters_sample_catalog:
         "<results>/clusters/logs/sample_catalog_{batch}.log",
     benchmark:
         "<results>/clusters/benchmarks/sample_catalog_{batch}.tsv"
-    priority: 1  # catalogues are quick and the first figure waits for them
+    priority: 3  # catalogues are quick and the first figure waits for them
     conda:
         "../envs/images.yaml"
     threads: 1
@@ -60,6 +60,7 @@ rule clusters_render_images:
     conda:
         "../envs/images.yaml"
     threads: 1
+    priority: 2  # training waits for all fields, photometry can be done beside it
     resources:
         mem_mb=3000,
         runtime=30,
@@ -86,6 +87,7 @@ rule clusters_tile_images:
     conda:
         "../envs/torch.yaml"
     threads: 1
+    priority: 2
     resources:
         mem_mb=3000,
         runtime=20,

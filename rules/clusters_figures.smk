@@ -21,7 +21,7 @@ rule clusters_plot_catalogs:
         "<results>/clusters/logs/plot_catalogs.log",
     benchmark:
         "<results>/clusters/benchmarks/plot_catalogs.tsv"
-    priority: 2
+    priority: 4
     conda:
         "../envs/figures.yaml"
     threads: 1
