@@ -57,10 +57,10 @@ rule clusters_render_images:
         "<results>/clusters/logs/render_images_{batch}.log",
     benchmark:
         "<results>/clusters/benchmarks/render_images_{batch}.tsv"
+    priority: 2  # training waits for all fields, photometry can be done beside it
     conda:
         "../envs/images.yaml"
     threads: 1
-    priority: 2  # training waits for all fields, photometry can be done beside it
     resources:
         mem_mb=3000,
         runtime=30,
@@ -84,10 +84,10 @@ rule clusters_tile_images:
         "<results>/clusters/logs/tile_images_{batch}.log",
     benchmark:
         "<results>/clusters/benchmarks/tile_images_{batch}.tsv"
+    priority: 2
     conda:
         "../envs/torch.yaml"
     threads: 1
-    priority: 2
     resources:
         mem_mb=3000,
         runtime=20,
@@ -125,10 +125,10 @@ rule clusters_train_encoder:
         "<results>/clusters/logs/train_encoder.log",
     benchmark:
         "<results>/clusters/benchmarks/train_encoder.tsv"
+    priority: 1  # the longest job
     conda:
         "../envs/torch.yaml"
     threads: 12 * CLUSTERS["n_gpus"] or 1  # without a GPU a second thread gains a tenth; other jobs use it better
-    priority: 1  # the longest job
     resources:
         mem_mb=12000 * max(CLUSTERS["n_gpus"], 1),
         runtime=720,

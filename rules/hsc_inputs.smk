@@ -22,7 +22,8 @@ def hsc_shared(*names):
 
 
 def hsc_problem(name):
-    """Settings of a problem; a WorkflowError for one that is not defined."""
+    """Settings of a problem; a WorkflowError for one that is not defined, or lacks the PCA-Gaussian, which calibration
+    needs."""
     if name not in HSC["problems"]:
         known = ", ".join(HSC["problems"])
         raise WorkflowError(f"hsc: run_problems: no problem is called {name!r}; problems has: {known}")
@@ -31,6 +32,8 @@ def hsc_problem(name):
         raise WorkflowError(
             f"hsc: missing_planes: unknown mask plane {min(unknown)!r}; mask_planes has: {', '.join(HSC['mask_planes'])}"
         )
+    if "pca_gaussian" not in HSC["problems"][name].get("methods", HSC["methods"]):
+        raise WorkflowError(f"hsc: problems: {name}: methods must hold pca_gaussian")
     return HSC["problems"][name]
 
 
@@ -110,13 +113,10 @@ def hsc_setting(name):
 
 
 def hsc_methods(wildcards):
-    """The methods of a problem: its own, or those of all; the PCA-Gaussian, which calibration needs, among them."""
+    """The methods of a problem: its own, or those of all."""
     if wildcards.problem in HSC_WITHOUT_TRUTH:
         return HSC[wildcards.problem]["methods"]
-    methods = hsc_problem(wildcards.problem).get("methods", HSC["methods"])
-    if "pca_gaussian" not in methods:
-        raise WorkflowError(f"hsc: problems: {wildcards.problem}: methods must hold pca_gaussian")
-    return methods
+    return hsc_problem(wildcards.problem).get("methods", HSC["methods"])
 
 
 def hsc_scored():

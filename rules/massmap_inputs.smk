@@ -27,6 +27,8 @@ def massmap_fields():
             raise WorkflowError(f"massmap: fields: {name}: source is maps; name them in `maps`")
         if field["source"] == "simulated" and not (field["map_shape"] and field["centre"]):
             raise WorkflowError(f"massmap: fields: {name}: a simulated field needs `map_shape` and `centre`")
+        for file in massmap_given(field):
+            massmap_file(file)  # raises for what is neither a file nor a data set
     return MASSMAP["run_fields"]
 
 
@@ -54,16 +56,19 @@ def massmap_file(name):
     return name if Path(name).exists() else dataset_file(name)
 
 
+def massmap_given(field):
+    """Names of the files with the shapes of a field that is not simulated: a table, or a file a column or map."""
+    if field["source"] == "catalog":
+        return [field["catalog"]] if field["catalog"] else list(field["columns"].values())
+    return list(field["maps"].values()) if field["source"] == "maps" else []
+
+
 def massmap_catalogs(wildcards):
     """The catalogue of a field: the simulated one, a table, or one file a column; none for binned maps."""
     field = massmap_field(wildcards.field)
     if field["source"] == "simulated":
         return [f"<results>/massmap/{wildcards.field}/catalog.fits"]
-    if field["source"] == "maps":
-        return []
-    return [
-        massmap_file(name) for name in ([field["catalog"]] if field["catalog"] else field["columns"].values())
-    ]
+    return [massmap_file(name) for name in massmap_given(field)] if field["source"] == "catalog" else []
 
 
 def massmap_map_roles(wildcards):

@@ -161,7 +161,7 @@ INTERRUPTIONS = {"narval": [kill, scancel], "slurm": [reach_time_limit, fail_nod
 @pytest.fixture(scope="module")
 def uninterrupted(checkout) -> tuple[bytes, list[dict]]:
     """Checkpoint and history of a training that nothing disturbs, in this process's own Snakemake."""
-    (checkout / "long.yaml").write_text(SMALLEST + LONGER)
+    (checkout / "long.yaml").write_text(SMALLEST + "  n_gpus: 1\n" + LONGER)  # as many threads as on the sites
     command = [sys.executable, "-m", "snakemake", CHECKPOINT, "--cores", "2", "--nolock", "--configfile"]
     done = subprocess.run(
         [*command, "config/test.yaml", "long.yaml"], cwd=checkout, capture_output=True, text=True,
