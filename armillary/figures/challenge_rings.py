@@ -144,6 +144,6 @@ def draw_detector(sheet: Figure, data: list[dict], found: dict, metrics: dict) -
         known = [b for b, entry in enumerate(entries) if entry and entry["lo"] is not None]  # bins with both particles
         values, low, high = (np.array([entries[b][end] for b in known]) for end in ("value", "lo", "hi"))
         centres = 0.5 * (edges[1:] + edges[:-1])[known]
-        energy.errorbar(centres, values, [values - low, high - values], fmt="o-", color=colour)
+        energy.errorbar(centres, values, np.maximum([values - low, high - values], 0), fmt="o-", color=colour)
     energy.set(xlabel="visible energy, MeV", ylabel="area under the curve, network")
     light_grid(energy)

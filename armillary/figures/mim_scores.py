@@ -42,7 +42,7 @@ def draw_label_curves(figure: Figure, metrics: dict[str, dict], tasks: list[str]
             asked |= {n for n, _ in points}
             counts = np.array([n for n, _ in points]) * 1.02 ** (number - len(names) / 2)
             values = np.array([[entry["value"], entry["lo"], entry["hi"]] for _, entry in points]).T
-            errors = [values[0] - values[1], values[2] - values[0]]
+            errors = np.maximum([values[0] - values[1], values[2] - values[0]], 0)
             one.errorbar(counts, values[0], errors, color=COLOURS[name], label=LABELS[name], marker="o", markersize=3)
         one.set(
             xscale="log",

@@ -141,6 +141,8 @@ def test_every_variant_runs_is_scored_and_drawn(tmp_path):
     again = rings_models.train("cnn_four", data, SETTINGS, 0)
     assert np.array_equal(again["guess"], found["cnn_four"][0]["guess"])  # same seed, same answer
     metrics = {f"rings_{key}": entry for key, entry in scores.items()}
+    for entry in (entry for key, entry in metrics.items() if "_energy_" in key and entry["hi"] is not None):
+        entry["hi"] = entry["value"] - 0.01  # resamples of few events may all lie on one side
     for figure in ("examples", "counting", "regression", "generation", "detector"):
         for runs in (found, {}):  # all variants, and none
             with page(str(tmp_path / "figure.png"), 1600, 800) as sheet:
