@@ -121,5 +121,6 @@ def draw_real(sheet: Figure, data: list[dict], found: dict, metrics: dict) -> No
     for edge in np.flatnonzero(np.diff(data[0]["real_block"])) + 0.5:
         frames.axvline(edge, color=VERMILION, lw=0.8, ls=":")
     frames.set(xlabel="real frame (blocks between dotted lines)", ylabel="share of its 33 cells", ylim=(0, 1.03))
+    frames.locator_params(axis="x", integer=True)
     frames.legend(title="open: before, filled: after", loc="lower center", bbox_to_anchor=(0.5, 1), ncols=3)
     light_grid(frames)
