@@ -29,6 +29,7 @@ CAVEATS = (
     "The detector is a barrel: light on the caps is left out, water neither scatters light nor do walls reflect it.",
     "A photon and an electron differ by one conversion length; no method is expected to tell them apart well.",
     "Relative errors explode for small true values, so resolutions are absolute.",
+    "That components tell one ring from two in 0.95 to 0.99 of images was a guess: three seeds gave 0.988 to 0.993.",
 )
 LITERATURE = (
     (
