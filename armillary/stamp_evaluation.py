@@ -24,6 +24,7 @@ SHAPE_NAMES = ("flux", "size", "e1", "e2")
 SMOOTHING_ARCSEC = 0.12  # sigma that a noisy truth is smoothed with before pixels are chosen on it
 COVERAGE_NOTE = "of pixels above a tenth of the peak; 0.683 is right"
 N_QUANTILES = 200
+CLEAR_SNR = 50.0  # of a flux, were all shapes known: sources above have errors of shape, not of noise
 
 
 class ProblemData(NamedTuple):
@@ -95,27 +96,42 @@ def _mean(values: np.ndarray, counts: np.ndarray, unit: str, baseline=None, note
 
 
 def flux_metrics(data: ProblemData, counts: np.ndarray) -> dict:
-    """Median and 90 % point of the absolute relative flux error of the sources, and the median of the signed one."""
+    """Median and 90 % point of the absolute relative flux error of all sources, and of those above CLEAR_SNR; the
+    median of the signed one."""
     found, units = {}, np.repeat(np.arange(len(data.seen.image)), data.seen.true_flux.shape[1])
+    least = np.abs(data.seen.flux_sigma / data.seen.true_flux).ravel()
+    everything, clear = np.ones(len(least), bool), least < 1 / CLEAR_SNR
+    parts = {"": everything, "_clear": clear} if clear.any() else {"": everything}
     for method, posterior in data.posteriors.items():
         error = (posterior["image"].sum((2, 3)) / data.seen.true_flux - 1).ravel()
-        for name, values, level in (("median", np.abs(error), 50), ("p90", np.abs(error), 90), ("bias", error, 50)):
-            samples = [np.percentile(np.repeat(values, row[units].astype(int)), level) for row in counts]
+        rows = [("bias", error, 50, everything)]
+        for part, chosen in parts.items():
+            rows += [(f"median{part}", np.abs(error), 50, chosen), (f"p90{part}", np.abs(error), 90, chosen)]
+        for name, values, level, chosen in rows:
             baseline = f"{data.name}_pca_gaussian_flux_error_{name}" if method != "pca_gaussian" else None
             found[f"{data.name}_{method}_flux_error_{name}"] = estimate(
-                np.percentile(values, level), samples, len(error), "of the flux", baseline
-            )
+                np.percentile(values[chosen], level), _resampled(values[chosen], units[chosen], level, counts),
+                int(chosen.sum()), "of the flux", baseline,
+                f"signal to noise above {CLEAR_SNR:g}, were all shapes known" if name.endswith("_clear") else "",
+            )  # fmt: skip
         if "c" in posterior:
             fluxes = posterior["c"] @ data.stack.sum((1, 2))  # (n, n_draws, n_sources)
             found |= _claimed_errors(f"{data.name}_{method}_flux", error, fluxes)
-    least = np.abs(data.seen.flux_sigma / data.seen.true_flux).ravel()
     quantiles = norm.ppf(0.5 + 0.5 * (np.arange(N_QUANTILES) + 0.5) / N_QUANTILES)
-    for name, level in (("median", 50), ("p90", 90)):
-        found[f"{data.name}_least_flux_error_{name}"] = measurement(
-            np.percentile(least[:, None] * quantiles, level), n=len(least), unit="of the flux",
-            note="the Cramer-Rao bound if the shapes of all galaxies were known: no method without them can do as well",
-        )  # fmt: skip
+    for part, chosen in parts.items():
+        for name, level in (("median", 50), ("p90", 90)):
+            found[f"{data.name}_least_flux_error_{name}{part}"] = measurement(
+                np.percentile(least[chosen, None] * quantiles, level), n=int(chosen.sum()), unit="of the flux",
+                note="the Cramer-Rao bound if the shapes of all galaxies were known: no method without them can do as "
+                "well",
+            )  # fmt: skip
     return found
+
+
+def _resampled(values: np.ndarray, units: np.ndarray, level: float, counts: np.ndarray) -> list[float]:
+    """A percentile of values (n,) in each resample (n_resamples, n_units) that has any."""
+    drawn = [np.repeat(values, row[units].astype(int)) for row in counts]
+    return [np.percentile(one, level) for one in drawn if len(one)]
 
 
 def _claimed_errors(key: str, error: np.ndarray, fluxes: np.ndarray) -> dict:

@@ -288,7 +288,7 @@ rule hsc_infer_observations:
         "<results>/hsc/benchmarks/infer_observations_{problem}.tsv"
     conda:
         "../envs/jax.yaml"
-    threads: 2
+    threads: 1
     resources:
         mem_mb=4000,
         runtime=240,

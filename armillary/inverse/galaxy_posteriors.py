@@ -4,6 +4,7 @@ Unknowns of a source are the unit Gaussian variables of its stamp and one more f
 background and what the decoder misses are integrated out (`stamp_likelihood`) and drawn afterwards, given the rest.
 """
 
+from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
@@ -29,7 +30,6 @@ from armillary.inverse.stamp_likelihood import (
 )
 
 LN_FLUX_SIGMA = 0.5  # of the prior of ln flux around the registered one
-N_POLISH_STEPS = 8
 
 
 class Effort(NamedTuple):
@@ -75,36 +75,49 @@ def ln_posterior(
     return inverse_temperature * fit - 0.5 * jnp.sum(unknowns**2)
 
 
-@jax.jit
-def _climb(
-    prior: GalaxyPrior, found: Evidence, flux: jax.Array, start: jax.Array, n_steps: int, scale: int
-) -> tuple[jax.Array, jax.Array]:
-    """Unknowns (n_starts, n) after damped Gauss-Newton steps (Marquardt 1963) from each start, with ln posterior, for
-    one scale of the residuals."""
-    gram, pull = found.gram[scale], found.pull[scale]
+def climbed(
+    found: Evidence, c_of_unknowns: Callable[[jax.Array], jax.Array], start: jax.Array, n_steps: int,
+    ln_share: jax.Array,
+) -> tuple[jax.Array, jax.Array, jax.Array]:  # fmt: skip
+    """Unknowns (n,) after damped Gauss-Newton steps (Marquardt 1963) from a start, ln of the posterior there, and its
+    curvature (n, n).
+
+    The posterior is probability in a unit of volume that its own width sets, not in one of the unknowns, so that the
+    maximum hardly depends on where a flow has stretched space: its metric is the curvature, the data's information
+    and the prior's (Druilhet and Marin 2007; theirs is the data's alone). `ln_share` (n_scales,) is of the residuals'
+    scales.
+    """
 
     def height_of(unknowns):
-        return ln_likelihoods(found, c_of(prior, flux, unknowns))[scale] - 0.5 * jnp.sum(unknowns**2)
+        fits = ln_likelihoods(found, c_of_unknowns(unknowns)) + ln_share
+        slope = jax.jacfwd(c_of_unknowns)(unknowns)
+        gram = jnp.tensordot(jax.nn.softmax(fits), found.gram, 1)
+        curvature = slope.T @ gram @ slope + jnp.eye(len(unknowns))
+        ln_volume = -jnp.sum(jnp.log(jnp.diag(jnp.linalg.cholesky(curvature))))
+        return jax.nn.logsumexp(fits) - 0.5 * jnp.sum(unknowns**2) + ln_volume, curvature
+
+    look = jax.value_and_grad(height_of, has_aux=True)
 
     def step(_, state):
-        unknowns, height, damping = state
-        c, slope = c_of(prior, flux, unknowns), jax.jacfwd(lambda one: c_of(prior, flux, one))(unknowns)
-        gradient = slope.T @ (pull - gram @ c) - unknowns
-        curvature = slope.T @ gram @ slope + jnp.eye(len(unknowns))
+        (unknowns, (height, curvature), gradient), damping = state
         tried = unknowns + jnp.linalg.solve(curvature + damping * jnp.diag(jnp.diag(curvature)), gradient)
-        new = height_of(tried)
-        higher = new > height
-        unknowns, height = jnp.where(higher, tried, unknowns), jnp.where(higher, new, height)
-        return (unknowns, height, jnp.clip(damping * jnp.where(higher, 0.3, 4.0), 1e-4, 1e6))
+        new = (tried, *look(tried))
+        higher = new[1][0] > height
+        kept = jax.tree.map(lambda new, old: jnp.where(higher, new, old), new, state[0])
+        return kept, jnp.clip(damping * jnp.where(higher, 0.3, 4.0), 1e-4, 1e6)
 
-    def climb(start):
-        return jax.lax.fori_loop(0, n_steps, step, (start, height_of(start), jnp.array(1.0)))[:2]
+    (unknowns, (height, curvature), _), _ = jax.lax.fori_loop(0, n_steps, step, ((start, *look(start)), jnp.array(1.0)))
+    return unknowns, height, curvature
 
-    return jax.vmap(climb)(start)
+
+@jax.jit
+def _climb(prior: GalaxyPrior, found: Evidence, flux: jax.Array, starts: jax.Array, n_steps: int, ln_share: jax.Array):
+    """`climbed` from each of the starts (n_starts, n)."""
+    return jax.vmap(lambda one: climbed(found, partial(c_of, prior, flux), one, n_steps, ln_share))(starts)
 
 
 class Summit(NamedTuple):
-    """The maximum of a posterior, the evidence around it, and the root of the Gaussian's covariance there."""
+    """The maximum of a posterior (`climbed`), the evidence around it, and a root of the Gaussian's covariance there."""
 
     unknowns: jax.Array
     root: jax.Array
@@ -115,23 +128,20 @@ class Summit(NamedTuple):
 
 def summit(prior: GalaxyPrior, scene: Scene, key: jax.Array, effort: Effort) -> Summit:
     """Climb from the PCA-Gaussian posterior and from random galaxies with the largest residuals, which leave the least
-    maxima; linearise at the best; climb on from there with residuals of every scale, and keep the maximum under the
-    scale with which the data are the most probable (Laplace's approximation)."""
+    maxima; linearise at the best; climb on from there with residuals of every scale."""
     point = compiled_registered(scene, prior.stack, prior.covariance)
-    flux, n_scales = point.flux, len(prior.residual_scales)
+    flux, scales = point.flux, jnp.arange(len(prior.residual_scales))
     residual = (prior.stack, prior.residual_spectrum, prior.residual_scales, 0)
     found = compiled_evidence(scene, *residual, point)
     starts = _starts(prior, point, jax.random.normal(key, (effort.n_starts - 1, len(flux), prior.n_latents)))
-    unknowns, height = _climb(prior, found, flux, starts, effort.n_map_steps, n_scales - 1)
+    largest = jnp.where(scales == scales[-1], 0.0, -jnp.inf)
+    unknowns, height, _ = _climb(prior, found, flux, starts, effort.n_map_steps, largest)
     point = _moved(prior, found, flux, unknowns, height, point)
     found = compiled_evidence(scene, *residual, point)
-    tops = []
-    for scale in reversed(range(n_scales)):
-        unknowns, height = _climb(prior, found, flux, unknowns, N_POLISH_STEPS, scale)
-        best, root, ln_evidence = _curvature(prior, found, flux, unknowns, height, scale)
-        tops.append((float(ln_evidence), best, root))
-    _, best, root = max(tops, key=lambda top: top[0] if jnp.isfinite(top[0]) else -jnp.inf)
-    return Summit(best, root, flux, point, found)
+    unknowns, height, curvature = _climb(prior, found, flux, unknowns, effort.n_map_steps, jnp.zeros(len(scales)))
+    best = _highest(height)
+    root = jnp.linalg.inv(jnp.linalg.cholesky(curvature[best])).T
+    return Summit(unknowns[best], root, flux, point, found)
 
 
 # compiled apart: methods and rounds share them
@@ -147,25 +157,14 @@ def _starts(prior: GalaxyPrior, point: Point, noise: jax.Array) -> jax.Array:
     return jnp.pad(starts, ((0, 0), (0, 0), (0, 1))).reshape(len(starts), -1)
 
 
-def _highest(unknowns: jax.Array, height: jax.Array) -> jax.Array:
-    return unknowns[jnp.argmax(jnp.where(jnp.isfinite(height), height, -jnp.inf))]
+def _highest(height: jax.Array) -> jax.Array:
+    return jnp.argmax(jnp.where(jnp.isfinite(height), height, -jnp.inf))
 
 
 @jax.jit
 def _moved(prior, found, flux, unknowns, height, point) -> Point:
-    c, nuisances = _with_residual(prior, found, flux, _highest(unknowns, height))
+    c, nuisances = _with_residual(prior, found, flux, unknowns[_highest(height)])
     return moved(point, c, nuisances)
-
-
-@jax.jit
-def _curvature(prior, found, flux, unknowns, height, scale) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """The highest of the unknowns (n_starts, n), the root of the covariance that the curvature there stands for, and
-    Laplace's ln evidence of the scale."""
-    best = _highest(unknowns, height)
-    slope = jax.jacfwd(lambda unknowns: c_of(prior, flux, unknowns))(best)
-    hessian = jnp.eye(len(best)) + slope.T @ found.gram[scale] @ slope
-    root = jnp.linalg.inv(jnp.linalg.cholesky(hessian)).T
-    return best, root, height.max() + jnp.sum(jnp.log(jnp.abs(jnp.diag(root))))
 
 
 def _with_residual(prior, found: Evidence, flux, unknowns, key=None):

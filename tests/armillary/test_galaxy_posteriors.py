@@ -5,11 +5,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from armillary.inverse.galaxy_posteriors import climbed
 from armillary.inverse.hamiltonian import hamiltonian_samples
 from armillary.inverse.latent_flow import LatentFlow, ln_density, to_latents, to_unit, train_flow
 from armillary.inverse.local_network import Kept, initial_weights
 from armillary.inverse.scenes import Camera, Problem, moffat_psf, scenes_of, simulated
 from armillary.inverse.stamp_likelihood import (
+    Evidence,
     Point,
     evidence,
     gaussian_posterior,
@@ -138,6 +140,28 @@ def test_the_evidence_is_the_likelihood_with_its_nuisances_integrated(scene, bas
     assert ours[0] - ours[1] == pytest.approx(dense[0] - dense[1], abs=0.05)
     slope = jax.grad(lambda c: ln_likelihoods(found, c)[1])(jnp.asarray(c, jnp.float32))
     assert np.asarray(slope) == pytest.approx(np.asarray(found.pull[1] - found.gram[1] @ c), rel=1e-3, abs=1e-2)
+
+
+def test_the_maximum_is_where_the_probability_is_not_where_a_flow_has_squeezed_it():
+    """One unknown, seen through c to 0.05: c = 0.5 at u = -0.125 on a steep branch and at u = 1 on a flat one.
+
+    The steep branch has the higher density in u, the flat one five times the probability.
+    """
+    sigma, seen = 0.05, 0.5
+    form = jnp.full((1, 1, 1), sigma**-2), jnp.full((1, 1), seen * sigma**-2), jnp.zeros(1)
+    found = Evidence(*form, None, None)
+
+    def c_of_unknowns(u):
+        return jnp.where(u > 0, 0.5 * u, -4.0 * u)
+
+    u = np.linspace(-4, 4, 80001)
+    density = np.exp(-0.5 * ((np.asarray(c_of_unknowns(u)) - seen) / sigma) ** 2 - 0.5 * u**2)
+    assert u[np.argmax(density)] == pytest.approx(-0.125, abs=0.01)
+    assert density[u > 0].sum() > 4 * density[u < 0].sum()
+    tops = [climbed(found, c_of_unknowns, jnp.array([start]), 30, jnp.zeros(1)) for start in (-0.3, 0.7)]
+    assert [float(top[0][0]) for top in tops] == pytest.approx([-0.125, 1.0], abs=0.01)
+    assert tops[1][1] > tops[0][1] + 1
+    assert tops[1][2] == pytest.approx(np.array([[(0.5 / sigma) ** 2 + 1]]), rel=1e-4)
 
 
 def test_a_galaxy_is_registered_and_its_flux_found(scene, basis, galaxies):
