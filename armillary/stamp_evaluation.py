@@ -8,7 +8,7 @@ from scipy.stats import norm
 
 from armillary.files import read_arrays
 from armillary.files_hsc import read_posteriors, read_set
-from armillary.metrics import bootstrap_ratio, estimate, measurement, resample_counts
+from armillary.metrics import bootstrap_ratio, estimate, join_notes, measurement, resample_counts
 from armillary.posterior_checks import (
     closer_share,
     covered_share,
@@ -100,38 +100,37 @@ def flux_metrics(data: ProblemData, counts: np.ndarray) -> dict:
     median of the signed one."""
     found, units = {}, np.repeat(np.arange(len(data.seen.image)), data.seen.true_flux.shape[1])
     least = np.abs(data.seen.flux_sigma / data.seen.true_flux).ravel()
-    everything, clear = np.ones(len(least), bool), least < 1 / CLEAR_SNR
-    parts = {"": everything, "_clear": clear} if clear.any() else {"": everything}
+    clear = f"signal to noise above {CLEAR_SNR:g}, were all shapes known"
+    parts = {"": (np.ones(len(least), bool), ""), "_clear": (least < 1 / CLEAR_SNR, clear)}
     for method, posterior in data.posteriors.items():
         error = (posterior["image"].sum((2, 3)) / data.seen.true_flux - 1).ravel()
-        rows = [("bias", error, 50, everything)]
+        rows = [("bias", error, 50, *parts[""])]
         for part, chosen in parts.items():
-            rows += [(f"median{part}", np.abs(error), 50, chosen), (f"p90{part}", np.abs(error), 90, chosen)]
-        for name, values, level, chosen in rows:
+            rows += [(f"median{part}", np.abs(error), 50, *chosen), (f"p90{part}", np.abs(error), 90, *chosen)]
+        for name, values, level, chosen, note in rows:
+            drawn = [np.repeat(values[chosen], row[units[chosen]].astype(int)) for row in counts]
             baseline = f"{data.name}_pca_gaussian_flux_error_{name}" if method != "pca_gaussian" else None
             found[f"{data.name}_{method}_flux_error_{name}"] = estimate(
-                np.percentile(values[chosen], level), _resampled(values[chosen], units[chosen], level, counts),
-                int(chosen.sum()), "of the flux", baseline,
-                f"signal to noise above {CLEAR_SNR:g}, were all shapes known" if name.endswith("_clear") else "",
+                _percentile(values[chosen], level), [_percentile(one, level) for one in drawn], int(chosen.sum()),
+                "of the flux", baseline, note,
             )  # fmt: skip
         if "c" in posterior:
             fluxes = posterior["c"] @ data.stack.sum((1, 2))  # (n, n_draws, n_sources)
             found |= _claimed_errors(f"{data.name}_{method}_flux", error, fluxes)
+    bound = "the Cramer-Rao bound if the shapes of all galaxies were known: no method without them can do as well"
     quantiles = norm.ppf(0.5 + 0.5 * (np.arange(N_QUANTILES) + 0.5) / N_QUANTILES)
-    for part, chosen in parts.items():
+    for part, (chosen, note) in parts.items():
         for name, level in (("median", 50), ("p90", 90)):
             found[f"{data.name}_least_flux_error_{name}{part}"] = measurement(
-                np.percentile(least[chosen, None] * quantiles, level), n=int(chosen.sum()), unit="of the flux",
-                note="the Cramer-Rao bound if the shapes of all galaxies were known: no method without them can do as "
-                "well",
+                _percentile(least[chosen, None] * quantiles, level), n=int(chosen.sum()), unit="of the flux",
+                note=join_notes(note, bound),
             )  # fmt: skip
     return found
 
 
-def _resampled(values: np.ndarray, units: np.ndarray, level: float, counts: np.ndarray) -> list[float]:
-    """A percentile of values (n,) in each resample (n_resamples, n_units) that has any."""
-    drawn = [np.repeat(values, row[units].astype(int)) for row in counts]
-    return [np.percentile(one, level) for one in drawn if len(one)]
+def _percentile(values: np.ndarray, level: float) -> float:
+    """NaN without values."""
+    return np.percentile(values, level) if values.size else np.nan
 
 
 def _claimed_errors(key: str, error: np.ndarray, fluxes: np.ndarray) -> dict:

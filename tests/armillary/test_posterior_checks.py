@@ -12,7 +12,7 @@ from armillary.posterior_checks import (
     rank_chi2,
     split_r_hat,
 )
-from armillary.stamp_evaluation import ProblemData, score_problem
+from armillary.stamp_evaluation import ProblemData, flux_metrics, score_problem
 from armillary.stamp_scores import concentration, psnr_db, shapes
 from armillary.stamp_sets import Observations
 
@@ -87,6 +87,20 @@ def test_the_noise_of_a_truth_is_part_of_what_intervals_hold(rng):
     assert found["real_pca_gaussian_coverage_68"]["value"] == pytest.approx(0.683, abs=0.03)
     assert found["real_pca_gaussian_coverage_68_of_noisy_truth"]["value"] < 0.45
     assert found["real_least_flux_error_median"]["value"] == pytest.approx(0.00674, rel=0.02)  # of a Gaussian of 1 %
+
+
+def test_errors_of_clear_fluxes_are_those_of_clear_fluxes(rng):
+    """Of two sources a scene one has a signal to noise of 100 and is 2 % off, the other 10 and 30 % off."""
+    flux, off = np.ones((6, 2)), np.array([1.02, 0.7])
+    seen = Observations(*[np.zeros((6, 1, 1))] * 8, flux, flux * [0.01, 0.1], np.zeros(0))
+    images = (flux * off)[..., None, None]
+    found = flux_metrics(ProblemData("two", seen, {"ml": {"image": images}}, None, 0.1), np.ones((5, 6)))
+    assert found["two_ml_flux_error_p90_clear"]["value"] == pytest.approx(0.02)
+    assert found["two_ml_flux_error_median_clear"]["n"] == 6
+    assert found["two_ml_flux_error_p90"]["value"] == pytest.approx(0.3)
+    assert found["two_least_flux_error_p90_clear"]["value"] == pytest.approx(0.01645, rel=0.02)
+    faint = ProblemData("two", seen._replace(flux_sigma=0.1 * flux), {"ml": {"image": images}}, None, 0.1)
+    assert flux_metrics(faint, np.ones((5, 6)))["two_ml_flux_error_p90_clear"]["value"] is None
 
 
 def test_shapes_of_a_gaussian():
