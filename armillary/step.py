@@ -36,6 +36,7 @@ def run(function: Callable, snakemake) -> None:
     """
     log = Path(str(snakemake.log[0])) if snakemake.log else None
     _send_prints_to(log)
+    os.environ["NPROC"] = str(snakemake.threads)  # what XLA makes its pool of threads by, the whole machine without it
     started = time.monotonic()
     try:
         staged = _staged_outputs(snakemake.output)

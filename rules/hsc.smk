@@ -176,7 +176,7 @@ rule hsc_infer_prior:
         "<results>/hsc/benchmarks/infer_prior.tsv"
     conda:
         "../envs/jax.yaml"
-    threads: 2
+    threads: 1  # batched LAPACK calls of XLA have waited for each other for ever in a pool of two
     resources:
         mem_mb=4000,
         runtime=20,
@@ -229,7 +229,7 @@ rule hsc_simulate_observations:
         problem=r"(?!(?:pair|observed)\.)[a-z]+",
     conda:
         "../envs/jax.yaml"
-    threads: 2
+    threads: 1  # see hsc_infer_prior
     resources:
         mem_mb=4000,
         runtime=60,
@@ -288,7 +288,7 @@ rule hsc_infer_observations:
         "<results>/hsc/benchmarks/infer_observations_{problem}.tsv"
     conda:
         "../envs/jax.yaml"
-    threads: 1
+    threads: 1  # see hsc_infer_prior
     resources:
         mem_mb=4000,
         runtime=240,

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
+os.environ["NPROC"] = "1"  # XLA's pool of threads: see rules/hsc.smk, hsc_infer_prior
 FIRST = ("tests/workflow/test_slurm.py", "tests/workflow/")
 
 

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -16,7 +17,7 @@ class Names(dict):
 
 def rule(**given):
     empty = {"input": Names(), "output": Names(), "params": Names(), "wildcards": Names(), "resources": Names()}
-    return SimpleNamespace(rule="demo_step", threads=1, **(empty | {"log": ["LOG"]} | given))
+    return SimpleNamespace(rule="demo_step", **(empty | {"log": ["LOG"], "threads": 1} | given))
 """
 
 
@@ -44,6 +45,24 @@ def test_arguments_output_log_and_provenance(tmp_path):
     assert record["settings"] == {"count": 3, "edges": [1, 2.5]}
     assert record["rule"] == "demo_step"
     assert record["seconds"] >= 0
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="threads are counted as Linux lists them")
+def test_xla_has_as_many_threads_as_the_job(tmp_path):
+    """A rule's `threads: 1` is what keeps some of our jobs from a deadlock in XLA (rules/hsc.smk, hsc_infer_prior)."""
+    body = """
+from pathlib import Path
+import jax.numpy as jnp
+
+def step(made):
+    jnp.ones(3).block_until_ready()
+    names = [(task / "comm").read_text().strip() for task in Path("/proc/self/task").iterdir()]
+    Path(made).write_text(str(names.count("tf_XLAEigen")))
+run(step, rule(output=Names(made="FOLDER/made.txt"), threads=3))
+"""
+    done = run_step(tmp_path, body)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "made.txt").read_text() == "3"
 
 
 def test_the_log_of_an_earlier_try_stays(tmp_path):
