@@ -29,16 +29,20 @@ class Given(NamedTuple):
     pixel_arcsec: float | None  # that the file says
 
 
-def observations_of(
-    given: list[Given], pixel_arcsec: float, positions: np.ndarray, planes: dict[str, int], missing: list[str],
-    subtract_sky: bool,
-) -> Observations:  # fmt: skip
-    """Scenes without truth, one an image, in frames and PSF frames of one size: edges that were added are missing.
+def observations_of(clean: list[Given], pixel_arcsec: float, positions: np.ndarray) -> Observations:
+    """Scenes without truth, one an image that is `checked`, in frames and PSF frames of one size: edges that were added
+    are missing.
 
-    `positions` (n, n_sources, 2) are (dy, dx) in arcsec from each image's own middle. Raises ValueError with one line
-    that names the image and the config key.
+    `positions` (n, n_sources, 2) are (dy, dx) in arcsec from each image's own middle. Raises ValueError for one that is
+    outside.
     """
-    clean = [_checked(one, pixel_arcsec, planes, missing, subtract_sky) for one in given]
+    for one, places in zip(clean, positions, strict=True):
+        half = np.array(one.image.shape) / 2 * pixel_arcsec
+        if (np.abs(places) > half).any():
+            raise ValueError(
+                f"{one.name}: a galaxy at {places[(np.abs(places) > half).any(1)][0].tolist()} arcsec from the middle is "
+                f"outside the image, which ends at {half.round(2).tolist()} (config key `observed: positions_arcsec`)"
+            )
     shape = tuple(np.max([one.image.shape for one in clean], axis=0))
     side = max(len(one.psf) for one in clean) // 2 * 2 + 1
     moved = [_middle_of_padded(one.image.shape, shape) * pixel_arcsec for one in clean]
@@ -69,7 +73,11 @@ def _odd(psf: np.ndarray, side: int) -> np.ndarray:
     return np.fft.ifft2(np.fft.fft2(frame) * wave[:, None] * wave).real
 
 
-def _checked(one: Given, pixel_arcsec: float, planes: dict, missing: list[str], subtract_sky: bool) -> Given:
+def checked(
+    one: Given, pixel_arcsec: float, planes: dict[str, int], missing: list[str], subtract_sky: bool
+) -> Given:  # fmt: skip
+    """The image with all that belongs to it, missing pixels NaN. Raises ValueError with one line that names the image and
+    the config key."""
     image, psf = np.asarray(one.image, float), centred_psf(one.psf, one.name)
     check_pixel_side(one._replace(psf=psf), pixel_arcsec)
     mask = np.zeros(image.shape, np.uint32) if one.mask is None else np.asarray(one.mask)
@@ -98,7 +106,7 @@ def _checked(one: Given, pixel_arcsec: float, planes: dict, missing: list[str], 
             f"{np.nanmin(variance):.3g}): mask them (config keys `observed: variance`, `observed: mask`)"
         )
     variance = np.where(out, 1.0, variance)
-    image = np.where(np.isfinite(image), image - sky if subtract_sky else image, np.nan)
+    image = np.where(out, np.nan, image - sky if subtract_sky else image)
     return one._replace(image=image, variance=variance, mask=mask.astype(np.uint32), psf=psf)
 
 
@@ -130,11 +138,11 @@ def sky_of(pixels: np.ndarray) -> tuple[float, float]:
     return float(np.median(left)), float(max(left.std(), 1e-12))
 
 
-def found_positions(images: np.ndarray, pixel_arcsec: float) -> np.ndarray:
-    """(n, 2) positions of galaxies in images (n_bands, n_y, n_x) of one piece of sky, (dy, dx) in arcsec from the
+def found_positions(images: list[np.ndarray], pixel_arcsec: float) -> np.ndarray:
+    """(n, 2) positions of galaxies in images (n_y, n_x), one a band, of one piece of sky, (dy, dx) in arcsec from the
     middle, brightest peak first. Peaks are those of the bands' summed signal-to-noise, sharpened by the difference of
     two Gaussians, above 5 sigma. Raises ValueError if there is none."""
-    total = np.zeros(images.shape[1:])
+    total = np.zeros(images[0].shape)
     for image in images:
         sky, sigma = sky_of(image[np.isfinite(image)])
         total += np.where(np.isfinite(image), image - sky, 0.0) / sigma

@@ -36,10 +36,11 @@ def deviation_bound(n: int) -> float:
 
 
 def rank_chi2(ranks: np.ndarray, n_samples: int, n_bins: int = 8) -> float:
-    """chi2 of the ranks (n,), each of 0 ... n_samples, in bins of equal chance; n_bins - 1 if uniform."""
-    counts, _ = np.histogram(np.asarray(ranks) / n_samples, np.linspace(0, 1 + 1e-9, n_bins + 1))
-    expected = len(ranks) / n_bins
-    return float(np.sum((counts - expected) ** 2) / expected)
+    """chi2 of the ranks (n,), each of 0 ... n_samples, in bins of as many of these as can be; n_bins - 1 if uniform."""
+    edges = np.linspace(0, 1 + 1e-9, n_bins + 1)
+    counts, possible = (np.histogram(k / n_samples, edges)[0] for k in (np.asarray(ranks), np.arange(n_samples + 1)))
+    expected = len(ranks) * possible / possible.sum()
+    return float(np.sum((counts - expected) ** 2 / expected))
 
 
 def split_r_hat(chains: np.ndarray) -> np.ndarray:

@@ -24,6 +24,7 @@ SHAPE_NAMES = ("flux", "size", "e1", "e2")
 SMOOTHING_ARCSEC = 0.12  # sigma that a noisy truth is smoothed with before pixels are chosen on it
 COVERAGE_NOTE = "of pixels above a tenth of the peak; 0.683 is right"
 N_QUANTILES = 200
+R_HAT_LIMIT = 1.2  # chains above have not met
 CLEAR_SNR = 50.0  # of a flux, were all shapes known: sources above have errors of shape, not of noise
 
 
@@ -191,6 +192,8 @@ def calibration_metrics(data: ProblemData, counts: np.ndarray, rng: np.random.Ge
                 found[f"{key}_{name}"] = measurement(
                     np.median(values), *np.percentile(values, (10, 90)), n, "", None, "worst unknown; 10 to 90 %"
                 )
+            apart = data.posteriors[method]["r_hat"] > R_HAT_LIMIT
+            found[f"{key}_apart"] = _mean(apart, counts, "of the scenes", None, f"worst R-hat above {R_HAT_LIMIT:g}")
         curves |= {f"{method}_{name}": values for name, values in table.items()}
     return found, curves
 
@@ -218,17 +221,17 @@ def _of_scene(data: ProblemData, method: str, scene: int, fluxes: np.ndarray, rn
     noisy = samples + np.sqrt(variance) * rng.normal(size=samples.shape) if variance.any() else samples
     rows, flat = noisy.reshape(n, -1), truth.ravel()
     other = (scene + 1 + rng.integers(len(fluxes) - 1)) % len(fluxes)
-    # half of the references know nothing of the data, half are what another method makes of them, off by its error
+    guess = data.posteriors["pca_gaussian"]
+    # half of the references know nothing of the data but the flux, half are what another method makes of them, off by its error
     if scene % 2:
-        reference = data.seen.truth[other].ravel() * fluxes[scene] / fluxes[other]
+        reference = data.seen.truth[other].ravel() * guess["image"][scene].sum() / fluxes[other]
     else:
-        guess = data.posteriors["pca_gaussian"]
         reference = (guess["image"][scene] + 2 * guess["sd"][scene] * rng.normal(size=truth.shape)).ravel()
-    swapped = data.samples(method, other).reshape(n, -1) * (flat.sum() / rows.sum(1).mean())
+    swapped = data.samples(method, other).reshape(n, -1) * (fluxes[scene] / fluxes[other])
     ignorant = np.arange(len(fluxes))[np.arange(len(fluxes)) != scene][:n]
     ignorant = data.seen.truth[ignorant].reshape(len(ignorant), -1) * (fluxes[scene] / fluxes[ignorant])[:, None]
     shape_of_truth = shapes(truth, data.fine_pixel_arcsec)[0]
-    shape_of_samples = shapes(samples[:, 0], data.fine_pixel_arcsec)
+    shape_of_samples = shapes(noisy[:, 0], data.fine_pixel_arcsec)
     return {
         "covered": covered_share(noisy, truth, bright), "n_bright": bright.sum(),
         "covered_with_noise": covered_share(samples, truth, raw), "n_raw": raw.sum(),

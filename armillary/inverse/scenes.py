@@ -62,8 +62,9 @@ def simulated(
         shift = position + rng.normal(0, POSITION_SIGMA_ARCSEC, position.shape)
         ratio = np.exp(rng.normal(*problem.ln_flux_ratio, problem.n_sources - 1))
         flux = flux_of_mag(mags[number]) * np.append(1.0, ratio)
+        window = _window_arcsec(stamps.shape[-1] * fine_pixel_arcsec, fwhm, position)
         operator = _operator(
-            camera.size_px, camera.pixel_arcsec, psf, fine_psf, stamps.shape[-1], fine_pixel_arcsec, 0.0
+            camera.size_px, camera.pixel_arcsec, psf, fine_psf, stamps.shape[-1], fine_pixel_arcsec, window
         )
         clean = [
             _image(operator, jnp.asarray(stamp * level, jnp.float32), jnp.asarray(place, jnp.float32))
@@ -144,6 +145,12 @@ def _noise(camera: Camera, rng: np.random.Generator) -> np.ndarray:
     return root @ white @ root.T
 
 
+def _window_arcsec(fine_arcsec: float, fwhm_arcsec: float, position: np.ndarray) -> float:
+    """Side of a periodic window in which no stamp at these positions (..., 2) meets itself, in whole arcsec: problems of
+    much the same seeing then have operators of one shape, and share what is compiled."""
+    return np.ceil(fine_arcsec + MARGIN_FWHM * fwhm_arcsec + 2 * np.abs(position).max())
+
+
 def _operator(size, pixel_arcsec, psf, fine_psf, fine_size, fine_pixel_arcsec, window):
     shape = size if isinstance(size, tuple) else (size, size)
     return stamp_operator(
@@ -159,8 +166,7 @@ def scenes_of(
     """All scenes, stacked: arrays start with the scene. `missing` (n, n_y, n_x) are pixels not to be looked at."""
     missing = missing | ~np.isfinite(seen.image)
     fwhm = max(psf_fwhm_arcsec(psf, seen.pixel_arcsec) for psf in seen.psf)
-    # whole arcsec: problems of much the same seeing have operators of one shape, and share what is compiled
-    window = np.ceil(fine_size * fine_pixel_arcsec + MARGIN_FWHM * fwhm)
+    window = _window_arcsec(fine_size * fine_pixel_arcsec, fwhm, seen.position)
     scenes = []
     for number, psf in enumerate(seen.psf):
         out = missing[number]

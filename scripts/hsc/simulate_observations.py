@@ -25,13 +25,19 @@ def simulate_observations(
         c = np.asarray(drawn)
         stack = np.asarray(prior.stack)
         images, variances = stack[0] + np.tensordot(c, stack[1:], 1), np.zeros((n, 1, 1))
+    elif n > len(known.image):
+        raise ValueError(
+            f"{problem}: {n_scenes} scenes need {n} galaxies, {len(known.image)} are there, and each may be seen once "
+            "(config keys `problems: n_scenes`, `render_stamps`)"
+        )
     else:
-        chosen = np.arange(n) % len(known.image)
-        images, variances = known.image[chosen], known.variance[chosen]
+        images, variances = known.image[:n], known.variance[:n]
     if galaxies == "real":  # as bright as the others of this camera, whatever they are in their own survey
         mags = rng.uniform(camera["mag_min"], camera["mag_max"], n_scenes)
-    else:
+    elif galaxies in ("prior", "score"):
         mags = known.mag[np.arange(n_scenes) % len(known.mag)]
+    else:
+        mags = known.mag[: n : kind.n_sources]
     limits = ("mag_min", "mag_max")
     settings = Camera(**{name: value for name, value in camera.items() if name not in limits})
     found = simulated(

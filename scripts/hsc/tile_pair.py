@@ -4,7 +4,7 @@ import numpy as np
 
 from armillary.files_hsc import write_set
 from armillary.files_stamps import pixel_arcsec_of, read_user_image
-from armillary.observed_stamps import Given, found_positions, observations_of
+from armillary.observed_stamps import Given, checked, found_positions, observations_of
 from armillary.step import announce, run
 
 
@@ -16,11 +16,12 @@ def tile_pair(
     for number, band in enumerate(bands):
         image, header = read_user_image(f"{ground}[0][{number}]", "image")
         psf, _ = read_user_image(f"{ground_psf}[0][{number}]", "psf")
-        given.append(Given(f"pair, {band}", image, psf, None, None, pixel_arcsec_of(header)))
-    positions = found_positions(np.array([one.image for one in given]), pixel_arcsec)
+        one = Given(f"pair, {band}", image, psf, None, None, pixel_arcsec_of(header))
+        given.append(checked(one, pixel_arcsec, mask_planes, missing_planes, True))
+    positions = found_positions([one.image for one in given], pixel_arcsec)
     announce(f"{len(positions)} galaxies at {np.round(positions, 2).tolist()} arcsec from the middle")
     everywhere = np.repeat(positions[None], len(bands), 0)
-    write_set(observations, observations_of(given, pixel_arcsec, everywhere, mask_planes, missing_planes, True))
+    write_set(observations, observations_of(given, pixel_arcsec, everywhere))
 
 
 if __name__ == "__main__":

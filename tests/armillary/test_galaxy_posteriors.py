@@ -21,8 +21,9 @@ from armillary.inverse.stamp_likelihood import (
     seen_at,
     whitening,
 )
+from armillary.inverse.stamp_operator import image_of, modes_of
 from armillary.stamp_basis import coefficients_of, fit_basis, images_of, orientations
-from armillary.stamp_sets import missing_pixels, shifted_images
+from armillary.stamp_sets import Observations, missing_pixels, shifted_images
 
 
 @pytest.fixture(scope="module")
@@ -192,6 +193,20 @@ def test_the_least_error_of_a_flux_is_the_matched_filters(galaxies):
     )
     assert far == pytest.approx(np.full(2, bright.flux_sigma[0, 0]), rel=0.05)
     assert (near > 1.5 * far).all()
+
+
+def test_light_near_an_edge_does_not_come_back_on_the_other_side(galaxies):
+    fine_psf, psf = moffat_psf(25, 0.1, 0.2, 5.0, 0.0, 0.0), moffat_psf(41, 0.168, 0.6, 3.5, 0.0, 0.0)
+    nothing, place = np.zeros((1, 41, 41)), np.array([[[3.2, 0.0]]])
+    seen = Observations(
+        nothing, nothing + 1, nothing.astype(int), psf[None], 0.168, place, nothing, nothing, nothing, nothing, nothing
+    )
+    one = jax.tree.map(lambda part: part[0], scenes_of(seen, nothing > 0, fine_psf, 24, 0.1, 0.05))
+    image = np.asarray(
+        image_of(one.operator, modes_of(one.operator, jnp.asarray(galaxies[0])), jnp.asarray(place[0, 0]))
+    )
+    assert image[-10:].sum() > 0.7
+    assert np.abs(image[:10]).sum() < 5e-3
 
 
 def test_whitened_correlated_noise_is_white(rng):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from armillary.files_stamps import pixel_arcsec_of, read_user_image, user_objects
-from armillary.observed_stamps import Given, found_positions, observations_of, sky_of
+from armillary.observed_stamps import Given, checked, found_positions, observations_of, sky_of
 from armillary.pair_scores import blocks_of, correlation_metrics
 from armillary.stamp_psfs import centred_psf
 
@@ -28,9 +28,8 @@ def given(**changes) -> Given:
 
 
 def observed(*images: Given, subtract_sky: bool = False):
-    return observations_of(
-        list(images), 0.168, np.zeros((len(images), 1, 2)), PLANES, ["BAD", "INTRP"], subtract_sky
-    )  # fmt: skip
+    clean = [checked(one, 0.168, PLANES, ["BAD", "INTRP"], subtract_sky) for one in images]
+    return observations_of(clean, 0.168, np.zeros((len(images), 1, 2)))
 
 
 def spoilt(value: float) -> np.ndarray:
@@ -64,7 +63,21 @@ def test_a_bad_image_is_one_clear_line_with_its_name(said):
 
 def test_an_unknown_mask_plane_is_named():
     with pytest.raises(ValueError, match="unknown mask plane 'HALO'"):
-        observations_of([given()], 0.168, np.zeros((1, 1, 2)), PLANES, ["HALO"], False)
+        checked(given(), 0.168, PLANES, ["HALO"], False)
+
+
+def test_a_galaxy_outside_the_image_is_named():
+    with pytest.raises(ValueError, match=r"mine: a galaxy at \[0.0, 1.8\] arcsec from the middle is outside"):
+        observations_of([given()], 0.168, np.array([[[0.0, 0.0], [0.0, 1.8]]]))
+
+
+def test_a_masked_peak_is_no_galaxy():
+    mask, image = np.zeros((41, 41), np.int32), 100 * gaussian(41, 2.0)
+    image[5:8, 5:8] += 50.0
+    mask[4:9, 4:9] = 4
+    one = given(image=image + np.random.default_rng(1).normal(0, 0.1, image.shape), mask=mask, variance=None)
+    places = found_positions([checked(one, 0.168, PLANES, ["INTRP"], False).image], 0.168)
+    assert places == pytest.approx(np.zeros((1, 2)), abs=0.2)
 
 
 def test_masked_pixels_may_have_any_variance_and_nan_is_missing(capsys):

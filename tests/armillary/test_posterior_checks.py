@@ -42,6 +42,7 @@ def test_distances_tell_narrow_posteriors_from_right_ones(rng):
 def test_ranks(rng):
     assert rank_chi2(rng.integers(0, 64, 800), 63) < 20
     assert rank_chi2(np.full(100, 3), 63) > 100
+    assert rank_chi2(np.arange(65), 64) == pytest.approx(0, abs=1e-12)  # bins of nine and of eight ranks
 
 
 def test_chains_that_differ_and_chains_that_crawl_are_seen(rng):
