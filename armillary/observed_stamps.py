@@ -39,9 +39,10 @@ def observations_of(clean: list[Given], pixel_arcsec: float, positions: np.ndarr
     for one, places in zip(clean, positions, strict=True):
         half = np.array(one.image.shape) / 2 * pixel_arcsec
         if (np.abs(places) > half).any():
+            first = places[(np.abs(places) > half).any(1)][0].tolist()
             raise ValueError(
-                f"{one.name}: a galaxy at {places[(np.abs(places) > half).any(1)][0].tolist()} arcsec from the middle is "
-                f"outside the image, which ends at {half.round(2).tolist()} (config key `observed: positions_arcsec`)"
+                f"{one.name}: a galaxy at {first} arcsec from the middle is outside the image, which ends at "
+                f"{half.round(2).tolist()} (config key `observed: positions_arcsec`)"
             )
     shape = tuple(np.max([one.image.shape for one in clean], axis=0))
     side = max(len(one.psf) for one in clean) // 2 * 2 + 1
@@ -76,8 +77,8 @@ def _odd(psf: np.ndarray, side: int) -> np.ndarray:
 def checked(
     one: Given, pixel_arcsec: float, planes: dict[str, int], missing: list[str], subtract_sky: bool
 ) -> Given:  # fmt: skip
-    """The image with all that belongs to it, missing pixels NaN. Raises ValueError with one line that names the image and
-    the config key."""
+    """The image with all that belongs to it, missing pixels NaN. Raises ValueError with one line that names the image
+    and the config key."""
     image, psf = np.asarray(one.image, float), centred_psf(one.psf, one.name)
     check_pixel_side(one._replace(psf=psf), pixel_arcsec)
     mask = np.zeros(image.shape, np.uint32) if one.mask is None else np.asarray(one.mask)

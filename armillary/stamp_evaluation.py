@@ -222,7 +222,8 @@ def _of_scene(data: ProblemData, method: str, scene: int, fluxes: np.ndarray, rn
     rows, flat = noisy.reshape(n, -1), truth.ravel()
     other = (scene + 1 + rng.integers(len(fluxes) - 1)) % len(fluxes)
     guess = data.posteriors["pca_gaussian"]
-    # half of the references know nothing of the data but the flux, half are what another method makes of them, off by its error
+    # half of the references know nothing of the data but the flux, half are what another method makes of them, off by
+    # its error
     if scene % 2:
         reference = data.seen.truth[other].ravel() * guess["image"][scene].sum() / fluxes[other]
     else:

@@ -146,8 +146,8 @@ def _noise(camera: Camera, rng: np.random.Generator) -> np.ndarray:
 
 
 def _window_arcsec(fine_arcsec: float, fwhm_arcsec: float, position: np.ndarray) -> float:
-    """Side of a periodic window in which no stamp at these positions (..., 2) meets itself, in whole arcsec: problems of
-    much the same seeing then have operators of one shape, and share what is compiled."""
+    """Side of a periodic window in which no stamp at these positions (..., 2) meets itself, in whole arcsec: problems
+    of much the same seeing then have operators of one shape, and share what is compiled."""
     return np.ceil(fine_arcsec + MARGIN_FWHM * fwhm_arcsec + 2 * np.abs(position).max())
 
 
