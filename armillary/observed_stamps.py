@@ -29,7 +29,9 @@ class Given(NamedTuple):
     pixel_arcsec: float | None  # that the file says
 
 
-def observations_of(clean: list[Given], pixel_arcsec: float, positions: np.ndarray) -> Observations:
+def observations_of(
+    clean: list[Given], pixel_arcsec: float, positions: np.ndarray, noise_correlation: float = 0.0
+) -> Observations:
     """Scenes without truth, one an image that is `checked`, in frames and PSF frames of one size: edges that were added
     are missing.
 
@@ -55,7 +57,7 @@ def observations_of(clean: list[Given], pixel_arcsec: float, positions: np.ndarr
         psf=np.array([_odd(one.psf, side) for one in clean]), pixel_arcsec=pixel_arcsec,
         position=positions + np.array(moved)[:, None], truth=np.zeros((n, n_sources, 0, 0)),
         truth_variance=np.zeros((n, n_sources, 1, 1)), true_flux=np.full((n, n_sources), np.nan),
-        flux_sigma=np.full((n, n_sources), np.nan), hidden=np.zeros((n, 0, 0)),
+        flux_sigma=np.full((n, n_sources), np.nan), hidden=np.zeros((n, 0, 0)), noise_correlation=noise_correlation,
     )  # fmt: skip
 
 

@@ -120,6 +120,7 @@ rule hsc_tile_observed:
             "positions_arcsec",
             "n_sources",
             "subtract_sky",
+            "noise_correlation",
         ),
         sources=hsc_observed_sources,
     script:

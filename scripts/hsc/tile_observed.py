@@ -12,7 +12,7 @@ from armillary.step import announce, run
 def tile_observed(
     observations: str, scenes: str, *, sources: dict[str, str | None],
     objects: list[str], bands: list[str], pixel_arcsec: float, positions_arcsec: list[list[float]], n_sources: int,
-    subtract_sky: bool, mask_planes: dict[str, int], missing_planes: list[str],
+    subtract_sky: bool, noise_correlation: float, mask_planes: dict[str, int], missing_planes: list[str],
 ) -> None:  # fmt: skip
     def read(key, words):
         return read_user_image(sources[key].format(**words), key) if sources[key] else (None, {})
@@ -49,7 +49,7 @@ def tile_observed(
                 )
         given += here
         positions += [places] * len(bands)
-    write_set(observations, observations_of(given, pixel_arcsec, np.array(positions)))
+    write_set(observations, observations_of(given, pixel_arcsec, np.array(positions), noise_correlation))
     announce(f"{len(rows)} images of {len(names)} objects, {len(positions[0])} galaxies in each")
     write_json(scenes, rows)
 

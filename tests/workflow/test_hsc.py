@@ -90,6 +90,18 @@ def test_own_stamps_have_the_posterior_of_the_same_simulated_ones(results, own):
     assert samples[0].sum((1, 2, 3)).mean() == pytest.approx(table["flux"][0], rel=1e-3)
 
 
+def test_correlated_noise_makes_errors_larger(results, own):
+    """Light of a galaxy is spread over pixels whose noise is alike: less is known of its flux."""
+    before = pd.read_csv(results / "observed/galaxies.csv")["flux_error"]
+    (own / "alike.yaml").write_text(json.dumps({"hsc": {"observed": {"noise_correlation": 0.2}}}))
+    done = snakemake(
+        "hsc_observed", "--configfile", "config/test.yaml", *(str(own / f"{n}.yaml") for n in ("own", "alike"))
+    )
+    assert done.returncode == 0, done.stderr[-4000:]
+    after = pd.read_csv(results / "observed/galaxies.csv")["flux_error"]
+    assert (after > 1.05 * before).all()
+
+
 def test_a_bad_psf_is_one_line_and_harms_nothing(results, own):
     before = (results / "observed/galaxies.csv").read_text()
     with h5py.File(own / "psfs.h5", "a") as psfs:
