@@ -192,6 +192,7 @@ rule hsc_score_prior:
     """Score the prior on held-out stamps."""
     input:
         stamps="<results>/hsc/stamps/parametric.h5",
+        real=hsc_real_stamps,
         checks="<results>/hsc/prior/checks.npz",
         code=code_of("scripts/hsc/score_prior.py"),
     output:
@@ -208,6 +209,7 @@ rule hsc_score_prior:
         runtime=20,
     params:
         **hsc_shared("seed"),
+        **hsc_of("render_stamps", "mag_max"),
         n_resamples=HSC["score_observations"]["n_resamples"],
     script:
         "../scripts/hsc/score_prior.py"

@@ -99,6 +99,12 @@ def hsc_stamps(wildcards):
     return f"<results>/hsc/stamps/{population}.h5"
 
 
+def hsc_real_stamps(wildcards):
+    """The set of real stamps, where the run has any."""
+    has_real = any(hsc_problem(name)["galaxies"] == "real" for name in hsc_scored())
+    return ["<results>/hsc/stamps/real.h5"] if has_real else []
+
+
 def hsc_scene(wildcards):
     """What a problem's scenes hold, as a param."""
     settings = hsc_problem(wildcards.problem)

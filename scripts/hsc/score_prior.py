@@ -10,7 +10,9 @@ from armillary.stamp_sets import StampSet
 from armillary.step import announce, run
 
 
-def score_prior(stamps: str, checks: str, metrics: str, *, n_resamples: int, seed: int) -> None:
+def score_prior(
+    stamps: str, real: list[str], checks: str, metrics: str, *, n_resamples: int, mag_max: float, seed: int
+) -> None:  # fmt: skip
     sets, found = read_set(stamps, StampSet), read_arrays(checks)
     truth = sets.of_split("test").image
     counts = resample_counts(len(truth), n_resamples, np.random.default_rng([seed, 6]))
@@ -55,10 +57,9 @@ def score_prior(stamps: str, checks: str, metrics: str, *, n_resamples: int, see
     for name, (of_real, *of_drawn) in quantities.items():
         numbers[f"prior_stamps_{name}"] = mean(of_real, "mean")
         for source, values in zip(("drawn", "score_drawn"), of_drawn, strict=True):
-            value, error = values.mean(), values.std() / len(values) ** 0.5
-            numbers[f"prior_{source}_{name}"] = measurement(
-                value, value - error, value + error, len(values), "mean", f"prior_stamps_{name}"
-            )
+            numbers[f"prior_{source}_{name}"] = _mean_of(values, f"prior_stamps_{name}")
+    for images in [space.image[space.mag <= mag_max] for space in (read_set(path, StampSet) for path in real)]:
+        numbers |= _real_population(images, sets.pixel_arcsec)
     announce(f"auto-encoder {decoded.mean():.1f} dB, PCA {linear.mean():.1f} dB")
     for name, images in zip(("stamps", "drawn", "score_drawn"), sources, strict=True):
         numbers[f"prior_{name}_highest_peak"] = measurement(
@@ -66,6 +67,25 @@ def score_prior(stamps: str, checks: str, metrics: str, *, n_resamples: int, see
             baseline=None if name == "stamps" else "prior_stamps_highest_peak", note="99 % point",
         )  # fmt: skip
     write_json(metrics, numbers)
+
+
+def _real_population(images: np.ndarray, pixel_arcsec: float) -> dict:
+    """Means over real galaxies as bright as the drawn ones, with the noise that they have."""
+    found = shapes(images, pixel_arcsec)
+    columns = {
+        "size_arcsec": found[:, 1], "ellipticity": np.minimum(np.hypot(*found[:, 2:].T), 1.0),
+        "concentration": concentration(images, pixel_arcsec),
+    }  # fmt: skip
+    return {
+        f"prior_real_{name}": _mean_of(values, f"prior_stamps_{name}")
+        for name, values in columns.items()
+        if len(values)
+    }
+
+
+def _mean_of(values: np.ndarray, baseline: str) -> dict:
+    value, error = values.mean(), values.std() / len(values) ** 0.5
+    return measurement(value, value - error, value + error, len(values), "mean", baseline)
 
 
 if __name__ == "__main__":
