@@ -64,7 +64,7 @@ def hsc_observed_sources(wildcards):
 
 
 def hsc_observed_files(wildcards):
-    """The files that the user's patterns name without {object} or {band}; the others are found when they are read."""
+    """The files that the user's patterns name, for every object and band."""
     settings = HSC["observed"]
     for key in ("image", "psf"):
         if not settings[key]:
@@ -72,8 +72,10 @@ def hsc_observed_files(wildcards):
                 f"hsc: observed: {key} names no file: hsc_observed needs image and psf at least"
             )
     names = [settings[key] for key in ("image", "psf", "variance", "mask") if settings[key]]
-    files = {re.split(r"[:[]", name)[0] for name in names}
-    return sorted(name for name in files if "{" not in name)
+    words = [
+        {"object": name, "band": band} for name in settings["objects"] or [""] for band in settings["bands"]
+    ]
+    return sorted({re.split(r"[:[]", name)[0].format(**word) for name in names for word in words})
 
 
 def hsc_catalogs(wildcards):

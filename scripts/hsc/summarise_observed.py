@@ -19,11 +19,13 @@ def summarise_observed(
     found = read_posteriors(posteriors)
     stack = StampBasis(**read_arrays(basis)).stack
     data = ProblemData("", read_set(observations, Observations), found, stack, fine_pixel_arcsec)
-    rows, images = [], {}
+    rows, images, named = [], {}, read_json(scenes)
+    labels = {key: np.array([scene[key] for scene in named], "S") for key in ("object", "band")}
     for method in (name for name in found if "c" in found[name]):
         samples = np.array([data.samples(method, scene) for scene in range(len(data.seen.image))])
-        rows += galaxy_rows(data, samples, method, read_json(scenes), zero_point_mag)
-        images[method] = {"mean": samples.mean(1), "sd": samples.std(1), "samples": samples.astype(np.float32)}
+        rows += galaxy_rows(data, samples, method, named, zero_point_mag)
+        images[method] = labels | {"position_arcsec": data.seen.position}
+        images[method] |= {"mean": samples.mean(1), "sd": samples.std(1), "samples": samples.astype(np.float32)}
     pd.DataFrame(rows).to_csv(table, index=False, float_format="%.6g")
     write_posteriors(galaxies, images)
     announce(f"{len(rows)} rows: methods {', '.join(images)}; images on pixels of {fine_pixel_arcsec:g} arcsec")

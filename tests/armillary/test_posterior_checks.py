@@ -70,6 +70,7 @@ def test_the_noise_of_a_truth_is_part_of_what_intervals_hold(rng):
     """A Gaussian posterior that is right of clean galaxies, and truths with noise of their own."""
     places = np.arange(16) - 7.5
     clean = 40 * np.exp(-0.5 * (places[:, None] ** 2 + places**2) / 9) * np.ones((24, 1, 1, 1))
+    clean = np.array([np.roll(one, number % 5 - 2, -1) for number, one in enumerate(clean)])
     stack = np.eye(256).reshape(256, 16, 16)
     truth = clean + 3.0 * rng.normal(size=clean.shape)
     mean = clean + rng.normal(size=clean.shape)
@@ -87,6 +88,8 @@ def test_the_noise_of_a_truth_is_part_of_what_intervals_hold(rng):
     found, _ = score_problem(data, 20, rng)
     assert found["real_pca_gaussian_coverage_68"]["value"] == pytest.approx(0.683, abs=0.03)
     assert found["real_pca_gaussian_coverage_68_of_noisy_truth"]["value"] < 0.45
+    assert found["real_pca_gaussian_coverage_68_shuffled"]["value"] < 0.5
+    assert found["real_pca_gaussian_sbc_size_chi2"]["value"] < 25
     assert found["real_least_flux_error_median"]["value"] == pytest.approx(0.00674, rel=0.02)  # of a Gaussian of 1 %
 
 

@@ -85,7 +85,9 @@ def test_own_stamps_have_the_posterior_of_the_same_simulated_ones(results, own):
     assert found["image"] == pytest.approx(wanted["image"], abs=2e-3 * float(wanted["image"].max()))
     table = pd.read_csv(results / "observed/galaxies.csv")
     assert table["object"].tolist() == [0, 1, 2, 3] and (table["flux_error"] > 0).all()
-    samples = read_posteriors(str(results / "observed/galaxies.h5"))["pca_gaussian"]["samples"]
+    images = read_posteriors(str(results / "observed/galaxies.h5"))["pca_gaussian"]
+    assert images["object"].tolist() == [b"0", b"1", b"2", b"3"]
+    samples = images["samples"]
     assert samples.shape == (4, 16, 1, 32, 32)
     assert samples[0].sum((1, 2, 3)).mean() == pytest.approx(table["flux"][0], rel=1e-3)
 
