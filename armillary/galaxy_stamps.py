@@ -161,6 +161,24 @@ def real_stamps(folder: str, catalog: str, frame: StampFrame, mag_max: float, mi
     )  # fmt: skip
 
 
+def split_at_random(rng: np.random.Generator, found: StampSet, numbers: dict[str, int]) -> StampSet:
+    """The set, a PSF of each galaxy's own in it, with as many of each split as `numbers` says, at random; what is left
+    over is left out.
+
+    Raises ValueError when there are fewer.
+    """
+    wanted = sum(numbers.values())
+    if wanted > len(found.image):
+        raise ValueError(
+            f"{wanted} galaxies are wanted to learn from, {len(found.image)} pass the cuts (config keys `learn_from`, "
+            "`render_stamps`)"
+        )
+    chosen = rng.permutation(len(found.image))[:wanted]
+    rows = {name: getattr(found, name)[chosen] for name in ("image", "original_psf", "variance", "mask", "mag", "id")}
+    split = np.repeat([SPLITS.index(name) for name in numbers], list(numbers.values())).astype(np.int8)
+    return found._replace(**rows, split=split)
+
+
 def _noise_share(book: galsim.RealGalaxyCatalog, index: int, frame: StampFrame) -> np.ndarray:
     """Variance of the frame's pixels (size, size) over that of one of the catalogue's pixels, 0 beyond its stamp.
 

@@ -26,7 +26,7 @@ rule hsc_render_stamps:
         runtime=60,
     params:
         **HSC["render_stamps"],
-        **hsc_shared("frame", "seed"),
+        **hsc_shared("frame", "learn_from", "seed"),
         population="{population}",
     script:
         "../scripts/hsc/render_stamps.py"
@@ -58,7 +58,7 @@ rule hsc_estimate_operator:
 rule hsc_estimate_basis:
     """Find {params.n_components} principal components of the training stamps."""
     input:
-        stamps="<results>/hsc/stamps/parametric.h5",
+        stamps=HSC_STAMPS,
         code=code_of("scripts/hsc/estimate_basis.py"),
     output:
         basis="<results>/hsc/prior/basis.npz",
@@ -82,7 +82,7 @@ rule hsc_estimate_basis:
 rule hsc_train_autoencoder:
     """Train the {params.architecture} auto-encoder, {params.n_latents} latents, {params.n_steps} steps; measure what it misses on validation stamps."""
     input:
-        stamps="<results>/hsc/stamps/parametric.h5",
+        stamps=HSC_STAMPS,
         basis="<results>/hsc/prior/basis.npz",
         code=code_of("scripts/hsc/train_autoencoder.py"),
     output:
@@ -110,7 +110,7 @@ rule hsc_train_autoencoder:
 rule hsc_train_flow:
     """Train the flow of latents, {params.n_couplings} couplings, {params.n_steps} steps."""
     input:
-        stamps="<results>/hsc/stamps/parametric.h5",
+        stamps=HSC_STAMPS,
         basis="<results>/hsc/prior/basis.npz",
         autoencoder="<results>/hsc/prior/autoencoder.npz",
         code=code_of("scripts/hsc/train_flow.py"),
@@ -138,7 +138,7 @@ rule hsc_train_flow:
 rule hsc_train_score:
     """Train the {params.architecture} score prior of {params.n_coefficients} coefficients, {params.n_steps} steps of denoising."""
     input:
-        stamps="<results>/hsc/stamps/parametric.h5",
+        stamps=HSC_STAMPS,
         basis="<results>/hsc/prior/basis.npz",
         code=code_of("scripts/hsc/train_score.py"),
     output:
@@ -166,7 +166,7 @@ rule hsc_infer_prior:
     """Decode and denoise held-out stamps, and draw {params.n_samples} galaxies from each prior."""
     input:
         **HSC_PRIOR,
-        stamps="<results>/hsc/stamps/parametric.h5",
+        stamps=HSC_STAMPS,
         code=code_of("scripts/hsc/infer_prior.py"),
     output:
         checks="<results>/hsc/prior/checks.npz",
@@ -191,7 +191,7 @@ rule hsc_infer_prior:
 rule hsc_score_prior:
     """Score the prior on held-out stamps."""
     input:
-        stamps="<results>/hsc/stamps/parametric.h5",
+        stamps=HSC_STAMPS,
         real=hsc_real_stamps,
         checks="<results>/hsc/prior/checks.npz",
         code=code_of("scripts/hsc/score_prior.py"),
@@ -252,7 +252,7 @@ rule hsc_estimate_tuning:
     """Choose when the pixel fits stop, among {params.n_steps} steps, on validation galaxies."""
     input:
         observations="<results>/hsc/observations/tuning.h5",
-        stamps="<results>/hsc/stamps/parametric.h5",
+        stamps=HSC_STAMPS,
         code=code_of("scripts/hsc/estimate_tuning.py"),
     output:
         tuned="<results>/hsc/prior/tuned.json",
@@ -279,7 +279,7 @@ rule hsc_infer_observations:
     input:
         **HSC_PRIOR,
         observations="<results>/hsc/observations/{problem}.h5",
-        stamps="<results>/hsc/stamps/parametric.h5",
+        stamps=HSC_STAMPS,
         tuned="<results>/hsc/prior/tuned.json",
         code=code_of("scripts/hsc/infer_observations.py"),
     output:

@@ -7,7 +7,7 @@ Makes  <results>/hsc/figures/<noun>.png, one rule a figure.
 rule hsc_plot_prior:
     """Draw held-out stamps, decoded, beside stamps that the prior draws."""
     input:
-        stamps="<results>/hsc/stamps/parametric.h5",
+        stamps=HSC_STAMPS,
         checks="<results>/hsc/prior/checks.npz",
         code=code_of("scripts/hsc/plot_prior.py"),
     output:

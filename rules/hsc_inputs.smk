@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 HSC = config["hsc"]
+HSC_STAMPS = f"<results>/hsc/stamps/{HSC['learn_from']}.h5"  # that the prior is learned from and judged on
 HSC_PRIOR = {
     name: f"<results>/hsc/prior/{name}.npz" for name in ("basis", "autoencoder", "flow", "residual", "score")
 }
@@ -97,8 +98,8 @@ def hsc_real_files():
 
 def hsc_stamps(wildcards):
     """The set of stamps that a problem's galaxies are from."""
-    population = "real" if hsc_problem(wildcards.problem)["galaxies"] == "real" else "parametric"
-    return f"<results>/hsc/stamps/{population}.h5"
+    is_real = hsc_problem(wildcards.problem)["galaxies"] == "real"
+    return "<results>/hsc/stamps/real.h5" if is_real else HSC_STAMPS
 
 
 def hsc_real_stamps(wildcards):

@@ -42,7 +42,7 @@ rule hsc_estimate_pair:
         ground=hsc_pair_file("Cut_HSC.fits"),
         observations="<results>/hsc/observations/pair.h5",
         posteriors="<results>/hsc/posteriors/pair.h5",
-        stamps="<results>/hsc/stamps/parametric.h5",
+        stamps=HSC_STAMPS,
         code=code_of("scripts/hsc/estimate_pair.py"),
     output:
         metrics="<results>/hsc/scores/estimate_pair.json",

@@ -22,7 +22,7 @@ def draw_prior(
     figure: Figure, truth: np.ndarray, decoded: np.ndarray, drawn: np.ndarray, drawn_by_score: np.ndarray
 ) -> None:
     """Draw rows of held-out stamps, the same decoded, and draws from both priors, each scaled to its own peak."""
-    n = 12
+    n = min(12, len(truth), len(drawn) // 2)
     rows = {
         "held out": truth[:n], "decoded": decoded[:n], "flow": drawn[:n], "flow ": drawn[n : 2 * n],
         "score": drawn_by_score[:n], "score ": drawn_by_score[n : 2 * n],

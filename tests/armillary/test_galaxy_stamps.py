@@ -5,7 +5,14 @@ import numpy as np
 import pytest
 
 from armillary.files_hsc import read_set, write_set
-from armillary.galaxy_stamps import StampFrame, galaxy_profile, parametric_stamps, real_stamps, sample_parameters
+from armillary.galaxy_stamps import (
+    StampFrame,
+    galaxy_profile,
+    parametric_stamps,
+    real_stamps,
+    sample_parameters,
+    split_at_random,
+)
 from armillary.stamp_sets import StampSet
 
 FRAME = StampFrame(48, 0.06, 0.15)
@@ -45,6 +52,17 @@ def test_a_brighter_sample_is_larger_and_counts_rise():
     assert np.median(rows["radius_arcsec"][bright]) > 1.2 * np.median(rows["radius_arcsec"][~bright])
     counts = np.histogram(rows["mag"], [21, 22, 23, 24, 25])[0]
     assert counts[1:] / counts[:-1] == pytest.approx(2.0, rel=0.15)  # 10^0.3
+
+
+def test_a_set_is_split_at_random_and_no_galaxy_is_in_two(drawn):
+    many = drawn._replace(original_psf=np.arange(20.0)[:, None, None])
+    found = split_at_random(np.random.default_rng(1), many, {"train": 9, "validation": 4, "test": 3})
+    assert np.bincount(found.split).tolist() == [9, 4, 3]
+    assert len(set(found.id)) == 16 and (np.diff(found.id) < 0).any()
+    assert (found.original_psf[:, 0, 0] == found.id).all()
+    assert all((found.image[k] == drawn.image[number]).all() for k, number in enumerate(found.id))
+    with pytest.raises(ValueError, match="21 galaxies are wanted to learn from, 20 pass the cuts"):
+        split_at_random(np.random.default_rng(1), many, {"train": 21})
 
 
 def test_real_galaxies_lose_their_psf_and_keep_their_noise(mirror):
