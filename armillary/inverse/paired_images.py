@@ -106,9 +106,3 @@ def smoothed_as(space: SpaceImage, fwhm_arcsec: float, pixel_arcsec: float, shap
         for n, middle in zip(shape, space.middle, strict=True)
     ]
     return ndimage.map_coordinates(wide, np.meshgrid(*places, indexing="ij"), order=1, mode="constant")
-
-
-def odd_psf(psf: np.ndarray) -> np.ndarray:
-    """A PSF image of flux 1 with an odd side."""
-    side = len(psf) // 2 * 2 + 1
-    return padded(psf, (side, side), 0.0) / psf.sum()
