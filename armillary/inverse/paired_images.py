@@ -10,7 +10,6 @@ import numpy as np
 from scipy import ndimage, optimize
 
 from armillary.inverse.stamp_operator import observed_stamp, stamp_operator
-from armillary.stamp_psfs import padded
 from armillary.stamp_sets import shifted_images
 
 
