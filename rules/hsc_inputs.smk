@@ -73,6 +73,10 @@ def hsc_observed_files(wildcards):
                 f"hsc: observed: {key} names no file: hsc_observed needs image and psf at least"
             )
     names = [settings[key] for key in ("image", "psf", "variance", "mask") if settings[key]]
+    if not settings["objects"] and any("{object}" in re.split(r"[:[]", name)[0] for name in names):
+        raise WorkflowError(
+            "hsc: observed: objects names none, and files are named after {object}: list them"
+        )
     words = [
         {"object": name, "band": band} for name in settings["objects"] or [""] for band in settings["bands"]
     ]

@@ -58,8 +58,9 @@ def score_prior(
         numbers[f"prior_stamps_{name}"] = mean(of_real, "mean")
         for source, values in zip(("drawn", "score_drawn"), of_drawn, strict=True):
             numbers[f"prior_{source}_{name}"] = _mean_of(values, f"prior_stamps_{name}")
-    for images in [space.image[space.mag <= mag_max] for space in (read_set(path, StampSet) for path in real)]:
-        numbers |= _real_population(images, sets.pixel_arcsec)
+    for path in real:
+        space = read_set(path, StampSet)
+        numbers |= _real_population(space.image[space.mag <= mag_max], space.pixel_arcsec)
     announce(f"auto-encoder {decoded.mean():.1f} dB, PCA {linear.mean():.1f} dB")
     for name, images in zip(("stamps", "drawn", "score_drawn"), sources, strict=True):
         numbers[f"prior_{name}_highest_peak"] = measurement(

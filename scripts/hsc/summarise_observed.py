@@ -20,7 +20,7 @@ def summarise_observed(
     stack = StampBasis(**read_arrays(basis)).stack
     data = ProblemData("", read_set(observations, Observations), found, stack, fine_pixel_arcsec)
     rows, images, named = [], {}, read_json(scenes)
-    labels = {key: np.array([scene[key] for scene in named], "S") for key in ("object", "band")}
+    labels = {key: np.array([scene[key].encode() for scene in named], "S") for key in ("object", "band")}
     for method in (name for name in found if "c" in found[name]):
         samples = np.array([data.samples(method, scene) for scene in range(len(data.seen.image))])
         rows += galaxy_rows(data, samples, method, named, zero_point_mag)
