@@ -1,31 +1,52 @@
-"""Completeness and purity of a cluster catalogue at the natural cluster rate, and the cut that sets them.
+"""Completeness and purity of a cluster catalogue at the natural cluster rate, and the probability cut that sets them.
 
-Simulated skies hold more clusters than the real one, so there is more to find and more that is in its way: a cluster
-with another before it is missed more often, and on the real sky few have one. Every true halo carries `weight`, the
-ratio of its natural rate to the rate at which it was drawn; what lies at some place of the sky counts with the product
-of the weights of all haloes around it (`natural_weights`), a missed or found halo like a false detection.
+Simulated skies hold more clusters than the real one, so there is more to find and more in its way: a cluster with
+another one in front of it is missed more often, and on the real sky few have one. Every true halo carries `weight`, the
+ratio of its natural rate to the rate at which it was drawn. An object at some place of the sky counts with the product
+of the weights of all haloes around it (`natural_weights`): a missed or found halo like a false detection.
 
-Two frames go through the module. *Judged detections*: probability, redshift, richness, true_richness (0 where
-unmatched), weight, counted (False where the matched halo's centre lies outside the image), unit. *Judged
-truth*: richness, redshift, weight, inside, unit, found_probability (-1 where missed). Both come from `judge`.
+Completeness is the share of true clusters above a richness that the catalogue holds. Purity is the share of the *whole*
+catalogue, poor estimates included, whose halo has at least `pure_richness`. Both change with the probability at which
+the catalogue is cut. A `CatalogueCurve` holds them at every distinct probability: at each the catalogue above it is
+matched anew (`armillary.matching.match_as_threshold_falls`).
 """
+
+from typing import NamedTuple
 
 import numpy as np
 
-from armillary.matching import UNMATCHED, candidate_pairs, match_two_way
-from armillary.metrics import fraction
+from armillary.matching import UNMATCHED, candidate_pairs, match_as_threshold_falls, match_two_way
+from armillary.metrics import Score, fraction
 
-MISSED = -1.0
+NEVER = np.iinfo(int).max  # index of the threshold at which a missed halo is found
+
+
+class Criteria(NamedTuple):
+    """What counts as a match, as pure, and in which true or estimated redshifts a cluster counts at all."""
+
+    match_radius_mpc: float
+    match_dz: float | None
+    pure_richness: float
+    redshift_range: tuple[float, float]
+
+    @property
+    def matching(self) -> dict:
+        """The arguments of `armillary.matching`."""
+        return {"match_radius_mpc": self.match_radius_mpc, "match_dz": self.match_dz}
+
+
+# --- one catalogue
 
 
 def judge(detections, truth, *, match_radius_mpc: float, match_dz: float | None):
-    """Match, and return (judged detections, judged truth).
+    """Match a catalogue with the true haloes; both frames with the result.
 
     `truth` needs group (optional), ra, dec, redshift, richness, weight, inside and unit; `detections` needs
-    group (optional), ra, dec, redshift, richness, probability and unit.
+    group (optional), ra, dec, redshift, richness, probability and unit. Detections gain true_richness (0 where
+    unmatched), weight, halo (row of truth or -1) and counted (False where the matched halo's centre lies outside the
+    image). Truth gains `found`, and its weight becomes the natural weight.
     """
     halo = match_two_way(detections, truth, match_radius_mpc=match_radius_mpc, match_dz=match_dz)
-    matched = halo != UNMATCHED
     weight, true_weight = natural_weights(detections, truth, match_radius_mpc)
     judged = detections.assign(
         true_richness=_looked_up(truth["richness"], halo, 0.0),
@@ -33,13 +54,13 @@ def judge(detections, truth, *, match_radius_mpc: float, match_dz: float | None)
         counted=_looked_up(truth["inside"], halo, True).astype(bool),
         halo=halo,
     )
-    found = np.full(len(truth), MISSED)
-    found[halo[matched]] = detections["probability"].to_numpy()[matched]
-    return judged, truth.assign(found_probability=found, weight=true_weight)
+    found = np.zeros(len(truth), dtype=bool)
+    found[halo[halo != UNMATCHED]] = True
+    return judged, truth.assign(found=found, weight=true_weight)
 
 
 def natural_weights(detections, truth, radius_mpc: float) -> tuple[np.ndarray, np.ndarray]:
-    """What a detection and a true halo count for at the natural rate, (n_detections,) and (n_truth,).
+    """Weight of a detection and of a true halo at the natural rate, (n_detections,) and (n_truth,).
 
     Haloes are Poisson draws. If what happens at a place depends on the haloes within `radius_mpc` of it on the sky,
     each taken at its own redshift, then the ratio of the natural to the drawn probability of these haloes is the
@@ -71,62 +92,118 @@ def between(values, low: float, high: float) -> np.ndarray:
     return (values >= low) & (values < high)
 
 
-def completeness_purity_curve(judged, truth, *, richness_above, pure_richness, redshift_range) -> dict:
-    """Completeness and purity for richness > `richness_above`, threshold falling.
+# --- every threshold
 
-    Completeness counts true haloes of that true richness in `redshift_range`, found as whatever; purity counts
-    detections of that estimated richness whose estimated redshift is in it; a detection is pure when its halo has
-    richness >= `pure_richness`. Arrays over distinct probabilities.
+
+class Changes(NamedTuple):
+    """Changes of a weighted count as the threshold falls: index of the threshold (rising), unit, and by how much."""
+
+    threshold: np.ndarray
+    unit: np.ndarray
+    weight: np.ndarray
+
+    def sums(self, counts: np.ndarray, n_thresholds: int) -> np.ndarray:
+        """The count at every threshold in every resample, (B, K) of `counts` (B, n_units)."""
+        running = np.cumsum(counts[:, self.unit] * self.weight, axis=1)
+        running = np.concatenate([np.zeros((len(counts), 1)), running], axis=1)
+        return running[:, np.searchsorted(self.threshold, np.arange(n_thresholds), side="right")]
+
+
+class CatalogueCurve(NamedTuple):
+    """A catalogue at every distinct probability, `threshold` (K,) falling.
+
+    listed and pure are the weighted numbers of detections above the threshold and of the pure ones among them; `truth`
+    is the judged truth with `found_at`, the index of the threshold from which on a halo is found.
     """
-    wanted = truth[truth["inside"] & (truth["richness"] > richness_above) & between(truth["redshift"], *redshift_range)]
-    rich = judged["richness"] > richness_above
-    counted = judged[judged["counted"] & rich & between(judged["redshift"], *redshift_range)]
-    order = np.argsort(-counted["probability"].to_numpy(), kind="stable")
-    probability, weight = (counted[name].to_numpy()[order] for name in ("probability", "weight"))
-    pure = counted["true_richness"].to_numpy()[order] >= pure_richness
-    last_of_tie = np.flatnonzero(np.append(np.diff(probability) != 0, True)) if len(order) else order
-    threshold = probability[last_of_tie]
-    purity = np.cumsum(weight * pure)[last_of_tie] / np.cumsum(weight)[last_of_tie]
-    return {
-        "threshold": threshold,
-        "completeness": weight_found(wanted, threshold),
-        "purity": purity,
-        "n_detections": last_of_tie + 1,
-    }
+
+    threshold: np.ndarray
+    listed: Changes
+    pure: Changes
+    truth: object
+    criteria: Criteria
+
+    def completeness(self, richness_above: float, counts: np.ndarray) -> np.ndarray:
+        """Weighted share found of the true clusters above a richness, (B, K); NaN where there are none."""
+        wanted = self.truth[self.truth["inside"] & (self.truth["richness"] > richness_above)]
+        wanted = wanted[between(wanted["redshift"], *self.criteria.redshift_range)].sort_values("found_at")
+        unit, weight = wanted["unit"].to_numpy(dtype=int), wanted["weight"].to_numpy(dtype=float)
+        found = Changes(wanted["found_at"].to_numpy(), unit, weight).sums(counts, len(self.threshold))
+        total = (counts[:, unit] * weight).sum(axis=1, keepdims=True)
+        return np.divide(found, total, out=np.full(found.shape, np.nan), where=total > 0)
+
+    def purity(self, counts: np.ndarray) -> np.ndarray:
+        """Weighted share of the listed detections that are pure, (B, K); 1 where nothing is listed."""
+        listed, pure = (each.sums(counts, len(self.threshold)) for each in (self.listed, self.pure))
+        return np.divide(pure, listed, out=np.ones(listed.shape), where=listed > 1e-12)
+
+    def n_listed(self, counts: np.ndarray) -> np.ndarray:
+        """Weighted number of listed detections, (B, K)."""
+        return self.listed.sums(counts, len(self.threshold))
 
 
-def weight_found(wanted, threshold) -> np.ndarray:
-    """Weighted fraction of the judged truth found at or above each threshold; NaN of no truth."""
-    order = np.argsort(-wanted["found_probability"].to_numpy(), kind="stable")
-    cumulative = np.append(0.0, np.cumsum(wanted["weight"].to_numpy()[order]))
-    n_found = np.searchsorted(-wanted["found_probability"].to_numpy()[order], -threshold, side="right")
-    return cumulative[n_found] / cumulative[-1] if cumulative[-1] > 0 else np.full(len(threshold), np.nan)
+def catalogue_curve(detections, truth, criteria: Criteria, *, estimated_above: float = -np.inf) -> CatalogueCurve:
+    """The curve of a catalogue.
 
-
-def area_under(curve: dict) -> float:
-    """Sum of completeness gained times purity, an average precision; 0 without detections."""
-    return float(np.sum(np.diff(curve["completeness"], prepend=0.0) * curve["purity"]))
-
-
-def completeness_at_purity(curve: dict, purity: float) -> float:
-    """Largest completeness of a curve where it has at least this purity; 0 where it has it nowhere."""
-    return float(np.max(curve["completeness"], where=curve["purity"] >= purity, initial=0.0))
-
-
-def choose_operating_point(
-    detections, truth, *, richness_above, pure_richness, redshift_range, match_radius_mpc, match_dz
-) -> dict:
-    """Probability threshold, to be chosen on validation fields, with the completeness and purity it has there.
-
-    The threshold where they balance: the lesser of completeness for true richness > `richness_above` and purity of
-    estimated richness > `richness_above`, at the natural rate, is largest. Of equally good ones the middle, a margin to
-    both sides for fields not seen.
+    A detection is listed if its estimated redshift is in the range, its halo's centre in the image (or it has no halo),
+    and its estimated richness above `estimated_above`, by default whatever it is.
     """
-    curve = completeness_purity_curve(
-        *judge(detections, truth, match_radius_mpc=match_radius_mpc, match_dz=match_dz),
-        richness_above=richness_above, pure_richness=pure_richness, redshift_range=redshift_range,
-    )  # fmt: skip
-    threshold, completeness, purity = (curve[name] for name in ("threshold", "completeness", "purity"))
+    order, changes = match_as_threshold_falls(detections, truth, **criteria.matching)
+    weight, true_weight = natural_weights(detections, truth, criteria.match_radius_mpc)
+    probability = detections["probability"].to_numpy(float)[order]
+    threshold, index_of_step = _distinct(probability)
+    index = index_of_step[changes.step - 1]
+
+    eligible = between(detections["redshift"], *criteria.redshift_range)
+    eligible &= detections["richness"].to_numpy(float) > estimated_above
+    weight = np.where(eligible, weight, 0.0)[changes.detection]
+    unit = detections["unit"].to_numpy(dtype=int)[changes.detection]
+    is_listed = np.append(truth["inside"].to_numpy(dtype=bool), [False, True])  # [-2]: absent, [-1]: without halo
+    is_pure = np.append(truth["richness"].to_numpy(float) >= criteria.pure_richness, [False, False])
+    is_pure &= is_listed
+
+    def change(flag) -> Changes:
+        by = weight * (flag[changes.after].astype(float) - flag[changes.before])
+        return Changes(index[by != 0], unit[by != 0], by[by != 0])
+
+    found_at = np.full(len(truth), NEVER)
+    matched = changes.after > UNMATCHED
+    np.minimum.at(found_at, changes.after[matched], index[matched])
+    truth = truth.assign(weight=true_weight, found_at=found_at)
+    return CatalogueCurve(threshold, change(is_listed), change(is_pure), truth, criteria)
+
+
+def _distinct(probability: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Distinct values (K,) of falling probabilities, and the index of each one's value."""
+    is_new = np.append(True, np.diff(probability) != 0)[: len(probability)]
+    return probability[is_new], np.cumsum(is_new) - 1
+
+
+def area_under(completeness: np.ndarray, purity: np.ndarray) -> np.ndarray:
+    """Sum of completeness gained times purity (B,) of curves (B, K), an average precision; 0 without detections."""
+    return (np.diff(completeness, prepend=0.0, axis=1) * purity).sum(axis=1)
+
+
+def completeness_at_purity(completeness: np.ndarray, purity: np.ndarray, wanted: float) -> np.ndarray:
+    """Largest completeness (B,) where a curve (B, K) has at least the purity wanted; 0 where it has it nowhere."""
+    return np.max(np.where(purity >= wanted, completeness, 0.0), axis=1, initial=0.0)
+
+
+def at_density(values: np.ndarray, n_listed: np.ndarray, n_wanted: float, otherwise: float) -> np.ndarray:
+    """Values (B, K) at the lowest threshold at which no more than `n_wanted` are listed, (B,)."""
+    n_thresholds = (n_listed <= n_wanted).sum(axis=1)  # the number listed hardly ever falls as the threshold does
+    padded = np.concatenate([np.full((len(values), 1), otherwise), values], axis=1)
+    return padded[np.arange(len(values)), n_thresholds]
+
+
+def choose_operating_point(detections, truth, criteria: Criteria, *, richness_above: float) -> dict:
+    """Probability threshold, to be chosen on calibration fields, with the completeness and purity it has there.
+
+    The threshold where they balance: the lesser of completeness for true richness > `richness_above` and purity of the
+    whole catalogue is largest. Of equally good ones the middle, a margin to both sides for fields not seen.
+    """
+    curve = catalogue_curve(detections, truth, criteria)
+    one = np.ones((1, 1 + max(_last(detections["unit"]), _last(truth["unit"]))))
+    threshold, completeness, purity = curve.threshold, curve.completeness(richness_above, one)[0], curve.purity(one)[0]
     if len(threshold) == 0 or not np.isfinite(completeness).all():
         return {"threshold": 0.5, "completeness": float("nan"), "purity": float("nan")}
     merit = np.minimum(completeness, purity) + 1e-6 * np.maximum(completeness, purity)  # the greater one decides ties
@@ -137,6 +214,13 @@ def choose_operating_point(
         "completeness": float(completeness[chosen]),
         "purity": float(purity[chosen]),
     }
+
+
+def _last(unit) -> int:
+    return int(unit.max()) if len(unit) else 0
+
+
+# --- bins
 
 
 def richness_bins(edges) -> dict[str, tuple[float, float]]:
@@ -151,36 +235,22 @@ def redshift_bins(edges) -> dict[str, tuple[float, float]]:
     return {f"redshift_{100 * low:03.0f}_{100 * high:03.0f}": (low, high) for low, high in pairs}
 
 
-def scores_in_bins(
-    judged, truth, threshold, counts, *, richness_edges, redshift_edges, richness_above, pure_richness
-) -> list[dict]:
-    """Completeness and purity in every bin: rows of key, score, against, bin_low, bin_high and measurement.
+def score_boxes(richness_edges, redshift_edges, richness_above: float) -> list[tuple]:
+    """(label, axis, limits of the bin, limits of richness, limits of redshift) of every bin.
 
-    Completeness is binned in true, purity in estimated richness and redshift. Richness bins span the whole
-    redshift range, redshift bins take richness > `richness_above`. `judged` is cut at `threshold` here.
+    Richness bins span the whole redshift range, redshift bins take richness > `richness_above`.
     """
     span = (redshift_edges[0], redshift_edges[-1])
-    above = {f"richness_gt{richness_above:g}": (richness_above, np.inf)}
-    boxes = [
-        (label, "richness", limits, limits, span) for label, limits in (richness_bins(richness_edges) | above).items()
-    ]
+    boxes = [(label, "richness", limits, limits, span) for label, limits in richness_bins(richness_edges).items()]
+    above, rich = f"richness_gt{richness_above:g}", (richness_above, np.inf)
     boxes += [
-        (f"{name}_{label}", "redshift", limits, richness, limits)
-        for name, richness in above.items() for label, limits in redshift_bins(redshift_edges).items()
-    ]  # fmt: skip
-    kept = judged[judged["counted"] & (judged["probability"] >= threshold)]
-    true = truth[truth["inside"]]
-    rows = []
-    for label, against, limits, richness, redshift in boxes:
-        row = {"against": against, "bin_low": limits[0], "bin_high": limits[1]}
-        completeness = fraction_in(true, true["found_probability"] >= threshold, richness, redshift, counts)
-        purity = fraction_in(kept, kept["true_richness"] >= pure_richness, richness, redshift, counts)
-        rows.append(row | {"key": f"completeness_{label}", "score": "completeness", "measurement": completeness})
-        rows.append(row | {"key": f"purity_{label}", "score": "purity", "measurement": purity})
-    return rows
+        (f"{above}_{label}", "redshift", limits, rich, limits)
+        for label, limits in redshift_bins(redshift_edges).items()
+    ]
+    return boxes
 
 
-def fraction_in(frame, part, richness, redshift, counts, note: str = "") -> dict:
+def fraction_in(frame, part, richness, redshift, counts, note: str = "") -> Score:
     """Weighted fraction of the rows in a box of richness and redshift for which `part` holds."""
     chosen = between(frame["richness"], *richness) & between(frame["redshift"], *redshift)
     box = frame[chosen]

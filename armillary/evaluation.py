@@ -1,251 +1,311 @@
-"""From scored frames (`armillary.splits`, `armillary.skyscores`) to metrics and what their figures draw."""
+"""From scored frames (`armillary.splits`, `armillary.skyscores`) to the scores of a cluster catalogue and its figures."""
+
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from armillary.completeness import (
+    Criteria,
     area_under,
+    at_density,
     between,
+    catalogue_curve,
     completeness_at_purity,
-    completeness_purity_curve,
     fraction_in,
     judge,
-    scores_in_bins,
-)  # fmt: skip
-from armillary.metrics import estimate, measurement, sum_by_unit
-from armillary.residuals import matched_clusters, residual_metrics
-from armillary.scoring import precision_recall_curve, reliability
+    score_boxes,
+)
+from armillary.metrics import Score, measurement, over_trainings, sum_by_unit
+from armillary.residuals import matched_clusters, residual_scores
 from armillary.splits import WHOLE_SHARE
 
 WEIGHT_NOTE = "weighted to the natural cluster rate; n is the effective number"
+EVERYTHING = (-np.inf, np.inf)
+RESAMPLES_AT_ONCE = 50  # curves of all thresholds are held in memory for these
 
 
-def cluster_metrics(
-    detections,
-    truth,
-    operating: dict,
-    counts,
-    *,
-    prefix: str,
-    area_deg2: float,
-    richness_edges,
-    redshift_edges,
-    richness_above,
-    pure_richness,
-    group_richness,
-    purity_target,
-    match_radius_mpc,
-    match_dz,
-    outlier_dz,
-) -> tuple[dict, dict]:
-    """Metrics of a catalogue cut at the threshold of `operating`, and frames for the figures.
+class Scoring(NamedTuple):
+    """How catalogues are scored; the words are those of the config (clusters: scoring)."""
 
-    Metrics: completeness and purity in bins, area under the completeness-purity curve, counts per square
-    degree, redshift and richness residuals. Frames: bins, trade, matches.
+    match_radius_mpc: float
+    match_dz: float | None
+    outlier_dz: float
+    redshift_edges: list[float]
+    richness_edges: list[float]
+    selection_richness_edges: list[float]
+    curve_richness: list[float]
+    purity_targets: list[float]
+    densities_per_deg2: list[float]
+    pure_richness: float
+    group_richness: float
+
+    @property
+    def criteria(self) -> Criteria:
+        """What counts as a match, as pure, and in which redshifts."""
+        span = (self.redshift_edges[0], self.redshift_edges[-1])
+        return Criteria(self.match_radius_mpc, self.match_dz, self.pure_richness, span)
+
+
+class Details(NamedTuple):
+    """Tables behind the scores: rows of bins and of the selection function (each with its Score), the curve over all
+    thresholds, and the found clusters beside their haloes."""
+
+    bins: list[dict]
+    selection: list[dict]
+    trade: pd.DataFrame
+    matches: pd.DataFrame
+
+
+def cluster_scores(
+    detections, truth, threshold: float, counts, scoring: Scoring, *, area_deg2: float
+) -> tuple[dict[str, Score], Details]:
+    """Scores of a catalogue cut at `threshold`, and of its curve over all thresholds.
+
+    `detections` and `truth` are frames of one sky (`armillary.completeness.judge`), `counts` (B, n_units) its resamples.
     """
-    cuts = {"richness_above": richness_above, "pure_richness": pure_richness}
-    span, threshold = (redshift_edges[0], redshift_edges[-1]), operating["threshold"]
-    judged, found = judge(detections, truth, match_radius_mpc=match_radius_mpc, match_dz=match_dz)
-    rows = scores_in_bins(
-        judged, found, threshold, counts, richness_edges=richness_edges, redshift_edges=redshift_edges, **cuts
-    )
-    metrics = {
-        f"{prefix}cluster_{row['key']}": row["measurement"] | {"note": bin_note(row, pure_richness)} for row in rows
-    }
-    metrics |= catalogue_metrics(
-        judged, found, threshold, counts, prefix, span, pure_richness, group_richness, richness_above
-    )
+    criteria, span = scoring.criteria, scoring.criteria.redshift_range
+    cut = detections[detections["probability"] >= threshold].reset_index(drop=True)
+    judged, found = judge(cut, truth, **criteria.matching)
+    rows = bin_rows(judged, found, counts, scoring)
+    scores = {f"cluster_{row['key']}": row["score"] for row in rows}
+    scores |= catalogue_scores(judged, counts, scoring, area_deg2)
+    scores |= true_density(found, counts, scoring, area_deg2)
     if "whole" in judged:
-        metrics |= whole_metrics(judged, found, threshold, counts, prefix, span, pure_richness, richness_above)
-    metrics |= surface_densities(judged, found, threshold, counts, prefix, span, pure_richness, area_deg2)
-    metrics |= curve_metrics(judged, found, counts, prefix, span, purity_target, **cuts)
-    metrics |= as_drawn_metrics(judged, found, threshold, counts, prefix, span, pure_richness, richness_above)
-    metrics |= operating_metrics(operating, prefix)
+        scores |= whole_scores(judged, found, counts, scoring)
+        scores |= as_drawn_scores(judged, found, counts, scoring)
+    scores |= curve_scores(detections, truth, counts, scoring, area_deg2)
     matches = matched_clusters(
         detections,
         found,
         threshold=threshold,
-        richness_above=pure_richness,
+        richness_above=scoring.pure_richness,
         redshift_range=span,
-        match_radius_mpc=match_radius_mpc,
+        match_radius_mpc=scoring.match_radius_mpc,
     )
-    metrics |= {
-        f"{prefix}{key}": entry for key, entry in residual_metrics(matches, counts, outlier_dz=outlier_dz).items()
-    }
-    return metrics, {
-        "bins": bin_frame(rows),
-        "trade": trade_frame(judged, found, span, pure_richness, richness_edges),
-        "matches": matches,
-    }
+    edges = [edge for edge in scoring.selection_richness_edges if edge >= scoring.pure_richness]
+    scores |= residual_scores(matches, counts, outlier_dz=scoring.outlier_dz, richness_edges=edges[:-1])
+    details = Details(
+        bins=rows,
+        selection=selection_rows(found, counts, scoring),
+        trade=trade_frame(detections, truth, counts, scoring, area_deg2),
+        matches=matches,
+    )
+    return scores, details
 
 
-def bin_note(row: dict, pure_richness: float) -> str:
-    """How one binned score is defined."""
-    if row["score"] == "purity":
-        rule = f"pure: matched to a halo of richness >= {pure_richness:g}"
-        return f"estimated richness and redshift; {rule}; {WEIGHT_NOTE}"
-    return f"true richness and redshift; {WEIGHT_NOTE}"
+# --- one cut
 
 
-def catalogue_metrics(
-    judged, truth, threshold, counts, prefix, span, pure_richness, group_richness, richness_above
-) -> dict:
-    """Purity of the whole catalogue, also when haloes down to `group_richness` count as pure."""
-    kept = judged[judged["counted"] & (judged["probability"] >= threshold)]
-    everything, rich = (-np.inf, np.inf), (richness_above, np.inf)
-    note = f"all estimated richnesses; pure: matched to a halo of richness >= {{:g}}; {WEIGHT_NOTE}"
-    return {
-        f"{prefix}cluster_purity": fraction_in(
-            kept, kept["true_richness"] >= pure_richness, everything, span, counts, note.format(pure_richness)
-        ),
-        f"{prefix}cluster_purity_halo{group_richness:g}": fraction_in(
-            kept,
-            kept["true_richness"] >= group_richness,
-            everything,
-            span,
+def bin_rows(judged, found, counts, scoring: Scoring) -> list[dict]:
+    """Completeness and purity in every bin: rows of key, kind, axis, bin_low, bin_high and score.
+
+    Completeness is binned in true, purity in estimated richness and redshift.
+    """
+    listed, true = judged[judged["counted"]], found[found["inside"]]
+    pure_note = f"pure: matched to a halo of richness >= {scoring.pure_richness:g}"
+    rows = []
+    for label, axis, limits, richness, redshift in score_boxes(
+        scoring.richness_edges, scoring.redshift_edges, scoring.curve_richness[0]
+    ):
+        completeness = fraction_in(
+            true, true["found"], richness, redshift, counts, f"true richness and redshift; {WEIGHT_NOTE}"
+        )
+        purity = fraction_in(
+            listed,
+            listed["true_richness"] >= scoring.pure_richness,
+            richness,
+            redshift,
             counts,
-            note.format(group_richness),
-        ),
-        f"{prefix}cluster_purity_halo{group_richness:g}_richness_gt{richness_above:g}": fraction_in(
-            kept,
-            kept["true_richness"] >= group_richness,
-            rich,
-            span,
-            counts,
-            f"estimated richness > {richness_above:g}; " + note.format(group_richness),
-        ),
-    }
+            f"estimated richness and redshift; {pure_note}; {WEIGHT_NOTE}",
+        )
+        for kind, score in (("completeness", completeness), ("purity", purity)):
+            row = {"key": f"{kind}_{label}", "kind": kind, "axis": axis, "score": score}
+            rows.append(row | {"bin_low": limits[0], "bin_high": limits[1]})
+    return rows
 
 
-def whole_metrics(judged, truth, threshold, counts, prefix, span, pure_richness, richness_above) -> dict:
-    """Completeness and purity of clusters that the image's edge does not cut, at the same threshold."""
-    kept = judged[judged["counted"] & judged["whole"] & (judged["probability"] >= threshold)]
-    true, rich = truth[truth["inside"] & truth["whole"]], (richness_above, np.inf)
-    note = f"{WHOLE_SHARE:.0%} of the disc of R_lambda or more in the image; {{}}; {WEIGHT_NOTE}"
-    label = f"richness_gt{richness_above:g}_whole"
-    return {
-        f"{prefix}cluster_completeness_{label}": fraction_in(
-            true, true["found_probability"] >= threshold, rich, span, counts, note.format("true richness and redshift")
-        ),
-        f"{prefix}cluster_purity_{label}": fraction_in(
-            kept, kept["true_richness"] >= pure_richness, rich, span, counts,
-            note.format(f"estimated richness and redshift; pure: matched to a halo of richness >= {pure_richness:g}"),
-        ),
-    }  # fmt: skip
+def catalogue_scores(judged, counts, scoring: Scoring, area_deg2: float) -> dict[str, Score]:
+    """Purity of the whole catalogue, and its detections and false detections per square degree.
+
+    Each also with haloes down to `group_richness` counted as true.
+    """
+    span = scoring.criteria.redshift_range
+    listed = judged[judged["counted"] & between(judged["redshift"], *span)]
+    scores = {"cluster_detections_per_deg2": density(listed, counts, area_deg2, f"the catalogue; {WEIGHT_NOTE}")}
+    for suffix, least in (("", scoring.pure_richness), (f"_halo{scoring.group_richness:g}", scoring.group_richness)):
+        pure = listed["true_richness"] >= least
+        note = f"matched to a halo of richness >= {least:g}; {WEIGHT_NOTE}"
+        scores[f"cluster_purity{suffix}"] = fraction_in(
+            listed, pure, EVERYTHING, span, counts, f"whole catalogue, all estimated richnesses; pure: {note}"
+        )
+        scores[f"cluster_false{suffix}_per_deg2"] = density(listed[~pure], counts, area_deg2, f"not {note}")
+    return scores
 
 
-def as_drawn_metrics(judged, truth, threshold, counts, prefix, span, pure_richness, richness_above) -> dict:
-    """Completeness and purity on the crowded sky as it was drawn, where every cluster and detection counts once."""
-    kept = judged[judged["counted"] & (judged["probability"] >= threshold)].assign(weight=1.0)
-    true, rich = truth[truth["inside"]].assign(weight=1.0), (richness_above, np.inf)
-    wanted = between(true["redshift"], *span) & (true["richness"] > pure_richness)
-    per_field = wanted.sum() / counts.shape[1]
-    note = f"not weighted: the sky as drawn, {per_field:.1f} clusters of richness > {pure_richness:g} a field"
-    label = f"richness_gt{richness_above:g}_as_drawn"
-    return {
-        f"{prefix}cluster_completeness_{label}": fraction_in(
-            true, true["found_probability"] >= threshold, rich, span, counts, note
-        ),
-        f"{prefix}cluster_purity_{label}": fraction_in(
-            kept, kept["true_richness"] >= pure_richness, rich, span, counts, note
-        ),
-    }
+def true_density(found, counts, scoring: Scoring, area_deg2: float) -> dict[str, Score]:
+    """True clusters per square degree at the natural rate."""
+    true = found[found["inside"] & (found["richness"] > scoring.pure_richness)]
+    true = true[between(true["redshift"], *scoring.criteria.redshift_range)]
+    note = f"true richness > {scoring.pure_richness:g}, weighted to the natural rate; n is the plain number"
+    return {"cluster_truth_per_deg2": density(true, counts, area_deg2, note)}
 
 
-def surface_densities(judged, truth, threshold, counts, prefix, span, pure_richness, area_deg2) -> dict:
-    """Detections and true clusters per square degree at the natural rate."""
-    kept = judged[judged["counted"] & (judged["probability"] >= threshold) & between(judged["redshift"], *span)]
-    true = truth[truth["inside"] & (truth["richness"] > pure_richness) & between(truth["redshift"], *span)]
-    baseline = f"{prefix}cluster_truth_per_deg2"
-    note = f"true richness > {pure_richness:g}, weighted to the natural rate; n is the plain number"
-    return {
-        f"{prefix}cluster_detections_per_deg2": density(
-            kept, counts, area_deg2, baseline, "the catalogue, same weights"
-        ),
-        baseline: density(true, counts, area_deg2, None, note),
-    }
-
-
-def density(frame, counts, area_deg2: float, baseline, note: str) -> dict:
-    """Weighted objects per square degree, with field bootstrap."""
+def density(frame, counts, area_deg2: float, note: str) -> Score:
+    """Weighted objects per square degree."""
     by_unit = sum_by_unit(frame["weight"], frame["unit"].to_numpy(dtype=int), counts.shape[1])
-    return estimate(by_unit.sum() / area_deg2, counts @ by_unit / area_deg2, len(frame), "deg^-2", baseline, note)
+    return Score(by_unit.sum() / area_deg2, counts @ by_unit / area_deg2, len(frame), "deg^-2", note)
 
 
-def curve_metrics(judged, truth, counts, prefix, span, purity_target, *, richness_above, pure_richness) -> dict:
-    """Area under completeness against purity, both for richness > `richness_above`, and where it has a given purity."""
-
-    def summary(row):
-        resampled = [f.assign(weight=f["weight"] * row[f["unit"].to_numpy(dtype=int)]) for f in (judged, truth)]
-        kept = [frame[frame["weight"] > 0] for frame in resampled]
-        curve = completeness_purity_curve(
-            *kept, richness_above=richness_above, pure_richness=pure_richness, redshift_range=span
+def whole_scores(judged, found, counts, scoring: Scoring) -> dict[str, Score]:
+    """Completeness and purity of clusters that the image's edge does not cut, at the same threshold."""
+    span = scoring.criteria.redshift_range
+    listed, true = judged[judged["counted"] & judged["whole"]], found[found["inside"] & found["whole"]]
+    note = f"{WHOLE_SHARE:.0%} of the disc of R_lambda or more in the image; {WEIGHT_NOTE}"
+    pure = listed["true_richness"] >= scoring.pure_richness
+    scores = {"cluster_purity_whole": fraction_in(listed, pure, EVERYTHING, span, counts, note)}
+    for edge in scoring.curve_richness:
+        scores[f"cluster_completeness_richness_gt{edge:g}_whole"] = fraction_in(
+            true, true["found"], (edge, np.inf), span, counts, note
         )
-        return area_under(curve), completeness_at_purity(curve, purity_target)
+    return scores
 
-    n_fields, note = counts.shape[1], f"both for richness > {richness_above:g}; {WEIGHT_NOTE}"
-    area, completeness = summary(np.ones(n_fields))
-    areas, completenesses = zip(*(summary(row) for row in counts), strict=True)
-    what = "completeness (true richness) against purity (estimated richness)"
+
+def as_drawn_scores(judged, found, counts, scoring: Scoring) -> dict[str, Score]:
+    """Completeness and purity on the crowded sky as it was drawn, where every cluster and detection counts once."""
+    span = scoring.criteria.redshift_range
+    listed, true = judged[judged["counted"]].assign(weight=1.0), found[found["inside"]].assign(weight=1.0)
+    wanted = between(true["redshift"], *span) & (true["richness"] > scoring.pure_richness)
+    per_field = wanted.sum() / counts.shape[1]
+    note = f"not weighted: the sky as drawn, {per_field:.1f} clusters of richness > {scoring.pure_richness:g} a field"
+    pure = listed["true_richness"] >= scoring.pure_richness
+    scores = {"cluster_purity_as_drawn": fraction_in(listed, pure, EVERYTHING, span, counts, note)}
+    for edge in scoring.curve_richness:
+        scores[f"cluster_completeness_richness_gt{edge:g}_as_drawn"] = fraction_in(
+            true, true["found"], (edge, np.inf), span, counts, note
+        )
+    return scores
+
+
+# --- all cuts
+
+
+def curve_scores(detections, truth, counts, scoring: Scoring, area_deg2: float) -> dict[str, Score]:
+    """Areas under completeness and purity, completeness at given purities, and both at given surface densities.
+
+    Purity is that of the whole catalogue. Beside it stands the pair that leaves out of the purity what is estimated
+    below the richness: it does not see poor detections, so a catalogue can be filled with them.
+    """
+    criteria, notes = scoring.criteria, {}
+    whole = catalogue_curve(detections, truth, criteria)
+    rich_only = {
+        edge: catalogue_curve(detections, truth, criteria, estimated_above=edge) for edge in scoring.curve_richness
+    }
+
+    def values(rows) -> dict[str, np.ndarray]:
+        purity, n_listed = whole.purity(rows), whole.n_listed(rows)
+        found = {}
+        for per_deg2 in scoring.densities_per_deg2:
+            key = f"cluster_purity_at_{per_deg2:g}_per_deg2"
+            found[key] = at_density(purity, n_listed, per_deg2 * area_deg2, 1.0)
+            notes[key] = f"purity of the most probable {per_deg2:g} detections per deg2"
+        for edge in scoring.curve_richness:
+            completeness = whole.completeness(edge, rows)
+            key = f"cluster_area_gt{edge:g}"
+            found[key] = area_under(completeness, purity)
+            notes[key] = f"area under completeness (true richness > {edge:g}) and purity of the whole catalogue"
+            for target in scoring.purity_targets:
+                key = f"cluster_completeness_gt{edge:g}_at_purity_{100 * target:.0f}"
+                found[key] = completeness_at_purity(completeness, purity, target)
+                notes[key] = f"completeness (true richness > {edge:g}) at {target:.0%} purity of the whole catalogue"
+            for per_deg2 in scoring.densities_per_deg2:
+                key = f"cluster_completeness_gt{edge:g}_at_{per_deg2:g}_per_deg2"
+                found[key] = at_density(completeness, n_listed, per_deg2 * area_deg2, 0.0)
+                notes[key] = f"completeness (> {edge:g}) of the most probable {per_deg2:g} detections per deg2"
+            partial = rich_only[edge]
+            key = f"cluster_area_gt{edge:g}_poor_detections_left_out"
+            found[key] = area_under(partial.completeness(edge, rows), partial.purity(rows))
+            notes[key] = f"purity only of detections estimated above {edge:g}, for comparison with earlier versions"
+        return found
+
+    n_units = counts.shape[1]
+    measured = values(np.ones((1, n_units)))
+    chunks = [values(counts[first : first + RESAMPLES_AT_ONCE]) for first in range(0, len(counts), RESAMPLES_AT_ONCE)]
     return {
-        f"{prefix}cluster_curve_area": estimate(area, areas, n_fields, note=f"area under {what}, {note}"),
-        f"{prefix}cluster_completeness_richness_gt{richness_above:g}_at_purity_{100 * purity_target:.0f}": estimate(
-            completeness, completenesses, n_fields, note=f"largest on the curve of {what} of these very fields, {note}"
-        ),
+        key: Score(
+            float(value[0]),
+            np.concatenate([chunk[key] for chunk in chunks]),
+            n_units,
+            "",
+            f"{notes[key]}; measured on the very fields that are scored; {WEIGHT_NOTE}",
+        )
+        for key, value in measured.items()
     }
 
 
-def operating_metrics(operating: dict, prefix: str) -> dict:
-    """The cut itself, chosen on validation fields."""
-    note = "where completeness and purity balance on validation fields"
-    return {f"{prefix}cluster_threshold": measurement(operating["threshold"], note=note)}
+def operating_entry(operating: dict) -> dict:
+    """The cut itself, chosen on calibration fields."""
+    return measurement(operating["threshold"], note="where completeness and purity balance on calibration fields")
 
 
-def bin_frame(rows: list[dict]):
+# --- frames of figures and tables
+
+
+def rows_over_trainings(tables: list[list[dict]], rng) -> list[dict]:
+    """Rows of several trainings, the same bins in the same order, as rows of their mean."""
+    return [
+        rows[0] | {"score": over_trainings([row["score"] for row in rows], rng)} for rows in zip(*tables, strict=True)
+    ]
+
+
+def bin_frame(rows: list[dict]) -> pd.DataFrame:
     """Disjoint bins for the figure: score, against, bin_low, bin_high, value, value_low, value_high, n."""
-    last = max(row["bin_low"] for row in rows if row["against"] == "richness")
+    last = max(row["bin_low"] for row in rows if row["axis"] == "richness")
     shown = [row for row in rows if np.isfinite(row["bin_high"]) or row["bin_low"] == last]
-    return pd.DataFrame(
-        [
-            {
-                "score": row["score"],
-                "against": row["against"],
-                "bin_low": row["bin_low"],
-                "bin_high": row["bin_high"],
-                "value": row["measurement"]["value"],
-                "value_low": row["measurement"]["lo"],
-                "value_high": row["measurement"]["hi"],
-                "n": row["measurement"]["n"],
-            }
-            for row in shown
-        ]
-    ).astype({"value": float, "value_low": float, "value_high": float, "n": float})
+    names = {"score": "kind", "against": "axis", "bin_low": "bin_low", "bin_high": "bin_high"}
+    frame = pd.DataFrame([{name: row[key] for name, key in names.items()} for row in shown])
+    return pd.concat([frame, numbers_of(shown, ("value", "value_low", "value_high", "n"))], axis=1)
 
 
-def trade_frame(judged, truth, span, pure_richness, richness_edges):
-    """Completeness against purity as the threshold falls, one sample a richness edge."""
-    frames = []
-    for edge in richness_edges[:2]:
-        curve = completeness_purity_curve(
-            judged, truth, richness_above=edge, pure_richness=pure_richness, redshift_range=span
-        )
-        frames.append(pd.DataFrame(curve).assign(sample=f"λ > {edge:g}"))
+def selection_frame(rows: list[dict]) -> pd.DataFrame:
+    """The selection function as a table: richness and redshift limits, p_found with its 68 % bounds, effective n."""
+    limits = pd.DataFrame([{name: row[name] for name in row if name != "score"} for row in rows])
+    return pd.concat([limits, numbers_of(rows, ("p_found", "p_low", "p_high", "n"))], axis=1)
+
+
+def numbers_of(rows: list[dict], names: tuple) -> pd.DataFrame:
+    """Value, bounds and n of the rows' scores under these names; NaN where there is none."""
+    entries = [row["score"].entry() for row in rows]
+    columns = zip(names, ("value", "lo", "hi", "n"), strict=True)
+    return pd.DataFrame({name: [entry[key] for entry in entries] for name, key in columns}, dtype=float)
+
+
+def trade_frame(detections, truth, counts, scoring: Scoring, area_deg2: float) -> pd.DataFrame:
+    """Completeness, purity and detections per deg2 at every threshold, one sample a richness edge."""
+    curve, one = catalogue_curve(detections, truth, scoring.criteria), np.ones((1, counts.shape[1]))
+    shared = {
+        "threshold": curve.threshold,
+        "purity": curve.purity(one)[0],
+        "per_deg2": curve.n_listed(one)[0] / area_deg2,
+    }
+    frames = [
+        pd.DataFrame(shared | {"completeness": curve.completeness(edge, one)[0], "richness_above": edge})
+        for edge in scoring.curve_richness
+    ]
     return pd.concat(frames, ignore_index=True)
 
 
-def tile_curves(tiles: dict, counts, n_bins: int, n_points: int = 1000) -> dict:
-    """Arrays of the tile-level figure: recall, precision, threshold (K,) and the reliability bins.
-
-    At most `n_points` of the curve are kept, evenly in rank.
-    """
-    precision, recall, threshold = precision_recall_curve(tiles["probability"], tiles["truth"])
-    kept = np.unique(np.linspace(0, len(recall) - 1, min(n_points, len(recall))).astype(int))
-    bins = reliability(tiles["probability"], tiles["truth"], tiles["unit"], counts, n_bins)
-    return {
-        "precision": precision[kept], "recall": recall[kept], "threshold": threshold[kept],
-        "predicted": bins["probability"], "observed": bins["fraction"],
-        "observed_error": 0.5 * (bins["hi"] - bins["lo"]), "n_tiles": bins["n"],
-    }  # fmt: skip
+def selection_rows(found, counts, scoring: Scoring) -> list[dict]:
+    """P(found | true richness, true redshift) in cells, groups included: rows of limits and score."""
+    true = found[found["inside"]]
+    edges = (scoring.selection_richness_edges, scoring.redshift_edges)
+    richness_cells, redshift_cells = (list(zip(each[:-1], each[1:], strict=True)) for each in edges)
+    return [
+        {"richness_low": richness[0], "richness_high": richness[1], "redshift_low": redshift[0]}
+        | {"redshift_high": redshift[1], "score": fraction_in(true, true["found"], richness, redshift, counts)}
+        for richness in richness_cells
+        for redshift in redshift_cells
+    ]
 
 
 def prefixed(prefix: str, columns) -> dict:

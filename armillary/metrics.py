@@ -11,11 +11,66 @@ counts are compared pair by pair.
 """
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 
 FORM = ("value", "lo", "hi", "n", "unit", "baseline", "note")
 SIGMA_PERCENTILES = (15.865, 84.135)
+
+
+class Score(NamedTuple):
+    """A number with its bootstrap samples (B,); `bounds` (68 %) stand in where all resamples agree.
+
+    Scores of the same resamples can be compared pair by pair; `entry` gives the form of the metrics file.
+    """
+
+    value: float
+    samples: np.ndarray
+    n: float | None = None
+    unit: str = ""
+    note: str = ""
+    bounds: tuple[float, float] | None = None
+
+    def entry(self, baseline: str | None = None) -> dict:
+        """The score in the metrics form."""
+        lo, hi = self.bounds or interval_68(self.samples)
+        return measurement(self.value, lo, hi, self.n, self.unit, baseline, self.note)
+
+
+def over_trainings(scores: list[Score], rng: np.random.Generator) -> Score:
+    """One score of several trainings: their mean, and an error that holds the spread from training to training.
+
+    The spread (standard deviation of one training, n - 1 in the denominator) is added to the resamples as Gaussian
+    noise. Of one training nothing is known of it, and the note says so.
+    """
+    first, values = scores[0], np.array([score.value for score in scores], dtype=float)
+    if len(scores) == 1:
+        return first._replace(note=join_notes(first.note, "one training: its spread is not in the error"))
+    spread = float(np.std(values, ddof=1))
+    samples = np.mean([score.samples for score in scores], axis=0)
+    samples = samples + spread * rng.standard_normal(len(samples))
+    note = f"mean of {len(scores)} trainings; their spread of {spread:.2g} is in the error"
+    bounds = first.bounds if spread == 0.0 else None
+    return first._replace(value=float(values.mean()), samples=samples, note=join_notes(first.note, note), bounds=bounds)
+
+
+def difference(score: Score, other: Score, note: str) -> Score:
+    """score - other, paired over the same resamples."""
+    return Score(score.value - other.value, score.samples - other.samples, score.n, score.unit, note)
+
+
+def share_of_way(score: Score, start: Score, end: Score, note: str) -> Score:
+    """(score - start) / (end - start), paired over the same resamples: 0 at the start, 1 at the end."""
+    value = _divide_signed(score.value - start.value, end.value - start.value).item()
+    samples = _divide_signed(score.samples - start.samples, end.samples - start.samples)
+    return Score(value, samples, score.n, "", note)
+
+
+def _divide_signed(top, bottom) -> np.ndarray:
+    """top / bottom, NaN where bottom is 0."""
+    top, bottom = np.asarray(top, dtype=float), np.asarray(bottom, dtype=float)
+    return np.divide(top, bottom, out=np.full(top.shape, np.nan), where=bottom != 0)
 
 
 def measurement(value, lo=None, hi=None, n=None, unit="", baseline=None, note="") -> dict:
@@ -79,21 +134,21 @@ def bootstrap_statistic(statistic, unit, counts) -> tuple[float, np.ndarray]:
     return statistic(np.ones(unit.shape)), samples
 
 
-def fraction(part, weight, unit, counts, baseline=None, note="") -> dict:
-    """Weighted fraction of the items for which `part` (n,) is true, with its bootstrap interval.
+def fraction(part, weight, unit, counts, note="") -> Score:
+    """Weighted fraction of the items for which `part` (n,) is true; NaN of none.
 
     `n` is the effective number of items, (sum w)^2 / sum w^2 (Kish 1965). Where every resample agrees (all or
     none of a few items) the bootstrap sees no error, and the Wilson (1927) interval of `n` items stands in.
     """
     part, weight = np.asarray(part, dtype=bool), np.asarray(weight, dtype=float)
     if weight.sum() <= 0:
-        return measurement(None, n=0, baseline=baseline, note=join_notes(note, "no object in this bin"))
+        nothing = np.full(len(counts), np.nan)
+        return Score(math.nan, nothing, 0, "", join_notes(note, "no object in this bin"))
     value, samples = bootstrap_ratio(part * weight, weight, unit, counts)
     n = effective_number(weight)
     lo, hi = interval_68(samples)
-    if hi - lo < 1e-9:
-        lo, hi = wilson_68(value, n)
-    return measurement(value, lo, hi, round(n, 1), "", baseline, note)
+    bounds = wilson_68(value, n) if hi - lo < 1e-9 else None
+    return Score(value, samples, round(n, 1), "", note, bounds)
 
 
 def effective_number(weight) -> float:
@@ -107,14 +162,6 @@ def wilson_68(value: float, n: float) -> tuple[float, float]:
     centre = (value + 0.5 / n) / (1 + 1 / n)
     half = math.sqrt(max(value * (1 - value), 0.0) / n + 0.25 / n**2) / (1 + 1 / n)
     return max(centre - half, 0.0), min(centre + half, 1.0)
-
-
-def advantage_sigma(value, samples, baseline_value, baseline_samples) -> float:
-    """(value - baseline) in units of the spread of the paired difference over the same resamples."""
-    difference = np.asarray(samples, dtype=float) - np.asarray(baseline_samples, dtype=float)
-    difference = difference[np.isfinite(difference)]
-    spread = float(np.std(difference)) if difference.size else 0.0
-    return (value - baseline_value) / spread if spread > 0 else math.nan
 
 
 def join_notes(*notes: str) -> str:

@@ -1,24 +1,33 @@
-"""How well tile probabilities tell tiles with a cluster member from tiles without.
+"""Scores of tile probabilities: tiles with a cluster member against tiles without.
 
-Everything takes flat arrays over tiles: `probability` (n,) in [0, 1], `truth` (n,) bool, and for error bars
-`unit` (n,), the index of the field a tile belongs to, with `counts` (B, n_fields) from
-`metrics.resample_counts`. The same code scores the encoder, its baseline, and real sky.
+Everything takes flat arrays over tiles in one frame, `Tiles`: probability (n,) in [0, 1], truth (n,) bool, weight (n,)
+and `unit` (n,), the index of the field a tile belongs to; `counts` (B, n_fields) from `metrics.resample_counts` gives
+error bars. The same code scores the encoder, the other methods, and survey tiles; with weights of 1 at the rate of
+clusters that the fields were drawn with, with natural weights at that of the sky.
 """
 
-import math
+from typing import NamedTuple
 
 import numpy as np
 
 from armillary.metrics import (
-    advantage_sigma,
+    Score,
     bootstrap_ratio,
     bootstrap_statistic,
-    estimate,
-    measurement,
+    interval_68,
     sum_by_unit,
 )
 
-TINY = 1e-6  # the guard against 0 / 0 in the source's definitions of precision, recall and F1
+TINY = 1e-6  # guard against 0 / 0 in bliss's definitions of precision, recall and F1
+
+
+class Tiles(NamedTuple):
+    """Flat tiles of one split or sky, each array (n,)."""
+
+    probability: np.ndarray
+    truth: np.ndarray
+    unit: np.ndarray
+    weight: np.ndarray
 
 
 def confusion_scores(true_positive, false_positive, false_negative, true_negative) -> dict:
@@ -37,11 +46,11 @@ def confusion_scores(true_positive, false_positive, false_negative, true_negativ
     }
 
 
-def bootstrap_confusion(probability, truth, threshold, unit, counts) -> dict:
+def bootstrap_confusion(tiles: Tiles, threshold: float, counts) -> dict:
     """name -> (value, samples (B,)) of the four scores of calling tiles at p >= `threshold`."""
-    called = probability >= threshold
+    called, truth = tiles.probability >= threshold, tiles.truth
     cells = (called & truth, called & ~truth, ~called & truth, ~called & ~truth)
-    by_unit = [sum_by_unit(cell, unit, counts.shape[1]) for cell in cells]
+    by_unit = [sum_by_unit(cell * tiles.weight, tiles.unit, counts.shape[1]) for cell in cells]
     values = confusion_scores(*(cell.sum() for cell in by_unit))
     samples = confusion_scores(*(counts @ cell for cell in by_unit))
     return {name: (values[name], samples[name]) for name in values}
@@ -77,13 +86,13 @@ def average_precision(probability, truth, weight=None) -> float:
     return float(np.sum(np.diff(recall, prepend=0.0) * precision))
 
 
-def bootstrap_average_precision(probability, truth, unit, counts) -> tuple[float, np.ndarray]:
+def bootstrap_average_precision(tiles: Tiles, counts) -> tuple[float, np.ndarray]:
     """Average precision and its resamples; tiles are sorted once."""
-    order = np.argsort(-probability, kind="stable")
-    probability, truth, unit = probability[order], truth[order], np.asarray(unit)[order]
+    order = np.argsort(-tiles.probability, kind="stable")
+    probability, truth, unit, weight = (column[order] for column in tiles)
 
-    def area(weight):
-        precision, recall, _ = _curve(probability, truth, weight)
+    def area(drawn):
+        precision, recall, _ = _curve(probability, truth, weight * drawn)
         return float(np.sum(np.diff(recall, prepend=0.0) * precision))
 
     return bootstrap_statistic(area, unit, counts)
@@ -104,76 +113,86 @@ def equal_mass_bins(probability, n_bins: int) -> np.ndarray:
     return np.floor(n_bins * middle / len(probability)).astype(int)[group]
 
 
-def reliability(probability, truth, unit, counts, n_bins: int) -> dict:
-    """Mean probability, observed fraction with 68 % bounds, and tile count of the equal-mass bins."""
-    bins = equal_mass_bins(probability, n_bins)
-    curve = {"probability": [], "fraction": [], "lo": [], "hi": [], "n": []}
+def bins_between(probability, edges) -> np.ndarray:
+    """Bin index (n,) of probabilities between fixed edges; 1 belongs to the last bin."""
+    return np.clip(np.searchsorted(edges, probability, side="right") - 1, 0, len(edges) - 2)
+
+
+def reliability(tiles: Tiles, bins: np.ndarray, counts) -> dict:
+    """Mean probability, observed fraction with 68 % bounds and expected positives of each bin that holds a tile.
+
+    `bins` (n,) is the bin of each tile. Expected positives are the sum of the probabilities, weights scaled to a mean
+    of 1 over all tiles.
+    """
+    scale = len(tiles.weight) / tiles.weight.sum()
+    rows = []
     for index in np.unique(bins):
-        inside = bins == index
-        value, samples = bootstrap_ratio(truth & inside, inside, unit, counts)
-        entry = estimate(value, samples)
-        row = (probability[inside].mean(), value, entry["lo"], entry["hi"], inside.sum())
-        for column, number in zip(curve.values(), row, strict=True):
-            column.append(number)
-    return {name: np.array(column, dtype=float) for name, column in curve.items()}
+        inside = (bins == index) * tiles.weight
+        value, samples = bootstrap_ratio(tiles.truth * inside, inside, tiles.unit, counts)
+        mean = np.average(tiles.probability, weights=inside) if inside.sum() > 0 else np.nan
+        rows.append((index, mean, value, *interval_68(samples), scale * (inside * tiles.probability).sum()))
+    columns = ("bin", "predicted", "observed", "lo", "hi", "n_expected")
+    return {name: np.array(column, dtype=float) for name, column in zip(columns, zip(*rows, strict=True), strict=True)}
 
 
-def bootstrap_calibration_error(probability, truth, unit, counts, n_bins: int) -> tuple[float, np.ndarray]:
-    """Expected calibration error, sum over equal-mass bins of |sum(p) - sum(truth)| / n (Naeini+15),
-    resampled.
+def bootstrap_calibration_error(tiles: Tiles, bins: np.ndarray, counts) -> tuple[float, np.ndarray]:
+    """Expected calibration error, sum over bins of |sum(p) - sum(truth)| / n (Naeini+15), resampled.
 
     Being a sum of absolute values it is biased up by noise, and its resamples more so than its value.
     """
-    bins = equal_mass_bins(probability, n_bins)
-    excess = np.array([sum_by_unit((probability - truth) * (bins == b), unit, counts.shape[1]) for b in range(n_bins)])
-    size = sum_by_unit(np.ones(len(probability)), unit, counts.shape[1])
+    residual = (tiles.probability - tiles.truth) * tiles.weight
+    excess = np.array([sum_by_unit(residual * (bins == b), tiles.unit, counts.shape[1]) for b in np.unique(bins)])
+    size = sum_by_unit(tiles.weight, tiles.unit, counts.shape[1])
     value = np.abs(excess.sum(axis=1)).sum() / size.sum()
     return float(value), np.abs(counts @ excess.T).sum(axis=1) / (counts @ size)
 
 
-def score_tiles(probability, truth, threshold, unit, counts, n_bins: int) -> dict:
-    """name -> (value, samples) of every tile-level score; `threshold` was tuned on validation."""
-    area = bootstrap_average_precision(probability, truth, unit, counts)
-    rate = bootstrap_ratio(truth, np.ones(len(truth)), unit, counts)
+def tile_scores(tiles: Tiles, counts, *, bins: np.ndarray, suffix: str, threshold: float | None) -> dict[str, Score]:
+    """name -> Score of every tile-level score, names ending in `suffix` (the rate of clusters: _boosted, _natural).
+
+    `bins` (n,) are those of the calibration error; at `threshold`, chosen on other fields, tiles are called a second
+    time (names with _tuned), unless it is None.
+    """
+    n = len(tiles.truth)
+    rate = bootstrap_ratio(tiles.truth * tiles.weight, tiles.weight, tiles.unit, counts)
+    area = bootstrap_average_precision(tiles, counts)
+    ratio = tuple(
+        np.divide(a, r, out=np.full(np.shape(a), np.nan), where=np.asarray(r) > 0) for a, r in zip(area, rate)
+    )
+    precision = "average precision over distinct thresholds"
     scores = {
-        "pr_auc": area,
-        "pr_auc_over_base_rate": (
-            area[0] / rate[0] if rate[0] > 0 else math.nan,
-            area[1] / np.where(rate[1] > 0, rate[1], np.nan),
+        f"tile_base_rate{suffix}": Score(*rate, n, "", "fraction of tiles that hold a member"),
+        f"tile_pr_auc{suffix}": Score(*area, n, "", precision),
+        f"tile_pr_auc_over_base_rate{suffix}": Score(
+            float(ratio[0]), ratio[1], n, "", f"{precision}, over the base rate"
         ),
-        "ece": bootstrap_calibration_error(probability, truth, unit, counts, n_bins),
+        f"tile_ece{suffix}": Score(
+            *bootstrap_calibration_error(tiles, bins, counts),
+            n,
+            "",
+            "expected calibration error in bins of probability",
+        ),
     }
-    scores |= bootstrap_confusion(probability, truth, 0.5, unit, counts)
-    tuned = bootstrap_confusion(probability, truth, threshold, unit, counts)
-    return scores | {f"{name}_tuned": pair for name, pair in tuned.items()}
+    for name, pair in bootstrap_confusion(tiles, 0.5, counts).items():
+        scores[f"tile_{name}{suffix}"] = Score(*pair, n, "", "tiles called at probability 0.5")
+    if threshold is not None:
+        for name, pair in bootstrap_confusion(tiles, threshold, counts).items():
+            note = "tiles called at the probability of best F1 on calibration fields"
+            scores[f"tile_{name}_tuned{suffix}"] = Score(*pair, n, "", note)
+    return scores
 
 
-def tile_metrics(encoder: dict, finder: dict, truth, unit, counts) -> dict:
-    """Metrics of encoder and baseline finder from two results of `score_tiles`, and the gain."""
-    n, metrics = len(truth), {}
-    rate, rate_samples = bootstrap_ratio(truth, np.ones(n), unit, counts)
-    metrics["tile_base_rate"] = estimate(rate, rate_samples, n, note="fraction of tiles that hold a member")
-    metrics["tile_accuracy_all_negative"] = estimate(1 - rate, 1 - rate_samples, n, note="calling no tile at all")
-    trivial = {
-        "pr_auc": "tile_base_rate",
-        "accuracy": "tile_accuracy_all_negative",
-        "accuracy_tuned": "tile_accuracy_all_negative",
-    }
-    for name in encoder:
-        note = tile_note(name)
-        metrics[f"tile_{name}"] = estimate(*encoder[name], n, baseline=f"finder_tile_{name}", note=note)
-        metrics[f"finder_tile_{name}"] = estimate(*finder[name], n, baseline=trivial.get(name), note=note)
-    metrics["tile_pr_auc_advantage_sigma"] = measurement(
-        advantage_sigma(*encoder["pr_auc"], *finder["pr_auc"]), n=counts.shape[1], unit="sigma",
-        note="encoder minus baseline finder over the spread of the paired difference, same resampled fields",
-    )  # fmt: skip
-    return metrics
-
-
-def tile_note(name: str) -> str:
-    """How a tile-level score was taken."""
-    if name.startswith("pr_auc"):
-        return "average precision over distinct thresholds" + (", over the base rate" if "over" in name else "")
-    if name == "ece":
-        return "expected calibration error, equal-mass bins"
-    return "at the threshold of best F1 on validation fields" if name.endswith("_tuned") else "at threshold 0.5"
+def bin_scores(tiles: Tiles, counts, *, edges, suffix: str) -> dict[str, Score]:
+    """Observed over predicted fraction of tiles with a member in bins of probability; n is the expected positives."""
+    bins = bins_between(tiles.probability, edges)
+    n_expected = dict(zip(*(reliability(tiles, bins, counts)[name] for name in ("bin", "n_expected")), strict=True))
+    scores = {}
+    for index, expected in n_expected.items():
+        inside = bins == index
+        weight, unit = tiles.weight[inside], tiles.unit[inside]
+        ratio = bootstrap_ratio(tiles.truth[inside] * weight, tiles.probability[inside] * weight, unit, counts)
+        low, high = edges[int(index)], edges[int(index) + 1]
+        note = f"observed over predicted fraction at probabilities {low:g} to {high:g}; n: expected positives"
+        key = f"tile_observed_over_predicted_{1000 * low:04.0f}_{1000 * high:04.0f}{suffix}"
+        scores[key] = Score(*ratio, round(expected, 1), "", note)
+    return scores

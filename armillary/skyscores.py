@@ -10,7 +10,7 @@ import pandas as pd
 from armillary.completeness import between, fraction_in, judge
 from armillary.footprint import NOBODY, cell_centres, owners, restrict, truth_from_discs, truth_from_members
 from armillary.matching import match_radius_arcsec, match_two_way
-from armillary.metrics import estimate
+from armillary.metrics import Score
 from armillary.sky import separation_arcsec
 from armillary.splits import DETECTION_COLUMNS
 
@@ -76,23 +76,9 @@ def blocks(shape) -> np.ndarray:
     return rows[:, None] * N_BLOCKS + columns[None, :]
 
 
-def chance_metrics(
-    detections,
-    truth,
-    maps,
-    operating: dict,
-    *,
-    rng,
-    n_shuffles,
-    prefix,
-    richness_edges,
-    redshift_range,
-    pure_richness,
-    match_radius_mpc,
-    match_dz,
-) -> dict:
-    """Completeness and purity that the same detections reach at random observed positions."""
-    kept = detections[detections["probability"] >= operating["threshold"]].reset_index(drop=True)
+def chance_scores(detections, truth, maps, threshold: float, *, rng, n_shuffles: int, scoring) -> dict[str, Score]:
+    """Completeness and purity that the same detections reach at random observed positions: mean and spread."""
+    kept = detections[detections["probability"] >= threshold].reset_index(drop=True)
     positions = np.concatenate(
         [np.column_stack([c.ravel() for c in cell_centres(m)])[np.isfinite(m["probability"]).ravel()] for m in maps]
     )
@@ -100,50 +86,47 @@ def chance_metrics(
     for _ in range(n_shuffles):
         drawn = positions[rng.integers(len(positions), size=len(kept))]
         moved = kept.assign(ra=drawn[:, 0], dec=drawn[:, 1])
-        judged, found = judge(moved, truth, match_radius_mpc=match_radius_mpc, match_dz=match_dz)
-        for key, value in chance_scores(judged, found, richness_edges, redshift_range, pure_richness).items():
-            results.setdefault(f"{prefix}chance_cluster_{key}", []).append(value)
+        for key, value in plain_scores(*judge(moved, truth, **scoring.criteria.matching), scoring).items():
+            results.setdefault(key, []).append(value)
     note = "the same detections at random observed positions: mean and spread over shuffles"
-    return {
-        key: estimate(_mean(values), np.array(values, dtype=float), n_shuffles, note=note)
-        for key, values in results.items()
-    }
+    return {key: Score(_mean(values), np.array(values), n_shuffles, "", note) for key, values in results.items()}
 
 
-def chance_scores(judged, truth, richness_edges, redshift_range, pure_richness) -> dict:
-    """Plain completeness above each richness edge and purity of the catalogue, None where undefined."""
-    one = np.ones((1, int(max(judged["unit"].max() if len(judged) else 0, truth["unit"].max())) + 1))
+def plain_scores(judged, truth, scoring) -> dict[str, float]:
+    """Completeness above each richness edge and purity of the catalogue, NaN where undefined."""
+    span, one = scoring.criteria.redshift_range, np.ones((1, _n_units(judged, truth)))
     true, counted = truth[truth["inside"]], judged[judged["counted"]]
     scores = {
-        f"completeness_richness_gt{edge:g}": fraction_in(
-            true, true["found_probability"] >= 0, (edge, np.inf), redshift_range, one
-        )["value"]
-        for edge in richness_edges
+        f"cluster_completeness_richness_gt{edge:g}": fraction_in(true, true["found"], (edge, np.inf), span, one).value
+        for edge in scoring.richness_edges
     }
-    pure = counted["true_richness"] >= pure_richness
-    return scores | {"purity": fraction_in(counted, pure, (-np.inf, np.inf), redshift_range, one)["value"]}
+    pure = counted["true_richness"] >= scoring.pure_richness
+    return scores | {"cluster_purity": fraction_in(counted, pure, (-np.inf, np.inf), span, one).value}
+
+
+def _n_units(*frames) -> int:
+    return 1 + max(int(frame["unit"].max()) if len(frame) else 0 for frame in frames)
 
 
 def _mean(values) -> float:
-    finite = [value for value in values if value is not None]
-    return float(np.mean(finite)) if finite else np.nan
+    finite = np.array(values)[np.isfinite(values)]
+    return float(np.mean(finite)) if len(finite) else np.nan
 
 
-def match_table(judged, truth, maps: list[dict], threshold: float) -> pd.DataFrame:
-    """One row per detection at or above `threshold` and per cluster in the footprint that none matched.
+def match_table(judged, truth, maps: list[dict]) -> pd.DataFrame:
+    """One row per detection of a judged catalogue and per cluster in the footprint that none matched.
 
     Columns: tile, status (matched, unmatched, missed), ra, dec, probability, redshift(_error),
     richness(_error), cluster_id (0 = none), redshift_true, richness_true, separation_arcsec; NaN where there
     is nothing to say.
     """
     names = np.array([each["name"] for each in maps] + ["outside"])
-    kept = judged[judged["probability"] >= threshold]
-    matched = kept["halo"].to_numpy() >= 0
-    halo = truth.iloc[np.where(matched, kept["halo"], 0)].reset_index(drop=True)
-    rows = kept[["ra", "dec", "probability", "redshift", "redshift_error", "richness", "richness_error"]].reset_index(
+    matched = judged["halo"].to_numpy() >= 0
+    halo = truth.iloc[np.where(matched, judged["halo"], 0)].reset_index(drop=True)
+    rows = judged[["ra", "dec", "probability", "redshift", "redshift_error", "richness", "richness_error"]].reset_index(
         drop=True
     )
-    rows.insert(0, "tile", names[kept["tile"].to_numpy(dtype=int)])
+    rows.insert(0, "tile", names[judged["tile"].to_numpy(dtype=int)])
     rows.insert(1, "status", np.where(matched, "matched", "unmatched"))
     separation = separation_arcsec(rows["ra"], rows["dec"], halo["ra"], halo["dec"])
     rows["cluster_id"] = np.where(matched, halo["cluster_id"], 0)
@@ -153,7 +136,7 @@ def match_table(judged, truth, maps: list[dict], threshold: float) -> pd.DataFra
         ("separation_arcsec", separation),
     ):
         rows[column] = np.where(matched, values, np.nan)
-    missed = truth[truth["inside"] & (truth["found_probability"] < threshold)]
+    missed = truth[truth["inside"] & ~truth["found"]]
     lost = missed[["ra", "dec", "cluster_id"]].assign(
         redshift_true=missed["redshift"], richness_true=missed["richness"], status="missed"
     )
@@ -161,9 +144,9 @@ def match_table(judged, truth, maps: list[dict], threshold: float) -> pd.DataFra
     return pd.concat([rows, lost], ignore_index=True)[list(rows)].astype({"cluster_id": int})
 
 
-def counts_per_tile(judged, truth, maps, threshold: float, redshift_range) -> pd.DataFrame:
+def counts_per_tile(judged, truth, maps, redshift_range) -> pd.DataFrame:
     """Per tile: n_detections, n_matched, n_clusters (of the catalogue) and n_found in the redshift range."""
-    kept = judged[(judged["probability"] >= threshold) & between(judged["redshift"], *redshift_range)]
+    kept = judged[between(judged["redshift"], *redshift_range)]
     true = truth[truth["inside"] & between(truth["redshift"], *redshift_range)]
     n = len(maps)
 
@@ -175,5 +158,5 @@ def counts_per_tile(judged, truth, maps, threshold: float, redshift_range) -> pd
         "n_detections": tally(kept, np.ones(len(kept), bool)),
         "n_matched": tally(kept, kept["halo"] >= 0),
         "n_clusters": tally(true, np.ones(len(true), bool)),
-        "n_found": tally(true, true["found_probability"] >= threshold),
+        "n_found": tally(true, true["found"]),
     })  # fmt: skip

@@ -16,31 +16,27 @@ WHOLE_SHARE = 0.8  # redMaPPer leaves out clusters masked by more than 0.2, by d
 
 
 def flat_tiles(arrays: dict, name: str) -> dict:
-    """Flat probability and truth (n,), unit (n,) and sorted field (N,) of a prediction file, `name` for
-    errors.
+    """Flat probability, probability_natural and truth (n,), unit (n,) and sorted field (N,) of a prediction file.
 
-    `arrays` holds field (N,), probability and membership (N, T, T).
+    `arrays` holds field (N,); probability at the rate of clusters of the fields, probability_natural at that of the sky
+    and membership (N, T, T). `name` is for errors.
     """
-    missing = [key for key in ("field", "probability", "membership") if key not in arrays]
+    maps = ("probability", "probability_natural", "membership")
+    missing = [key for key in ("field", *maps) if key not in arrays]
     if missing:
         raise ValueError(f"{name} has no array {', '.join(missing)}; it holds {', '.join(arrays)}")
-    field, probability, truth = arrays["field"], arrays["probability"], arrays["membership"]
-    if probability.shape != truth.shape or len(field) != len(probability) or len(field) == 0:
-        raise ValueError(
-            f"{name} does not fit together: field {field.shape}, probability {probability.shape}, "
-            f"membership {truth.shape}"
-        )
+    field = arrays["field"]
+    if len({arrays[key].shape for key in maps}) > 1 or len(field) != len(arrays["membership"]) or len(field) == 0:
+        shapes = ", ".join(f"{key} {arrays[key].shape}" for key in ("field", *maps))
+        raise ValueError(f"{name} does not fit together: {shapes}")
     order = np.argsort(field)
-    probability = np.asarray(probability[order], dtype=float)
-    if not np.all((probability >= 0) & (probability <= 1)):
-        raise ValueError(f"{name}: probability has values outside [0, 1] or NaN")
-    per_field = probability[0].size
-    return {
-        "field": np.asarray(field)[order],
-        "probability": probability.ravel(),
-        "truth": np.asarray(truth[order], dtype=bool).ravel(),
-        "unit": np.repeat(np.arange(len(field)), per_field),
-    }
+    flat = {key: np.asarray(arrays[key][order], dtype=float).ravel() for key in maps[:2]}
+    for key, probability in flat.items():
+        if not np.all((probability >= 0) & (probability <= 1)):
+            raise ValueError(f"{name}: {key} has values outside [0, 1] or NaN")
+    truth = np.asarray(arrays["membership"][order], dtype=bool)
+    unit = np.repeat(np.arange(len(field)), truth[0].size)
+    return flat | {"field": np.asarray(field)[order], "truth": truth.ravel(), "unit": unit}
 
 
 def require_same_tiles(one: dict, other: dict, names: tuple[str, str]) -> None:

@@ -21,81 +21,91 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 
+LEAST_EXPECTED = 5.0  # expected positives of a bin that is drawn
+
+
 def part(arrays: dict[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
     """Return the arrays whose names begin with `prefix` and an underscore, under the rest of their names."""
     start = f"{prefix}_"
     return {name.removeprefix(start): array for name, array in arrays.items() if name.startswith(start)}
 
 
-def draw_tile_scores(figure: Figure, curves: dict[str, dict], *, base_rate: float) -> None:
-    """Draw precision against recall and observed against predicted frequency, one line a method.
+RATE_LABELS = {"boosted": "cluster rate of the simulated fields", "natural": "natural cluster rate"}
+
+
+def draw_tile_scores(figure: Figure, curves: dict[str, dict]) -> None:
+    """Draw precision against recall and observed against predicted frequency at both cluster rates.
 
     Args:
-        curves: Of each method ("encoder", "finder"): recall, precision (K,), pr_auc, ece, and the reliability
-            bins predicted, observed, observed_error (B,).
-        base_rate: Fraction of tiles that hold a member: the precision of a guess.
+        curves: Of each method: recall and precision (K,), and the reliability bins predicted, observed, lo, hi and
+            n_expected (B,), all as <rate>_<name> for the rates "boosted" and "natural".
     """
-    precision_axes, reliability_axes = figure.subplots(1, 2)
-    draw_precision_recall(precision_axes, curves, base_rate)
-    draw_reliability(reliability_axes, curves)
+    grid = figure.subplots(2, 2)
+    for (precision_axes, reliability_axes), rate in zip(grid, RATE_LABELS, strict=True):
+        of_rate = {method: part(arrays, rate) for method, arrays in curves.items()}
+        draw_precision_recall(precision_axes, of_rate, rate)
+        draw_reliability(reliability_axes, of_rate, rate)
+    figure.legend(*grid[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=len(curves))
 
 
-def draw_precision_recall(axes: Axes, curves: dict[str, dict], base_rate: float) -> None:
-    """Draw precision against recall of tiles, with the base rate as the floor."""
+def draw_precision_recall(axes: Axes, curves: dict[str, dict], rate: str) -> None:
+    """Draw precision against recall of tiles."""
     light_grid(axes)
     for method, curve in curves.items():
-        label = f"{METHOD_LABELS[method]}: area {curve['pr_auc']:.2f}"
-        axes.plot(curve["recall"], curve["precision"], color=METHOD_COLOURS[method], label=label)
-    axes.axhline(base_rate, color=PALE, linestyle="--", linewidth=1.2, label=f"base rate: {base_rate:.2f}")
-    axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="recall of member tiles", ylabel="precision")
-    axes.set_title("Held-out tiles: precision and recall")
-    axes.legend(loc="lower left", frameon=True, framealpha=0.85, edgecolor="none")
+        axes.plot(curve["recall"], curve["precision"], color=METHOD_COLOURS[method], label=METHOD_LABELS[method])
+    axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="recall of tiles with a member", ylabel="precision")
+    axes.set_title(f"Precision and recall: {RATE_LABELS[rate]}")
 
 
-def draw_reliability(axes: Axes, curves: dict[str, dict]) -> None:
-    """Draw the observed member fraction of tiles against the probability they were given."""
+def draw_reliability(axes: Axes, curves: dict[str, dict], rate: str) -> None:
+    """Draw the observed fraction of tiles with a member against the probability they were given."""
     light_grid(axes)
-    axes.plot([0, 1], [0, 1], color=PALE, linestyle="--", linewidth=1.2, label="perfect")
+    axes.plot([0, 1], [0, 1], color=PALE, linestyle="--", linewidth=1.2)
     for method, curve in curves.items():
+        enough = curve["n_expected"] >= LEAST_EXPECTED
+        observed, low, high = (curve[name][enough] for name in ("observed", "lo", "hi"))
         axes.errorbar(
-            curve["predicted"],
-            curve["observed"],
-            yerr=curve["observed_error"],
+            curve["predicted"][enough],
+            observed,
+            yerr=np.clip([observed - low, high - observed], 0.0, None),
             color=METHOD_COLOURS[method],
             marker=METHOD_MARKERS[method],
             linewidth=1.2,
-            label=f"{METHOD_LABELS[method]}: ECE {curve['ece']:.3f}",
         )
-    axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="predicted probability", ylabel="observed member fraction")
-    axes.set_title("Calibration")
-    axes.legend(loc="upper left", frameon=True, framealpha=0.85, edgecolor="none")
+    axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="predicted probability", ylabel="observed fraction")
+    axes.set_title(f"Calibration: {RATE_LABELS[rate]}")
 
 
 def draw_cluster_scores(figure: Figure, bins: DataFrame, curves: DataFrame) -> None:
-    """Draw completeness and purity against richness and redshift, and the one against the other.
+    """Draw completeness and purity against richness and redshift, and against each other and surface density.
 
     Args:
         bins: One row per method, score and bin: method, score ("completeness" or "purity"), against
             ("richness" or "redshift"), bin_low, bin_high, value, value_low, value_high
             (68 %), n. The last bin in richness may be open (bin_high infinite).
-        curves: By falling probability threshold: method, sample, completeness, purity.
+        curves: By falling probability threshold: method, richness_above, completeness, purity of the whole catalogue,
+            per_deg2 (detections above the threshold).
     """
     panels = figure.subplot_mosaic(
         [
-            ["completeness richness", "completeness redshift", "trade"],
-            ["purity richness", "purity redshift", "trade"],
+            ["completeness richness", "completeness redshift", "trade low", "density low"],
+            ["purity richness", "purity redshift", "trade high", "density high"],
         ],
-        width_ratios=[1.0, 1.0, 1.25],
     )
+    edges = dict(zip(("low", "high"), np.unique(curves["richness_above"]), strict=False))
     for name, axes in panels.items():
-        if name == "trade":
-            draw_trade(axes, curves)
+        kind, which = name.split()
+        if kind in ("trade", "density"):
+            of_edge = curves[curves["richness_above"] == edges.get(which)]
+            draw_trade(axes, of_edge, edges.get(which), against="purity" if kind == "trade" else "per_deg2")
             continue
-        score, against = name.split()
-        rows = bins[(bins["score"] == score) & (bins["against"] == against)]
-        draw_binned_score(axes, rows, score, against)
-    handles, labels = panels["completeness richness"].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper left", ncols=2)
+        rows = bins[(bins["score"] == kind) & (bins["against"] == which)]
+        draw_binned_score(axes, rows, kind, which)
+    lines = {}
+    for axes in panels.values():
+        lines |= {label: handle for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)}
+    if lines:
+        figure.legend(lines.values(), lines.keys(), loc="outside upper left", ncols=len(lines))
 
 
 def draw_binned_score(axes: Axes, rows: DataFrame, score: str, against: str) -> None:
@@ -154,16 +164,16 @@ def bar_lengths(rows: DataFrame) -> np.ndarray:
     return np.clip(np.nan_to_num([value - low, high - value]), 0.0, None)
 
 
-def draw_trade(axes: Axes, curves: DataFrame) -> None:
-    """Draw purity against completeness as the probability threshold falls."""
+def draw_trade(axes: Axes, curves: DataFrame, richness_above: float | None, *, against: str) -> None:
+    """Draw completeness against purity or surface density as the probability threshold falls."""
     light_grid(axes)
-    axes.set(xlim=(0, 1.02), ylim=(0, 1.02), xlabel="completeness", ylabel="purity")
-    axes.set_title("As the threshold falls")
-    for (method, sample), curve in curves.groupby(["method", "sample"], sort=False):
-        line = "-" if sample == curves["sample"].iloc[0] else ":"
-        label = f"{METHOD_LABELS[method]}, {sample}" if sample else METHOD_LABELS[method]
-        axes.plot(curve["completeness"], curve["purity"], line, color=METHOD_COLOURS[method], label=label)
-    if len(curves):
-        axes.legend(loc="lower left", fontsize=8)
-    else:
+    if len(curves) == 0:
         say_empty(axes, "no detection")
+        return
+    for method, curve in curves.groupby("method", sort=False):
+        axes.plot(curve["completeness"], curve[against], color=METHOD_COLOURS[method], label=METHOD_LABELS[method])
+    axes.set(xlim=(0, 1.02), xlabel=f"completeness, true λ > {richness_above:g}")
+    if against == "purity":
+        axes.set(ylim=(0, 1.02), ylabel="purity of the whole catalogue")
+    else:
+        axes.set(yscale="log", ylim=(0.1, None), ylabel="detections per deg²")

@@ -19,9 +19,14 @@ from matplotlib.figure import Figure
 DOTS_PER_INCH = 200
 BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9"
 INK, PALE = "#222222", "#9a9a9a"
-METHOD_COLOURS = {"encoder": BLUE, "finder": VERMILION}
-METHOD_LABELS = {"encoder": "encoder", "finder": "red-sequence finder"}
-METHOD_MARKERS = {"encoder": "o", "finder": "s"}
+METHOD_COLOURS = {"encoder": BLUE, "finder": VERMILION, "combined": GREEN, "limit": PALE}
+METHOD_LABELS = {
+    "encoder": "encoder",
+    "finder": "red-sequence finder",
+    "combined": "both combined",
+    "limit": "limit: true haloes known",
+}
+METHOD_MARKERS = {"encoder": "o", "finder": "s", "combined": "^", "limit": "D"}
 
 STYLE = {
     "font.family": "DejaVu Sans",

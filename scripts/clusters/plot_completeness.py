@@ -10,7 +10,7 @@ def plot_completeness(curves: str, figure: str) -> None:
     from pandas import DataFrame
 
     arrays = read_arrays(curves)
-    with page(figure, 1600, 900) as sheet:
+    with page(figure, 2000, 1000) as sheet:
         draw_cluster_scores(sheet, DataFrame(part(arrays, "bins")), DataFrame(part(arrays, "trade")))
 
 

@@ -11,8 +11,8 @@ def plot_estimates(curves: str, metrics: str, figure: str) -> None:
     from pandas import DataFrame
 
     matches = DataFrame(part(read_arrays(curves), "matches"))
-    with page(figure, 1600, 1000) as sheet:
-        draw_estimates(sheet, matches[matches["method"] == "encoder"], read_json(metrics))
+    with page(figure, 2000, 1000) as sheet:
+        draw_estimates(sheet, matches, read_json(metrics))
 
 
 if __name__ == "__main__":

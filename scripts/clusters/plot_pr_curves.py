@@ -1,16 +1,15 @@
-"""Draw precision-recall and calibration curves of held-out tiles, the encoder beside the baseline finder."""
+"""Draw precision-recall and calibration curves of held-out tiles, of every method."""
 
 from armillary.figures.curves import draw_tile_scores, part
-from armillary.figures.style import page
+from armillary.figures.style import METHOD_LABELS, page
 from armillary.files import read_arrays
 from armillary.step import run
 
 
 def plot_pr_curves(curves: str, figure: str) -> None:
     arrays = read_arrays(curves)
-    with page(figure, 1600, 760) as sheet:
-        methods = {method: part(arrays, method) for method in ("encoder", "finder")}
-        draw_tile_scores(sheet, methods, base_rate=float(arrays["base_rate"]))
+    with page(figure, 1600, 1300) as sheet:
+        draw_tile_scores(sheet, {method: part(arrays, method) for method in METHOD_LABELS})
 
 
 if __name__ == "__main__":

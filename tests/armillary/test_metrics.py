@@ -4,15 +4,18 @@ import numpy as np
 import pytest
 
 from armillary.metrics import (
-    advantage_sigma,
+    Score,
     bootstrap_ratio,
+    difference,
     effective_number,
     estimate,
     fraction,
     interval_68,
     measurement,
     merge_metrics,
+    over_trainings,
     resample_counts,
+    share_of_way,
     validate_metrics,
     wilson_68,
 )
@@ -64,7 +67,7 @@ def test_whole_fields_are_resampled():
     rng = np.random.default_rng(1)
     counts = resample_counts(100, 2000, rng)
     of_field = rng.random(100) < 0.3
-    entry = fraction(np.repeat(of_field, 20), np.ones(2000), np.repeat(np.arange(100), 20), counts)
+    entry = fraction(np.repeat(of_field, 20), np.ones(2000), np.repeat(np.arange(100), 20), counts).entry()
     expected = np.sqrt(of_field.mean() * (1 - of_field.mean()) / 100)
     assert 0.5 * (entry["hi"] - entry["lo"]) == pytest.approx(expected, rel=0.1)
 
@@ -83,14 +86,14 @@ def test_bootstrap_interval_covers_the_truth_two_times_in_three():
 
 def test_a_certain_looking_fraction_keeps_an_error_bar():
     counts = resample_counts(9, 100, np.random.default_rng(3))
-    entry = fraction(np.ones(9, bool), np.ones(9), np.arange(9), counts)
+    entry = fraction(np.ones(9, bool), np.ones(9), np.arange(9), counts).entry()
     assert entry["value"] == 1.0 and entry["hi"] == 1.0
     assert entry["lo"] == pytest.approx(9 / 10)  # Wilson at k = n: n / (n + 1)
     assert wilson_68(0.0, 9)[1] == pytest.approx(1 / 10)
 
 
 def test_an_empty_bin_is_none_with_a_note():
-    entry = fraction([], [], [], resample_counts(3, 10, np.random.default_rng(0)))
+    entry = fraction([], [], [], resample_counts(3, 10, np.random.default_rng(0))).entry()
     assert entry["value"] is None and entry["n"] == 0 and "no object" in entry["note"]
 
 
@@ -100,8 +103,23 @@ def test_effective_number_of_equal_and_unequal_weights():
     assert effective_number([]) == 0.0
 
 
-def test_advantage_uses_the_paired_difference():
+def test_differences_and_shares_are_paired():
     shared = np.random.default_rng(4).normal(0, 10, 500)
     own = np.random.default_rng(5).normal(0, 0.1, 500)
-    assert advantage_sigma(1.0, shared + own, 0.5, shared) == pytest.approx(0.5 / own.std())
+    good, poor, best = Score(1.0, 1.0 + shared + own), Score(0.5, 0.5 + shared), Score(1.5, 1.5 + shared)
+    gain = difference(good, poor, "").entry()
+    assert gain["value"] == 0.5 and 0.5 * (gain["hi"] - gain["lo"]) == pytest.approx(own.std(), rel=0.1)
+    assert share_of_way(good, poor, best, "").value == pytest.approx(0.5)
+    assert share_of_way(good, poor, poor, "").entry()["value"] is None
     assert estimate(0.5, [np.nan, np.nan])["lo"] is None
+
+
+def test_the_spread_of_trainings_goes_into_the_error():
+    """Fields give an error of 0.01; trainings scatter by 0.1, which is then the error of one training."""
+    rng = np.random.default_rng(6)
+    scores = [Score(value, rng.normal(value, 0.01, 4000)) for value in (0.4, 0.5, 0.6)]
+    entry = over_trainings(scores, rng).entry()
+    assert entry["value"] == pytest.approx(0.5) and "3 trainings" in entry["note"]
+    assert 0.5 * (entry["hi"] - entry["lo"]) == pytest.approx(np.hypot(0.1, 0.01 / np.sqrt(3)), rel=0.05)
+    alone = over_trainings(scores[:1], rng).entry()
+    assert alone["value"] == 0.4 and "not in the error" in alone["note"]
