@@ -1,4 +1,4 @@
-"""From scored frames (`armillary.splits`, `armillary.skyscores`) to the scores of a cluster catalogue and its figures."""
+"""Scores of a cluster catalogue, and the tables of its figures, from frames of `armillary.splits` or `.skyscores`."""
 
 from typing import NamedTuple
 
@@ -62,7 +62,7 @@ def cluster_scores(
 ) -> tuple[dict[str, Score], Details]:
     """Scores of a catalogue cut at `threshold`, and of its curve over all thresholds.
 
-    `detections` and `truth` are frames of one sky (`armillary.completeness.judge`), `counts` (B, n_units) its resamples.
+    `detections` and `truth` are frames of one sky (see `armillary.completeness.judge`), `counts` (B, n_units) resamples.
     """
     criteria, span = scoring.criteria, scoring.criteria.redshift_range
     cut = detections[detections["probability"] >= threshold].reset_index(drop=True)

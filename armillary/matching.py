@@ -4,10 +4,10 @@ Detections and truth are DataFrames with `ra`, `dec` (deg), `redshift` and, wher
 `group` (int; objects of different groups never match). A match is returned as an array over detections: the row of its
 halo, or -1.
 
-Candidates are pairs within a radius (physical, at the halo's redshift) and a redshift difference. They are ranked by one
-distance, sqrt((separation / radius)^2 + (dz / largest dz)^2), on both sides: a detection prefers the nearer halo, a halo
-the nearer detection. With one ranking for both sides there is exactly one stable match, and taking pairs in the order of
-their distance finds it. Of pairs at equal distance the more probable detection goes first, then the lower row of
+Candidates are pairs within a radius (physical, at the halo's redshift) and a redshift difference. They are ranked by
+one distance, sqrt((separation / radius)^2 + (dz / largest dz)^2), on both sides: a detection prefers the nearer halo,
+a halo the nearer detection. With one ranking for both sides there is exactly one stable match, and taking pairs in
+the order of their distance finds it. Of pairs at equal distance the more probable detection goes first, then the lower row of
 detections, then the lower row of haloes. Richness plays no part.
 """
 
@@ -56,7 +56,9 @@ def ranked_pairs(detections, truth, *, match_radius_mpc: float, match_dz: float 
         offset = np.abs(difference) / (match_dz * (1.0 + redshift))
         close = offset <= 1.0
         detection, halo, distance = detection[close], halo[close], np.hypot(distance, offset)[close]
-    probability = detections["probability"].to_numpy(float) if "probability" in detections else np.zeros(len(detections))
+    probability = (
+        detections["probability"].to_numpy(float) if "probability" in detections else np.zeros(len(detections))
+    )
     order = np.lexsort((halo, detection, -probability[detection], distance))
     return RankedPairs(detection[order], halo[order], distance[order])
 

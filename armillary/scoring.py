@@ -157,7 +157,7 @@ def tile_scores(tiles: Tiles, counts, *, bins: np.ndarray, suffix: str, threshol
     rate = bootstrap_ratio(tiles.truth * tiles.weight, tiles.weight, tiles.unit, counts)
     area = bootstrap_average_precision(tiles, counts)
     ratio = tuple(
-        np.divide(a, r, out=np.full(np.shape(a), np.nan), where=np.asarray(r) > 0) for a, r in zip(area, rate)
+        np.divide(a, r, out=np.full(np.shape(a), np.nan), where=np.asarray(r) > 0) for a, r in zip(area, rate, strict=True)
     )
     precision = "average precision over distinct thresholds"
     scores = {

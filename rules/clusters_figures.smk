@@ -119,7 +119,7 @@ rule clusters_plot_field:
 
 
 rule clusters_plot_pr_curves:
-    """Draw precision-recall and calibration of held-out tiles, the encoder beside the baseline finder."""
+    """Draw precision, recall and calibration of held-out tiles of every method, at the boosted and the natural rate."""
     input:
         curves="<results>/clusters/scores/score_fields.npz",
         code=code_of("scripts/clusters/plot_pr_curves.py"),
@@ -144,7 +144,7 @@ rule clusters_plot_pr_curves:
 
 
 rule clusters_plot_completeness:
-    """Draw completeness and purity of clusters in bins and against each other, encoder beside baseline finder."""
+    """Draw completeness and purity of clusters in bins, against each other and against surface density."""
     input:
         curves="<results>/clusters/scores/score_fields.npz",
         code=code_of("scripts/clusters/plot_completeness.py"),
@@ -168,8 +168,33 @@ rule clusters_plot_completeness:
         "../scripts/clusters/plot_completeness.py"
 
 
+rule clusters_plot_selection:
+    """Draw the share of true haloes found against richness and redshift, of every method."""
+    input:
+        selection="<results>/clusters/scores/selection_function.dat",
+        code=code_of("scripts/clusters/plot_selection.py"),
+    output:
+        figure=report(
+            "<results>/clusters/figures/selection.png",
+            caption="../resources/captions/selection.rst",
+            category="Clusters",
+        ),
+    log:
+        "<results>/clusters/logs/plot_selection.log",
+    benchmark:
+        "<results>/clusters/benchmarks/plot_selection.tsv"
+    conda:
+        "../envs/figures.yaml"
+    threads: 1
+    resources:
+        mem_mb=500,
+        runtime=5,
+    script:
+        "../scripts/clusters/plot_selection.py"
+
+
 rule clusters_plot_estimates:
-    """Draw inferred against true redshift and richness of the held-out clusters that were found."""
+    """Draw redshift, richness and centre of the held-out clusters that were found against the truth."""
     input:
         curves="<results>/clusters/scores/score_fields.npz",
         metrics="<results>/clusters/scores/score_fields.json",

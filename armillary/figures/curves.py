@@ -30,7 +30,7 @@ def part(arrays: dict[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
     return {name.removeprefix(start): array for name, array in arrays.items() if name.startswith(start)}
 
 
-RATE_LABELS = {"boosted": "cluster rate of the simulated fields", "natural": "natural cluster rate"}
+RATE_LABELS = {"boosted": "boosted cluster rate (as simulated)", "natural": "natural cluster rate"}
 
 
 def draw_tile_scores(figure: Figure, curves: dict[str, dict]) -> None:
@@ -54,7 +54,7 @@ def draw_precision_recall(axes: Axes, curves: dict[str, dict], rate: str) -> Non
     for method, curve in curves.items():
         axes.plot(curve["recall"], curve["precision"], color=METHOD_COLOURS[method], label=METHOD_LABELS[method])
     axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="recall of tiles with a member", ylabel="precision")
-    axes.set_title(f"Precision and recall: {RATE_LABELS[rate]}")
+    axes.set_title(f"Tiles, {RATE_LABELS[rate]}")
 
 
 def draw_reliability(axes: Axes, curves: dict[str, dict], rate: str) -> None:
@@ -109,9 +109,9 @@ def draw_cluster_scores(figure: Figure, bins: DataFrame, curves: DataFrame) -> N
 
 
 def draw_binned_score(axes: Axes, rows: DataFrame, score: str, against: str) -> None:
-    """Draw one score in bins: horizontal bars span the bin, vertical ones are 68 % intervals."""
+    """Draw one score in bins, whose edges are ticks; bars are 68 % intervals."""
     light_grid(axes)
-    whose = "true" if score == "completeness" else "inferred"
+    whose = "true" if score == "completeness" else "estimated"
     axes.set(ylim=(-0.03, 1.05), ylabel=score)
     axes.set_xlabel(f"{whose} {'richness λ' if against == 'richness' else 'redshift'}")
     mark_bins(axes, rows, against)
@@ -124,7 +124,6 @@ def draw_binned_score(axes: Axes, rows: DataFrame, score: str, against: str) -> 
         axes.errorbar(
             middle,
             of_method["value"],
-            xerr=[middle - low, high - middle],
             yerr=bar_lengths(of_method),
             color=METHOD_COLOURS[method],
             marker=METHOD_MARKERS[method],
@@ -135,17 +134,17 @@ def draw_binned_score(axes: Axes, rows: DataFrame, score: str, against: str) -> 
 
 
 def mark_bins(axes: Axes, rows: DataFrame, against: str) -> None:
-    """Let an axis span all bins, with ticks at the edges of bins in richness."""
+    """Let an axis span all bins, with ticks at their edges."""
     if rows.empty:
         say_empty(axes, "no bin")
         return
     axes.set_xlim(rows["bin_low"].min() * 0.95, closed_bins(rows).max() * 1.05)
+    edges = np.unique(rows[["bin_low", "bin_high"]])
+    ticks = edges[np.isfinite(edges)]
     if against == "richness":
-        edges = np.unique(rows[["bin_low", "bin_high"]])
-        ticks = edges[np.isfinite(edges)]
         axes.set_xscale("log")
-        axes.set_xticks(ticks, [f"{tick:.0f}" for tick in ticks])
-        axes.minorticks_off()
+    axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+    axes.minorticks_off()
 
 
 def closed_bins(rows: DataFrame) -> DataFrame:
@@ -174,6 +173,6 @@ def draw_trade(axes: Axes, curves: DataFrame, richness_above: float | None, *, a
         axes.plot(curve["completeness"], curve[against], color=METHOD_COLOURS[method], label=METHOD_LABELS[method])
     axes.set(xlim=(0, 1.02), xlabel=f"completeness, true λ > {richness_above:g}")
     if against == "purity":
-        axes.set(ylim=(0, 1.02), ylabel="purity of the whole catalogue")
+        axes.set(ylim=(0, 1.02), ylabel="purity (whole catalogue)")
     else:
         axes.set(yscale="log", ylim=(0.1, None), ylabel="detections per deg²")

@@ -167,7 +167,7 @@ def curve_columns(tiles: Tiles, rate: str, n_points: int = 1000) -> dict:
 
 
 def pooled(scores: dict[str, dict[str, Score]], trainings: list[str], rng) -> dict[str, Score]:
-    """Scores named after their method, those of all trainings as one, and how methods compare over the same resamples."""
+    """Scores named after their method, trainings pooled, and differences of methods over the same resamples."""
     finder, limit = scores["finder"], scores["limit"]
     result = {f"finder_{key}": score for key, score in finder.items()}
     result |= {f"limit_{key}": score for key, score in limit.items()}

@@ -22,20 +22,20 @@ from scripts.clusters.summarise_inputs import summarise_inputs
 from scripts.clusters.summarise_metrics import summarise_metrics
 
 SIZE, TILE, PIXEL = 1280, 128, 0.263
-SHARED = {
-    "seed": 1,
-    "n_resamples": 60,
-    "n_calibration_bins": 15,
+SCORING = {
     "match_radius_mpc": 1.0,
     "match_dz": 0.05,
     "outlier_dz": 0.05,
-    "richness_edges": [20.0, 30.0, 50.0],
     "redshift_edges": [0.2, 0.35, 0.5, 0.65],
-    "richness_target": 30.0,
-    "purity_target": 0.8,
-    "purity_min_richness": 20.0,
-    "purity_group_richness": 10.0,
+    "richness_edges": [20.0, 30.0, 50.0],
+    "selection_richness_edges": [10.0, 20.0, 30.0, 60.0, 200.0],
+    "curve_richness": [20.0, 30.0],
+    "purity_targets": [0.8, 0.9],
+    "densities_per_deg2": [10.0],
+    "pure_richness": 20.0,
+    "group_richness": 10.0,
 }
+SHARED = {"seed": 1, "n_resamples": 60, "n_calibration_bins": 15, "scoring": SCORING}
 
 
 def made_up_field(rng, field):
@@ -83,74 +83,109 @@ def made_up_field(rng, field):
     return truth, detections
 
 
+METHODS = ["finder", "limit", "encoder_0", "combined_0"]
+NOISE = {"finder": 0.5, "limit": 0.1, "encoder": 0.15, "combined": 0.14}
+
+
 @pytest.fixture(scope="module")
 def made_up(tmp_path_factory):
-    """Files of a validation (0-59) and a test split (60-119), a good encoder and a poor finder."""
+    """Files of a calibration (0-59) and a test split (60-119): a finder that misses every second cluster, others not."""
     folder, rng = tmp_path_factory.mktemp("score"), np.random.default_rng(0)
-    paths, truths = {}, []
-    for split, fields in (("validation", range(60)), ("test", range(60, 120))):
+    paths = {f"{kind}_{split}": [] for kind in ("predictions", "detections") for split in ("calibration", "test")}
+    truths = []
+    for split, fields in (("calibration", range(60)), ("test", range(60, 120))):
         tables = [made_up_field(rng, field) for field in fields]
         truths += [truth for truth, _ in tables]
         membership = rng.random((60, 10, 10)) < 0.15
-        for method, noise, name in (("encoder", 0.15, ""), ("finder", 0.5, "finder_")):
+        detections = pd.concat([found for _, found in tables], ignore_index=True)
+        for method in [*METHODS, "encoder_1", "combined_1"]:
+            noise = NOISE[method.partition("_")[0]]
             probability = np.clip(0.1 + 0.6 * membership + rng.normal(0, noise, membership.shape), 0, 1)
-            paths[f"{name or 'predictions_'}{split}"] = str(folder / f"{method}_{split}.npz")
-            write_arrays(
-                paths[f"{name or 'predictions_'}{split}"],
-                field=np.array(fields),
-                probability=probability,
-                membership=membership,
-            )
-            detections = pd.concat([found for _, found in tables], ignore_index=True)
-            detections = detections if method == "encoder" else detections.iloc[::2]
-            paths[f"{name}detections_{split}"] = str(folder / f"{method}_detections_{split}.dat")
-            write_catalog(paths[f"{name}detections_{split}"], detections)
+            predictions, listed = str(folder / f"{method}_{split}.npz"), str(folder / f"{method}_{split}.dat")
+            maps = {"probability": probability, "probability_natural": 0.3 * probability, "membership": membership}
+            write_arrays(predictions, field=np.array(fields), **maps)
+            write_catalog(listed, detections.iloc[::2] if method == "finder" else detections)
+            paths[f"predictions_{split}"].append(predictions)
+            paths[f"detections_{split}"].append(listed)
     paths["truth"] = [str(folder / "truth.dat")]
     write_catalog(paths["truth"][0], pd.concat(truths, ignore_index=True))
     return folder, paths
 
 
-def fields_scored(folder, paths, name="fields"):
-    metrics, curves = str(folder / f"{name}.json"), str(folder / f"{name}.npz")
+def fields_scored(folder, paths, name="fields", n_trainings=1):
+    outputs = {
+        key: str(folder / f"{name}.{end}")
+        for key, end in (("metrics", "json"), ("curves", "npz"), ("selection", "dat"))
+    }
+    methods = METHODS + ["encoder_1", "combined_1"] * (n_trainings == 2)
+    files = {key: value[: len(methods)] if key != "truth" else value for key, value in paths.items()}
     score_fields(
-        **paths, metrics=metrics, curves=curves, image_size=SIZE, pixel_arcsec=PIXEL,
+        **files,
+        **outputs,
+        methods=methods,
+        image_size=SIZE,
+        tile_size=TILE,
+        pixel_arcsec=PIXEL,
+        natural_bin_edges=[0, 0.1, 0.3, 1],
+        richness_target=20.0,
         **SHARED,
-    )  # fmt: skip
-    return metrics, curves
+    )
+    return read_json(outputs["metrics"]), read_arrays(outputs["curves"]), read_catalog(outputs["selection"])
 
 
 def test_score_fields(made_up):
-    folder, paths = made_up
-    metrics, curves = fields_scored(folder, paths)
-    report, arrays = read_json(metrics), read_arrays(curves)
-    validate_metrics(report, metrics)
+    report, arrays, selection = fields_scored(*made_up)
+    validate_metrics(report, "the report")
     value = {key: entry["value"] for key, entry in report.items()}
-    assert value["tile_pr_auc"] > value["finder_tile_pr_auc"] > value["tile_base_rate"]
-    assert value["tile_pr_auc_advantage_sigma"] > 3
-    assert value["cluster_completeness_richness_gt30"] == pytest.approx(0.93, abs=0.08)
+    assert (
+        value["encoder_tile_pr_auc_boosted"]
+        > value["finder_tile_pr_auc_boosted"]
+        > value["finder_tile_base_rate_boosted"]
+    )
+    assert report["encoder_minus_finder_tile_pr_auc_boosted"]["lo"] > 0
+    assert 0 < value["encoder_share_of_way_to_limit_tile_pr_auc_boosted"] < 1
+    assert value["encoder_cluster_completeness_richness_gt30"] == pytest.approx(0.93, abs=0.08)
     assert value["finder_cluster_completeness_richness_gt30"] < 0.7
-    assert value["redshift_scatter"] == pytest.approx(0.01 / 1.4, rel=0.4)
-    assert value["richness_scatter"] == pytest.approx(0.15, rel=0.4)
+    assert report["encoder_minus_finder_cluster_area_gt20"]["lo"] > 0
+    assert value["encoder_redshift_scatter"] == pytest.approx(0.01 / 1.4, rel=0.4)
+    assert value["encoder_richness_scatter"] == pytest.approx(0.15, rel=0.4)
+    assert value["encoder_richness_slope"] == pytest.approx(1, abs=0.15)
     assert value["area_deg2"] == pytest.approx(60 * (1280 * 0.263 / 3600) ** 2)
-    whole = report["cluster_completeness_richness_gt30_whole"]  # no cluster lies whole in so small a field
+    whole = report["encoder_cluster_completeness_richness_gt30_whole"]  # no cluster lies whole in so small a field
     assert whole["n"] == 0 and whole["baseline"] == "finder_cluster_completeness_richness_gt30_whole"
-    assert report["cluster_purity_richness_gt30"]["baseline"] == "finder_cluster_purity_richness_gt30"
-    assert set(arrays["bins_method"]) == {"encoder", "finder"} and {
-        "encoder_recall",
-        "trade_purity",
-        "matches_redshift_true",
-    } <= set(arrays)
-    assert fields_scored(folder, paths, "again") and read_json(str(folder / "again.json")) == report
+    assert report["encoder_cluster_purity"]["baseline"] == "finder_cluster_purity"
+    assert "one training" in report["encoder_cluster_purity"]["note"]
+    assert set(arrays["bins_method"]) == {"encoder", "finder", "combined", "limit"}
+    assert {"encoder_natural_recall", "trade_per_deg2", "matches_redshift_true"} <= set(arrays)
+    rich = selection[(selection.method == "encoder") & (selection.richness_low == 30)]
+    assert rich.p_found.mean() == pytest.approx(0.93, abs=0.1) and (rich.p_low <= rich.p_found).all()
+    assert fields_scored(*made_up, "again")[0] == report
+
+
+def test_the_spread_of_trainings_is_in_every_score_of_the_encoder(made_up):
+    folder, paths = made_up
+    worse = str(folder / "worse.dat")
+    write_catalog(worse, read_catalog(paths["detections_test"][4]).iloc[::2])
+    lists = [*paths["detections_test"][:4], worse, paths["detections_test"][5]]
+    one, both = fields_scored(*made_up)[0], fields_scored(folder, paths | {"detections_test": lists}, "two", 2)[0]
+    key = "encoder_cluster_completeness_richness_gt30"
+    assert both["n_trainings"]["value"] == 2 and "2 trainings" in both[key]["note"]
+    assert both[key]["value"] < one[key]["value"] - 0.1
+    assert both[key]["hi"] - both[key]["lo"] > 3 * (one[key]["hi"] - one[key]["lo"])
+    gain = "encoder_minus_finder_cluster_completeness_gt30_at_purity_80"
+    assert both[gain]["hi"] - both[gain]["lo"] > one[gain]["hi"] - one[gain]["lo"]
+    assert both["finder_cluster_purity"] == one["finder_cluster_purity"]
 
 
 def test_score_fields_without_any_detection(made_up):
     folder, paths = made_up
     empty = str(folder / "none.dat")
-    write_catalog(empty, read_catalog(paths["detections_test"]).iloc[:0])
-    metrics, _ = fields_scored(folder, paths | {"detections_test": empty, "detections_validation": empty}, "none")
-    report = read_json(metrics)
-    assert report["cluster_completeness_richness_gt30"]["value"] == 0.0
-    assert report["cluster_purity"]["value"] is None and report["redshift_scatter"]["value"] is None
+    write_catalog(empty, read_catalog(paths["detections_test"][2]).iloc[:0])
+    none = {name: [*paths[name][:2], empty, *paths[name][3:]] for name in ("detections_test", "detections_calibration")}
+    report = fields_scored(folder, paths | none, "none")[0]
+    assert report["encoder_cluster_completeness_richness_gt30"]["value"] == 0.0
+    assert report["encoder_cluster_area_gt20"]["value"] == 0.0
+    assert report["encoder_cluster_purity"]["value"] is None and report["encoder_redshift_scatter"]["value"] is None
 
 
 @pytest.fixture(scope="module")
@@ -235,7 +270,8 @@ def test_score_redmapper_with_no_cluster_on_the_tiles(emulated_tile):
 
 def test_summarise_metrics_merges(made_up, tmp_path):
     folder, paths = made_up
-    metrics, _ = fields_scored(folder, paths)
+    fields_scored(folder, paths)
+    metrics = str(folder / "fields.json")
     write_json(str(tmp_path / "other.json"), {"other": read_json(metrics)["area_deg2"]})
     summarise_metrics([metrics, str(tmp_path / "other.json")], str(tmp_path / "metrics.json"))
     assert set(read_json(str(tmp_path / "metrics.json"))) == {*read_json(metrics), "other"}
