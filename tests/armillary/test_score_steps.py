@@ -89,7 +89,7 @@ NOISE = {"finder": 0.5, "limit": 0.1, "encoder": 0.15, "combined": 0.14}
 
 @pytest.fixture(scope="module")
 def made_up(tmp_path_factory):
-    """Files of a calibration (0-59) and a test split (60-119): a finder that misses every second cluster, others not."""
+    """Files of a calibration (0-59) and a test split (60-119); the finder misses every second cluster."""
     folder, rng = tmp_path_factory.mktemp("score"), np.random.default_rng(0)
     paths = {f"{kind}_{split}": [] for kind in ("predictions", "detections") for split in ("calibration", "test")}
     truths = []

@@ -5,6 +5,7 @@ from itertools import permutations
 import numpy as np
 import pandas as pd
 import pytest
+import recompute
 
 from armillary.completeness import (
     Criteria,
@@ -498,42 +499,6 @@ def test_purity_is_of_the_whole_catalogue():
     assert curve_of(detections, truth, estimated_above=30.0)[2].tolist() == [1.0, 1.0]
 
 
-def recomputed_curve(detections, truth, weights, true_weights, richness_above):
-    """Completeness and purity at every distinct probability, by plain loops over pairs; shares no code."""
-    from astropy.coordinates import SkyCoord
-    from astropy.cosmology import FlatLambdaCDM
-
-    mpc_per_arcsec = (1 / FlatLambdaCDM(H0=70, Om0=0.3).arcsec_per_kpc_proper(truth.redshift.to_numpy())).value / 1000
-    of_truth = SkyCoord(truth.ra.to_numpy(), truth.dec.to_numpy(), unit="deg")
-    pairs = []
-    for d in range(len(detections)):
-        row = detections.iloc[d]
-        separation = SkyCoord(row.ra, row.dec, unit="deg").separation(of_truth).arcsec * mpc_per_arcsec
-        offset = np.abs(row.redshift - truth.redshift) / (0.05 * (1 + truth.redshift))
-        same = (truth.unit == row.unit) & (separation <= 1) & (offset <= 1)
-        pairs += [(np.hypot(separation[h], offset[h]), d, h) for h in np.flatnonzero(same)]
-    pairs.sort()
-    curve = []
-    for threshold in sorted(set(detections.probability), reverse=True):
-        halo_of, taken = {}, set()
-        for _, d, h in pairs:
-            if detections.probability[d] >= threshold and d not in halo_of and h not in taken:
-                halo_of[d] = h
-                taken.add(h)
-        listed = pure = found = wanted = 0.0
-        for d in np.flatnonzero(detections.probability >= threshold):
-            h = halo_of.get(d)
-            if 0.2 <= detections.redshift[d] < 0.65 and (h is None or truth.inside[h]):
-                listed += weights[d]
-                pure += weights[d] * (h is not None and truth.richness[h] >= 20)
-        for h in range(len(truth)):
-            if truth.inside[h] and truth.richness[h] > richness_above and 0.2 <= truth.redshift[h] < 0.65:
-                wanted += true_weights[h]
-                found += true_weights[h] * (h in taken)
-        curve.append((threshold, found / wanted, pure / listed if listed else 1.0))
-    return np.array(curve).T
-
-
 @pytest.mark.parametrize("richness_above", [20.0, 30.0])
 def test_the_curve_is_that_of_an_independent_recomputation(richness_above):
     detections, truth = poisson_sky(np.random.default_rng(8), 40, boost=6.0, efficiency={40.0: 0.8, 10.0: 0.3})
@@ -541,13 +506,13 @@ def test_the_curve_is_that_of_an_independent_recomputation(richness_above):
     detections["ra"] += np.random.default_rng(9).normal(0, 0.02, len(detections))
     truth["inside"] = np.random.default_rng(10).random(len(truth)) < 0.8
     truth["richness"] += np.random.default_rng(11).uniform(-15, 15, len(truth))
-    judged, found = judge(detections, truth, **MATCHING)
-    again = recomputed_curve(detections, truth, judged.weight, found.weight, richness_above)
+    fields = [frame.assign(field=frame.unit) for frame in (detections, truth)]
+    again = recompute.curve(*fields, richness_above)
     curve = np.array(curve_of(detections, truth, richness_above))
-    assert curve == pytest.approx(again, abs=1e-9)
-    assert area_under(curve[1][None], curve[2][None])[0] == pytest.approx(
-        np.sum(np.diff(again[1], prepend=0) * again[2])
-    )
+    assert curve == pytest.approx(again, abs=1e-4)
+    point = choose_operating_point(detections, truth, CRITERIA, richness_above=richness_above)
+    assert point["threshold"] in recompute.cuts(again)
+    assert area_under(curve[1][None], curve[2][None])[0] == pytest.approx(recompute.area(again), abs=1e-4)
 
 
 def test_resampled_curves_are_those_of_the_resampled_fields():
