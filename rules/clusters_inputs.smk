@@ -135,6 +135,18 @@ def clusters_reference_catalog(_):
     return [f"<results>/clusters/tile_images/{tile}/{tile}_truth.dat" for tile in tiles]
 
 
+def clusters_reference_members(_):
+    """The member tables that tiles are scored against: one for each simulated tile, one list for observed tiles.
+
+    None where no list is named: then the score takes discs of R_lambda and says so.
+    """
+    if CLUSTERS["infer_tile"]["source"] == "simulated":
+        tiles = CLUSTERS["infer_tile"]["tiles"]
+        return [f"<results>/clusters/tile_images/{tile}/{tile}_members.dat" for tile in tiles]
+    name = CLUSTERS["score_redmapper"]["members_file"]
+    return [name if Path(name).exists() else dataset_file(name)] if name else []
+
+
 def clusters_tile_shards():
     """The tiles of each shard, in the order of the config."""
     tiles, size = CLUSTERS["infer_tile"]["tiles"], CLUSTERS["infer_tile"]["n_tiles_per_shard"]

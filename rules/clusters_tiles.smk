@@ -56,7 +56,7 @@ for shard, tiles in clusters_tile_shards().items():
 
     rule:
         """Apply the encoder to the tiles {params.tiles} in windows that overlap by {params.min_overlap} px at least:
-        maps with WCS and a cluster catalogue for each."""
+        maps with WCS, a cluster catalogue and the probabilities of the encoder's own tiles for each."""
         name:
             f"clusters_infer_tile_{shard}"
         input:
@@ -67,6 +67,7 @@ for shard, tiles in clusters_tile_shards().items():
         output:
             maps=[f"<results>/clusters/tiles/{tile}_{name}.fits" for tile in tiles for name in MAPS],
             catalogs=[f"<results>/clusters/tiles/{tile}_clusters.dat" for tile in tiles],
+            cells=[f"<results>/clusters/tiles/{tile}_cells.fits" for tile in tiles],
             summary=f"<results>/clusters/tiles/shard_{shard}.json",
         log:
             f"<results>/clusters/logs/infer_tile_{shard}.log",
@@ -101,8 +102,9 @@ rule clusters_score_redmapper:
         probability_maps=[
             f"<results>/clusters/tiles/{tile}_probability.fits" for tile in CLUSTERS["infer_tile"]["tiles"]
         ],
+        cells=[f"<results>/clusters/tiles/{tile}_cells.fits" for tile in CLUSTERS["infer_tile"]["tiles"]],
         catalog=clusters_reference_catalog,
-        members=[],
+        members=clusters_reference_members,
         fields_metrics="<results>/clusters/scores/score_fields.json",
         code=code_of("scripts/clusters/score_redmapper.py"),
     output:
@@ -120,7 +122,7 @@ rule clusters_score_redmapper:
         mem_mb=4000,
         runtime=30,
     params:
-        **CLUSTERS["score_redmapper"],
+        **{name: value for name, value in CLUSTERS["score_redmapper"].items() if name != "members_file"},
         **clusters_shared("seed"),
     script:
         "../scripts/clusters/score_redmapper.py"

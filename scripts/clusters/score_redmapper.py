@@ -6,21 +6,23 @@ from pathlib import Path
 import numpy as np
 
 from armillary.completeness import judge
-from armillary.evaluation import cluster_metrics, prefixed, tile_curves
+from armillary.evaluation import cluster_metrics, prefixed
 from armillary.files import read_catalog, read_json, write_arrays, write_catalog, write_json
-from armillary.footprint import cell_area_deg2, read_map
-from armillary.metrics import estimate, measurement, resample_counts, validate_metrics
-from armillary.redmapper import read_cluster_lists, read_members
-from armillary.scoring import score_tiles, tile_note
+from armillary.footprint import read_encoder_tiles, read_map
+from armillary.metrics import measurement, resample_counts, validate_metrics
+from armillary.redmapper import read_cluster_lists, read_members, usable_members
 from armillary.skyscores import (
     chance_metrics,
     counts_per_tile,
+    is_scored,
     match_table,
+    observed_area_deg2,
     sky_detections,
     sky_tiles,
     sky_truth,
+    tile_report,
     with_units,
-)  # fmt: skip
+)
 from armillary.step import announce, run
 
 UNITS = {"ra": "deg", "dec": "deg", "separation_arcsec": "arcsec"}
@@ -29,6 +31,7 @@ UNITS = {"ra": "deg", "dec": "deg", "separation_arcsec": "arcsec"}
 def score_redmapper(
     detections: list[str],
     probability_maps: list[str],
+    cells: list[str],
     catalog: list[str],
     members: list[str],
     fields_metrics: str,
@@ -59,29 +62,21 @@ def score_redmapper(
     truth = sky_truth(read_cluster_lists(catalog), maps, catalog[0], match_radius_mpc)
     found = sky_detections([read_catalog(path) for path in detections], maps, detections)
     found, truth, n_units = with_units(found, truth, **criteria)
-    cells = sky_tiles(maps, truth, read_members(members[0]) if members else None, min_membership_probability)
-    area_deg2 = len(cells["probability"]) * np.mean([cell_area_deg2(each) for each in maps])
+    tables = [usable_members(read_members(path), path) for path in members]
+    tiles = sky_tiles(maps, [read_encoder_tiles(path) for path in cells], truth, tables, min_membership_probability)
+    area_deg2 = observed_area_deg2(maps)
     announce(f"{len(maps)} tiles, {area_deg2:.3f} deg2, {truth['inside'].sum()} clusters, {len(found)} detections")
 
-    blocks = resample_counts(cells["unit"].max() + 1, n_resamples, rng)
-    counts = resample_counts(n_units, n_resamples, rng)
-    scored = score_tiles(
-        *(cells[k] for k in ("probability", "truth")),
+    span = {"redshift_range": (redshift_edges[0], redshift_edges[-1]), "min_richness": richness_edges[0]}
+    report, arrays = tile_report(
+        tiles,
         tuned["tile_threshold"],
-        cells["unit"],
-        blocks,
-        n_calibration_bins,
+        prefix=prefix,
+        n_calibration_bins=n_calibration_bins,
+        n_resamples=n_resamples,
+        rng=rng,
     )
-    rate, n = cells["truth"].mean(), len(cells["truth"])
-    source = "members" if members else "discs of R_lambda"
-    report = {
-        f"{prefix}tile_{name}": estimate(*pair, n, note=f"{tile_note(name)}; truth from {source}")
-        for name, pair in scored.items()
-    }
-    report[f"{prefix}tile_base_rate"] = measurement(
-        rate, n=n, note=f"fraction of tiles with a member; truth from {source}"
-    )
-    report[f"{prefix}tile_pr_auc"]["baseline"] = f"{prefix}tile_base_rate"
+    counts = resample_counts(n_units, n_resamples, rng)
     part, frames = cluster_metrics(
         found, truth, operating, counts, prefix=prefix, area_deg2=area_deg2, richness_edges=richness_edges,
         redshift_edges=redshift_edges, richness_above=richness_target, pure_richness=purity_min_richness,
@@ -107,14 +102,15 @@ def score_redmapper(
         area_deg2, n=len(maps), unit="deg^2", note="observed, overlaps counted once"
     )
     report[f"{prefix}n_clusters"] = measurement(
-        int(truth["inside"].sum()), n=len(maps), note=f"of {Path(catalog[0]).name} in the footprint"
+        int(np.sum(truth["inside"] & is_scored(truth, **span))),
+        n=len(maps),
+        note=f"of {Path(catalog[0]).name} in the footprint, redshift {redshift_edges[0]:g} to {redshift_edges[-1]:g}, "
+        f"richness >= {richness_edges[0]:g}",
     )
     validate_metrics(report, metrics)
 
     judged, seen = judge(found, truth, **criteria)
-    per_tile = counts_per_tile(judged, seen, maps, operating["threshold"], (redshift_edges[0], redshift_edges[-1]))
-    arrays = prefixed("encoder", tile_curves(cells, blocks, n_calibration_bins)) | {"base_rate": rate}
-    arrays |= {"encoder_pr_auc": scored["pr_auc"][0], "encoder_ece": scored["ece"][0]} | prefixed("tiles", per_tile)
+    arrays |= prefixed("tiles", counts_per_tile(judged, seen, maps, operating["threshold"], **span))
     for name, frame in frames.items():
         arrays |= prefixed(name, frame.assign(method="encoder"))
     write_json(metrics, report)
