@@ -135,6 +135,23 @@ def clusters_reference_catalog(_):
     return [f"<results>/clusters/tile_images/{tile}/{tile}_truth.dat" for tile in tiles]
 
 
+def clusters_scored_edges():
+    """The edges that bound the redshift and the richness of clusters scored on tiles."""
+    return {name: CLUSTERS["score_redmapper"][name] for name in ("redshift_edges", "richness_edges")}
+
+
+def clusters_simulated_truths(tiles):
+    """The truth tables of tiles that the run simulates; none of observed tiles."""
+    if CLUSTERS["infer_tile"]["source"] != "simulated":
+        return []
+    return [f"<results>/clusters/tile_images/{tile}/{tile}_truth.dat" for tile in tiles]
+
+
+def clusters_shown_tiles():
+    """The tiles that the figure of all tiles shows."""
+    return CLUSTERS["infer_tile"]["tiles"][:12]
+
+
 def clusters_reference_members(_):
     """The member tables that tiles are scored against: one for each simulated tile, one list for observed tiles.
 
@@ -166,7 +183,7 @@ def clusters_inferred_tiles():
 
 def clusters_products():
     """What the target `clusters` asks for. The encoder itself, too: without it, scores of an encoder before would do."""
-    tiles = [f"tile_{tile}" for tile in CLUSTERS["infer_tile"]["tiles"][:1]]
+    tiles = [f"tile_{clusters_shown_tiles()[0]}", *(["tiles"] if len(clusters_shown_tiles()) > 1 else [])]
     nouns = ["field", *tiles, *"pr_curves completeness estimates training catalogs render_residuals".split()]
     figures = [f"<results>/clusters/figures/{noun}.png" for noun in nouns]
     exposures = ["<results>/clusters/exposures/testcase9.json"] if clusters_real_data() else []

@@ -1,6 +1,7 @@
 """DES tiles: emulated or real coadd tiles, the encoder at work on them, and its score against redMaPPer.
 
-Makes  <results>/clusters/tiles/<tile>_{probability,...}.fits, <tile>_clusters.dat and the redMaPPer score.
+Makes  <results>/clusters/tiles/<tile>_{probability,...}.fits, <tile>_clusters.dat, <tile>_cells.fits (probabilities of the
+       encoder's own tiles) and the redMaPPer score.
 From   the trained encoder and either simulate_tile, the DR2 release (rules/resources.smk), or a folder of tiles.
 Steps  simulate_tile -> infer_tile (one job a shard of tiles) -> score_redmapper; infer_exposures and
        summarise_inputs run where the real data sets are at hand.

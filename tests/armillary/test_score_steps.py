@@ -21,6 +21,7 @@ from armillary.metrics import merge_metrics, validate_metrics
 from armillary.redmapper import read_clusters, read_members
 from armillary.sky import pixel_of_sky, sky_of_pixel, tan_wcs, wcs_keywords
 from armillary.skyscores import sky_tiles
+from armillary.tile_pictures import cluster_label, placed_objects, tile_title
 from scripts.benchmarks.compare_imports import compare_imports
 from scripts.clusters.score_fields import score_fields
 from scripts.clusters.score_redmapper import score_redmapper
@@ -381,6 +382,47 @@ def test_clusters_out_of_the_scored_range_are_not_counted(emulated_tile):
     report, arrays, _ = sky_scored(folder, inputs | {"catalog": [str(folder / "wide.csv")]})
     assert report["redmapper_n_clusters"]["value"] == 30 - 7 == arrays["tiles_n_clusters"].sum()
     assert report["redmapper_cluster_completeness_richness_gt20"]["n"] == 23
+
+
+def test_the_figure_counts_what_the_table_counts(emulated_tile):
+    """Clusters and detections outside the scored range are drawn and not counted, by the score and by the figure."""
+    folder, inputs = emulated_tile
+    frame = pd.read_csv(inputs["catalog"][0])
+    frame.loc[22:25, "redshift"], frame.loc[26, "lambda"] = 0.7, 12.0  # two of them detected, at another redshift
+    frame.to_csv(folder / "wide.csv", index=False)
+    detections = read_catalog(inputs["detections"][0])
+    ra, dec = sky_of_pixel([3.5, 30.5], [37.5, 2.5], tan_wcs(0.05, -40.0, 40, 64.0))
+    false = detections[:2].assign(ra=ra, dec=dec, redshift=[0.4, 0.9])
+    write_catalog(str(folder / "more.dat"), pd.concat([detections, false]))
+    changed = {"catalog": [str(folder / "wide.csv")], "detections": [str(folder / "more.dat")]}
+    report, arrays, matches = sky_scored(folder, inputs | changed)
+    write_image(str(folder / "image.fits"), np.zeros((160, 160)), wcs_keywords(0.05, -40.0, 160, 16.0))
+    edges = {name: SHARED[name] for name in ("redshift_edges", "richness_edges")}
+    places = (str(folder / "image.fits"), "a", changed["catalog"], matches, inputs["probability_maps"])
+    truth, detections, frame = placed_objects(*places, **edges)
+    assert len(truth) == 30 and truth.counted.sum() == 25
+    assert truth.counted.sum() == arrays["tiles_n_clusters"].sum() == report["redmapper_n_clusters"]["value"]
+    assert (truth.counted & truth.matched).sum() == arrays["tiles_n_found"].sum() == 22
+    n_false = (arrays["tiles_n_detections"] - arrays["tiles_n_matched"]).sum()
+    assert (detections.counted & ~detections.matched).sum() == n_false == 3
+    assert len(detections) == 26 and frame == {"image_size": 160, "pixel_arcsec": pytest.approx(16.0)}
+
+
+def test_titles_tell_simulated_from_observed_tiles(tmp_path):
+    path, table = str(tmp_path / "truth.dat"), pd.DataFrame({"ra": [1.0]})
+    sources = {
+        "prior": "simulated sky",
+        "clusters of the prior at their natural rate": "simulated sky",
+        "downloads/clusters/redmapper/DESy3_redmapper.csv.gz": "simulated: clusters of DES Y3 redMaPPer",
+        "DES Y3 clusters of resources/des_y3_clusters.ecsv": "simulated: clusters of DES Y3 redMaPPer",
+        "clusters of the list own/spt_sz.fits": "simulated: clusters of spt_sz",
+    }
+    for source, words in sources.items():
+        write_catalog(path, table, {}, {"source": source})
+        assert tile_title("DES2333-5215", [path], "simulated") == f"DES2333-5215, {words}"
+    assert cluster_label([path]) == "simulated cluster" and cluster_label([]) == "redMaPPer cluster"
+    assert tile_title("DES2333-5215", [], "release") == "DES DR2 tile DES2333-5215"
+    assert tile_title("DES2333-5215", [], "own/folder") == "DES tile DES2333-5215"
 
 
 def test_score_redmapper_with_no_cluster_on_the_tiles(emulated_tile):
