@@ -18,6 +18,7 @@ from armillary.tile_inference import (
 )
 from armillary.tile_results import CELL_VALUES, MAPS, keep_result
 from armillary.windows import window_origins
+from scripts.clusters import infer_tile as step
 
 
 def test_valid_fraction_counts_finite_pixels_of_each_tile():
@@ -109,3 +110,47 @@ def test_cells_are_kept_with_the_place_of_their_image(tmp_path):
     with pytest.raises(ValueError, match="no celestial WCS"):
         keep_result(tmp_path, result, image_header, {"tile": "a", "key": "k"}, image_header={"A": 1})
         read_encoder_tiles(str(tmp_path / "cells.fits"))
+
+
+def test_a_tile_that_is_finished_gives_its_cells_without_a_network(tmp_path, monkeypatch):
+    """infer_tile keeps the cells in the finished folder and takes them from there when it runs again."""
+    cells = with_sky_positions(cells_of_image(240, 128, 16, 16), tan_wcs(30.0, -40.0, 240, 0.263))
+    maps = {name: np.zeros((4, 4), np.float32) for name in MAPS}
+    result = TileResult(maps, pd.DataFrame({"ra": [30.0], "dec": [-40.0]}), np.ones(1), np.ones(1), cells)
+    inferred = []
+
+    class Pixels:
+        header = wcs_keywords(30.0, -40.0, 240, 0.263)
+
+        def __init__(self, paths, **planes):
+            inferred.append(paths)
+
+    names = {"read_encoder": None, "check_fits": None, "infer_tile_images": result}
+    for name, value in names.items():
+        monkeypatch.setattr(step, name, lambda *_, value=value, **__: value)
+    monkeypatch.setattr(step, "TileImages", Pixels)
+    image, checkpoint = tmp_path / "DES0001-0001_g_nobkg.fits", tmp_path / "encoder.ckpt"
+    for path in (image, checkpoint):
+        path.write_bytes(b"some")
+    settings = {"min_overlap": 16, "map_pixel_px": 64, "threshold": 0.1, "min_valid_fraction": 0.5}
+    for run in ("first", "second"):
+        (tmp_path / "out.fits").unlink(missing_ok=True)
+        step.infer_tile(
+            [str(image)],
+            str(checkpoint),
+            [],
+            [str(tmp_path / f"{name}.fits") for name in MAPS],
+            [str(tmp_path / "clusters.dat")],
+            [str(tmp_path / "out.fits")],
+            str(tmp_path / "summary.json"),
+            tiles=["DES0001-0001"],
+            survey="des",
+            bands=["g"],
+            class_prior="natural",
+            use_mask=True,
+            use_weight=True,
+            threads=1,
+            **settings,
+        )
+        assert len(inferred) == 1, run
+        pd.testing.assert_frame_equal(read_encoder_tiles(str(tmp_path / "out.fits"))[0], cells)
