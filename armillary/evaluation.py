@@ -16,7 +16,7 @@ from armillary.completeness import (
     judge,
     score_boxes,
 )
-from armillary.metrics import Score, measurement, over_trainings, sum_by_unit
+from armillary.metrics import Score, measurement, over_trainings, poisson_68, sum_by_unit
 from armillary.residuals import matched_clusters, residual_scores
 from armillary.splits import WHOLE_SHARE
 
@@ -152,9 +152,12 @@ def true_density(found, counts, scoring: Scoring, area_deg2: float) -> dict[str,
 
 
 def density(frame, counts, area_deg2: float, note: str) -> Score:
-    """Weighted objects per square degree."""
+    """Weighted objects per square degree; a plain count has Poisson bounds, which none found has, too."""
     by_unit = sum_by_unit(frame["weight"], frame["unit"].to_numpy(dtype=int), counts.shape[1])
-    return Score(by_unit.sum() / area_deg2, counts @ by_unit / area_deg2, len(frame), "deg^-2", note)
+    bounds = None
+    if (frame["weight"] == 1.0).all():
+        bounds = tuple(bound / area_deg2 for bound in poisson_68(len(frame)))
+    return Score(by_unit.sum() / area_deg2, counts @ by_unit / area_deg2, len(frame), "deg^-2", note, bounds)
 
 
 def whole_scores(judged, found, counts, scoring: Scoring) -> dict[str, Score]:

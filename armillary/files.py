@@ -195,12 +195,13 @@ def read_table(path: str, extension: int = 1):
     return pd.DataFrame(columns)
 
 
-def write_table(path: str, frame, units: dict[str, str] | None = None) -> None:
-    """A DataFrame as a FITS binary table in HDU 1 with TUNITn."""
-    units = units or {}
+def write_table(path: str, frame, units: dict[str, str] | None = None, header: dict | None = None) -> None:
+    """A DataFrame as a FITS binary table in HDU 1 with TUNITn and the keywords of `header`."""
+    units, cards = units or {}, _cards(header or {})
     rows = frame.to_records(index=False)
     names = list(rows.dtype.names)
-    fitsio.write(path, np.asarray(rows), extname="TABLE", units=[units.get(n, "") for n in names], clobber=True)
+    units_of_columns = [units.get(name, "") for name in names]
+    fitsio.write(path, np.asarray(rows), extname="TABLE", units=units_of_columns, header=cards, clobber=True)
 
 
 def read_hdf5_table(path: str, group: str):

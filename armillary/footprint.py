@@ -3,15 +3,20 @@
 A *map* is a probability map of one tile with its place on the sky: dict of name, probability (ny, nx) with
 NaN where nothing was observed, wcs, ra, dec (centre, deg) and radius_deg (of the circle round its corners).
 Map cells are pixels of the probability map, [row, column] = [y, x].
+
+*Encoder tiles* are the squares that the encoder gives a probability each: a table of x, y (lower-left corner,
+native pixels from the corner of the image), size_px, ra, dec (centre, deg) and probability, with the image's wcs.
 """
 
 import numpy as np
 
 from armillary.cosmology import ARCSEC_PER_RADIAN, angular_diameter_distance_mpc, richness_radius_mpc
-from armillary.files import read_image
+from armillary.files import read_header, read_image, read_table
 from armillary.sky import pixel_of_sky, separation_arcsec, sky_of_pixel, wcs_of_header
 
 NOBODY = -1
+MARGIN_ARCSEC = 600.0  # more than an encoder tile
+ENCODER_TILE_COLUMNS = ("x", "y", "size_px", "ra", "dec", "probability")
 
 
 def read_map(path: str) -> dict:
@@ -20,6 +25,15 @@ def read_map(path: str) -> dict:
     if not np.isfinite(probability).any():
         raise ValueError(f"{path} holds no finite probability: the tile is masked throughout")
     return map_of(path, probability.astype(float), wcs_of_header(header, path))
+
+
+def read_encoder_tiles(path: str) -> tuple:
+    """Table of the encoder's tiles of one survey tile, and the WCS of its image."""
+    table, wcs = read_table(path), wcs_of_header(read_header(path, 1), path)
+    missing = [name for name in ENCODER_TILE_COLUMNS if name not in table]
+    if missing:
+        raise ValueError(f"{path} has no column {', '.join(missing)}; it has {', '.join(table.columns)}")
+    return table, wcs
 
 
 def map_of(name: str, probability: np.ndarray, wcs) -> dict:
@@ -87,28 +101,45 @@ def cell_area_deg2(each: dict) -> float:
     return float(sides[0] * sides[1])
 
 
-def truth_from_members(members, each: dict, min_probability: float) -> np.ndarray:
-    """Bool map (ny, nx): cells whose probability of a member, 1 - prod(1 - p_mem), reaches the bound."""
-    row, column, inside = cells_of(members["ra"].to_numpy(), members["dec"].to_numpy(), each)
-    absent = np.ones(each["probability"].shape)
-    np.multiply.at(absent, (row[inside], column[inside]), 1.0 - members["p_mem"].to_numpy()[inside])
-    return 1.0 - absent >= min_probability
+def member_presence(members, tiles, wcs) -> np.ndarray:
+    """Probability that each encoder tile holds a member, 1 - prod(1 - p_mem) of the members in its square, (n,).
+
+    A square holds its left and lower edge, not the right and upper one. members: ra, dec (deg), p_mem.
+    """
+    x, y, size = (tiles[name].to_numpy(float) for name in ("x", "y", "size_px"))
+    absent = np.ones(len(tiles))
+    near = members[near_tiles(members["ra"].to_numpy(), members["dec"].to_numpy(), tiles, MARGIN_ARCSEC)]
+    if len(near) == 0:
+        return 1.0 - absent
+    member_x, member_y = pixel_of_sky(near["ra"], near["dec"], wcs)
+    for column, row, p_mem in zip(member_x, member_y, near["p_mem"], strict=True):
+        absent[(x <= column) & (column < x + size) & (y <= row) & (row < y + size)] *= 1.0 - p_mem
+    return 1.0 - absent
 
 
-def truth_from_discs(clusters, each: dict) -> np.ndarray:
-    """Bool map (ny, nx): cells whose centre lies within R_lambda of a cluster.
+def truth_from_discs(clusters, tiles) -> np.ndarray:
+    """Which encoder tiles (n,) have their centre within R_lambda of a cluster.
 
     # ASSUME: without a member list, members fill the disc of R_lambda.
     """
-    ra, dec = cell_centres(each)
-    truth = np.zeros(each["probability"].shape, dtype=bool)
+    ra, dec = tiles["ra"].to_numpy(), tiles["dec"].to_numpy()
+    truth = np.zeros(len(tiles), dtype=bool)
     radius = radius_arcsec(clusters["redshift"].to_numpy(), clusters["richness"].to_numpy())
-    near = separation_arcsec(each["ra"], each["dec"], clusters["ra"].to_numpy(), clusters["dec"].to_numpy())
-    positions = zip(clusters["ra"], clusters["dec"], radius, near, strict=True)
-    for cluster_ra, cluster_dec, size, distance in positions:
-        if distance <= each["radius_deg"] * 3600 + size:
-            truth |= separation_arcsec(cluster_ra, cluster_dec, ra, dec) <= size
+    near = near_tiles(clusters["ra"].to_numpy(), clusters["dec"].to_numpy(), tiles, radius)
+    for cluster_ra, cluster_dec, size in clusters.assign(size=radius)[near][["ra", "dec", "size"]].itertuples(
+        index=False
+    ):
+        truth |= separation_arcsec(cluster_ra, cluster_dec, ra, dec) <= size
     return truth
+
+
+def near_tiles(ra, dec, tiles, margin_arcsec) -> np.ndarray:
+    """Which positions (n,) are no farther from the first encoder tile than the farthest tile and a margin."""
+    if len(tiles) == 0:
+        return np.zeros(len(ra), bool)
+    first = tiles["ra"].iloc[0], tiles["dec"].iloc[0]
+    extent = separation_arcsec(*first, tiles["ra"].to_numpy(), tiles["dec"].to_numpy()).max()
+    return separation_arcsec(*first, ra, dec) <= extent + margin_arcsec
 
 
 def radius_arcsec(redshift, richness) -> np.ndarray:

@@ -164,6 +164,13 @@ def wilson_68(value: float, n: float) -> tuple[float, float]:
     return max(centre - half, 0.0), min(centre + half, 1.0)
 
 
+def poisson_68(n: int) -> tuple[float, float]:
+    """68 % bounds of the mean of a Poisson count. Eqs. (7) and (12), Gehrels (1986), ApJ 303, 336."""
+    upper = n + math.sqrt(n + 0.75) + 1
+    lower = n * (1 - 1 / (9 * n) - 1 / (3 * math.sqrt(n))) ** 3 if n > 0 else 0.0
+    return lower, upper
+
+
 def join_notes(*notes: str) -> str:
     """Notes that say something, joined by semicolons."""
     return "; ".join(note for note in notes if note)

@@ -4,7 +4,7 @@ Clusters: cluster_id, name, ra, dec (deg), redshift, redshift_error, richness, r
 Members: cluster_id, object_id, ra, dec (deg), radius_mpc (physical), p_mem, spec_z, mag_<band>,
 mag_error_<band>. What a release does not give is NaN (name: empty). Read are the SVA1 v6.3 expanded catalogue
 and members, DES Y1 and Y3 (FITS, HDF5 release, clusterdb CSV), SDSS DR8 v5.10 and v6.3, the raw output of the
-redmapper code, and truth tables of our own.
+redmapper code, and truth and member tables of our own.
 """
 
 import re
@@ -31,7 +31,7 @@ CLUSTER_COLUMNS = {
 }
 CLUSTER_REQUIRED = ("cluster_id", "ra", "dec", "redshift", "richness")
 MEMBER_COLUMNS = {
-    "cluster_id": ("mem_match_id", "id"),
+    "cluster_id": ("cluster_id", "mem_match_id", "id"),
     "object_id": ("coadd_objects_id", "coadd_object_id", "objid", "id"),
     "ra": ("ra",),
     "dec": ("dec",),
@@ -68,18 +68,29 @@ def read_members(path: str) -> pd.DataFrame:
     return pd.concat([members, magnitudes(frame)], axis=1)
 
 
+def usable_members(members: pd.DataFrame, name: str) -> pd.DataFrame:
+    """The members with a position and a p_mem in [0, 1]; ValueError if the table has rows and none is usable."""
+    placed = np.isfinite(members["ra"]) & members["dec"].between(-90, 90)
+    usable = placed & members["p_mem"].between(0, 1)
+    if len(members) and not usable.any():
+        raise ValueError(f"no row of {name}, of {len(members)}, has ra, dec and a membership probability in [0, 1]")
+    return members[usable].reset_index(drop=True)
+
+
 def member_probability(frame: pd.DataFrame, path: str) -> pd.Series:
-    """p_mem of a table with lower-case columns: the product of its four factors, else PMEM."""
+    """p_mem of a table with lower-case columns: the product of its four factors, else PMEM or P_MEM."""
     factors = [next((name for name in names if name in frame), None) for names in PROBABILITY_FACTORS]
     if None not in factors:
         return frame[factors].astype(float).prod(axis=1)
-    if "pmem" in frame:
-        return frame["pmem"].astype(float)
+    for name in ("pmem", "p_mem"):
+        if name in frame:
+            return frame[name].astype(float)
     absent = ", ".join(
         names[0].upper() for names, name in zip(PROBABILITY_FACTORS, factors, strict=True) if name is None
     )
     raise ValueError(
-        f"{path} gives no membership probability: no PMEM, and of P, P_FREE, THETA_I, THETA_R it lacks {absent}"
+        f"{path} gives no membership probability: no PMEM or P_MEM, "
+        f"and of P, P_FREE, THETA_I, THETA_R it lacks {absent}"
     )
 
 

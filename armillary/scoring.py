@@ -98,11 +98,11 @@ def bootstrap_average_precision(tiles: Tiles, counts) -> tuple[float, np.ndarray
     return bootstrap_statistic(area, unit, counts)
 
 
-def best_f1_threshold(probability, truth) -> float:
+def best_f1_threshold(tiles: Tiles) -> float:
     """The distinct probability at which F1 is largest (the highest such); 0.5 without positives."""
-    if not truth.any():
+    if not tiles.truth.any():
         return 0.5
-    precision, recall, threshold = precision_recall_curve(probability, truth)
+    precision, recall, threshold = precision_recall_curve(tiles.probability, tiles.truth, tiles.weight)
     return float(threshold[np.argmax(2 * precision * recall / (precision + recall + TINY))])
 
 
@@ -157,7 +157,8 @@ def tile_scores(tiles: Tiles, counts, *, bins: np.ndarray, suffix: str, threshol
     rate = bootstrap_ratio(tiles.truth * tiles.weight, tiles.weight, tiles.unit, counts)
     area = bootstrap_average_precision(tiles, counts)
     ratio = tuple(
-        np.divide(a, r, out=np.full(np.shape(a), np.nan), where=np.asarray(r) > 0) for a, r in zip(area, rate, strict=True)
+        np.divide(a, r, out=np.full(np.shape(a), np.nan), where=np.asarray(r) > 0)
+        for a, r in zip(area, rate, strict=True)
     )
     precision = "average precision over distinct thresholds"
     scores = {

@@ -8,13 +8,29 @@ import numpy as np
 import pandas as pd
 
 from armillary.completeness import between, fraction_in, judge
-from armillary.footprint import NOBODY, cell_centres, owners, restrict, truth_from_discs, truth_from_members
+from armillary.evaluation import prefixed
+from armillary.files import read_catalog_meta
+from armillary.footprint import (
+    NOBODY,
+    cell_area_deg2,
+    cell_centres,
+    cells_of,
+    member_presence,
+    owners,
+    restrict,
+    truth_from_discs,
+)
 from armillary.matching import match_radius_arcsec, match_two_way
-from armillary.metrics import Score
+from armillary.metrics import Score, resample_counts
+from armillary.scoring import Tiles, equal_mass_bins, reliability, tile_scores
 from armillary.sky import separation_arcsec
 from armillary.splits import DETECTION_COLUMNS
 
 N_BLOCKS = 4  # blocks a side of a tile that the tile-level bootstrap resamples
+TRUTH_NOTES = {
+    "members": "truth: the tile holds a member",
+    "discs": "no member list: every tile within R_lambda of a cluster counts as true, with or without a member in it",
+}
 
 
 def sky_detections(frames: list, maps: list[dict], names: list[str]) -> pd.DataFrame:
@@ -55,25 +71,71 @@ def with_units(detections, truth, *, match_radius_mpc, match_dz) -> tuple[pd.Dat
     )
 
 
-def sky_tiles(maps: list[dict], clusters, members, min_probability: float) -> dict:
-    """Flat probability, truth and unit (block of sky) of the observed cells, each owned by one tile."""
-    parts = []
+def sky_tiles(maps: list[dict], encoder_tiles: list[tuple], clusters, members: list, min_probability: float) -> dict:
+    """Flat probability, truth and unit (block of sky) of the encoder's tiles, each counted once, and the truth's name.
+
+    encoder_tiles: (table, wcs) of each map. members: a table for each map, or one for all; empty: then `truth` is
+    "discs", tiles within R_lambda of `clusters`, else "members", tiles whose probability to hold one reaches
+    `min_probability`. An encoder tile belongs to the survey tile that owns its centre.
+    """
+    tables = members * len(maps) if len(members) == 1 else members or [None] * len(maps)
+    parts, most = [], 0.0
+    for index, (each, (tiles, wcs), own_members) in enumerate(zip(maps, encoder_tiles, tables, strict=True)):
+        owned = owners(tiles["ra"], tiles["dec"], maps) == index
+        if own_members is None:
+            truth = truth_from_discs(clusters, tiles)
+        else:
+            presence = member_presence(own_members, tiles, wcs)
+            truth, most = presence >= min_probability, max(most, presence[owned].max(initial=0.0))
+        block = index * N_BLOCKS**2 + block_of(tiles, each)
+        parts.append((tiles["probability"].to_numpy(float)[owned], truth[owned], block[owned]))
+    if members and most == 0.0:
+        raise ValueError(
+            f"none of the {sum(map(len, members))} members lies on the observed part of the {len(maps)} tiles: "
+            "give the member table of this sky (clusters: score_redmapper: members_file)"
+        )
+    probability, truth, block = (np.concatenate(column) for column in zip(*parts, strict=True))
+    unit = np.unique(block, return_inverse=True)[1]
+    return {"probability": probability, "truth": truth, "unit": unit, "source": "members" if members else "discs"}
+
+
+def block_of(tiles, each: dict) -> np.ndarray:
+    """Index (n,) of the block, of N_BLOCKS a side of the map, that the centre of each encoder tile lies in."""
+    row, column, _ = cells_of(tiles["ra"], tiles["dec"], each)
+    row, column = (
+        np.clip(cell * N_BLOCKS // n, 0, N_BLOCKS - 1)
+        for cell, n in zip((row, column), each["probability"].shape, strict=True)
+    )
+    return row * N_BLOCKS + column
+
+
+def observed_area_deg2(maps: list[dict]) -> float:
+    """Sky that at least one map observed."""
+    area = 0.0
     for index, each in enumerate(maps):
         ra, dec = cell_centres(each)
-        owned = (owners(ra.ravel(), dec.ravel(), maps) == index).reshape(ra.shape)
-        if members is None:
-            truth = truth_from_discs(clusters, each)
-        else:
-            truth = truth_from_members(members, each, min_probability)
-        parts.append((each["probability"][owned], truth[owned], index * N_BLOCKS**2 + blocks(ra.shape)[owned]))
-    probability, truth, block = (np.concatenate(column) for column in zip(*parts, strict=True))
-    return {"probability": probability, "truth": truth, "unit": np.unique(block, return_inverse=True)[1]}
+        area += np.sum(owners(ra.ravel(), dec.ravel(), maps) == index) * cell_area_deg2(each)
+    return float(area)
 
 
-def blocks(shape) -> np.ndarray:
-    """Index (ny, nx) of the block, of N_BLOCKS a side, that a cell is in."""
-    rows, columns = (np.arange(n) * N_BLOCKS // n for n in shape)
-    return rows[:, None] * N_BLOCKS + columns[None, :]
+def tile_report(
+    tiles: dict, threshold: float, *, prefix: str, n_calibration_bins: int, n_resamples: int, rng
+) -> tuple[dict, dict]:
+    """Metrics of `sky_tiles` and the arrays of their reliability.
+
+    Keys begin with `<prefix>tile_` where truth is members and with `<prefix>disc_tile_` where it is discs.
+    """
+    counts = resample_counts(tiles["unit"].max() + 1, n_resamples, rng)
+    flat = Tiles(tiles["probability"], tiles["truth"], tiles["unit"], np.ones(len(tiles["truth"])))
+    bins = equal_mass_bins(flat.probability, n_calibration_bins)
+    scores = tile_scores(flat, counts, bins=bins, suffix="", threshold=threshold)
+    prefix, note = prefix + ("" if tiles["source"] == "members" else "disc_"), TRUTH_NOTES[tiles["source"]]
+    baselines = {"tile_pr_auc": f"{prefix}tile_base_rate"}
+    report = {
+        f"{prefix}{name}": score._replace(note=f"{score.note}; {note}").entry(baselines.get(name))
+        for name, score in scores.items()
+    }
+    return report, prefixed("encoder", reliability(flat, bins, counts))
 
 
 def chance_scores(detections, truth, maps, threshold: float, *, rng, n_shuffles: int, scoring) -> dict[str, Score]:
@@ -144,10 +206,15 @@ def match_table(judged, truth, maps: list[dict]) -> pd.DataFrame:
     return pd.concat([rows, lost], ignore_index=True)[list(rows)].astype({"cluster_id": int})
 
 
-def counts_per_tile(judged, truth, maps, redshift_range) -> pd.DataFrame:
-    """Per tile: n_detections, n_matched, n_clusters (of the catalogue) and n_found in the redshift range."""
+def is_scored(clusters, redshift_range, min_richness: float) -> np.ndarray:
+    """Which clusters of a catalogue count: redshift in [low, high), richness >= `min_richness`, bool (n,)."""
+    return between(clusters["redshift"], *redshift_range) & (clusters["richness"] >= min_richness).to_numpy()
+
+
+def counts_per_tile(judged, truth, maps, redshift_range, min_richness: float) -> pd.DataFrame:
+    """Per tile: n_detections and n_matched in the redshift range, n_clusters and n_found of the clusters scored."""
     kept = judged[between(judged["redshift"], *redshift_range)]
-    true = truth[truth["inside"] & between(truth["redshift"], *redshift_range)]
+    true = truth[truth["inside"] & is_scored(truth, redshift_range, min_richness)]
     n = len(maps)
 
     def tally(frame, chosen):
@@ -160,3 +227,10 @@ def counts_per_tile(judged, truth, maps, redshift_range) -> pd.DataFrame:
         "n_clusters": tally(true, np.ones(len(true), bool)),
         "n_found": tally(true, true["found"]),
     })  # fmt: skip
+
+
+def is_from_prior(catalog: list[str], n_tiles: int) -> list[bool]:
+    """Which tiles have a sky drawn from the prior at the natural rate, by the truth tables of simulated tiles."""
+    if len(catalog) != n_tiles or not all(path.endswith(".dat") for path in catalog):
+        return [False] * n_tiles
+    return [read_catalog_meta(path).get("source") == "prior" for path in catalog]

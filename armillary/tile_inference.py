@@ -11,7 +11,7 @@ from armillary.inference import Encoder, clusters_of, raw_windows, readable
 from armillary.percolation import without_fragments
 from armillary.sky import sky_of_pixel
 from armillary.step import progress
-from armillary.tile_results import MAPS
+from armillary.tile_results import CELL_VALUES, MAPS
 from armillary.windows import MergedMaps, owner, stream_windows, unique_detections, window_origins
 
 
@@ -22,6 +22,7 @@ class TileResult(NamedTuple):
     clusters: pd.DataFrame  # ra dec x y probability redshift redshift_error richness richness_error
     sky_sigma: np.ndarray  # (C,) counts per pixel, NaN for a missing band
     valid_fraction: np.ndarray  # (C,) of the pixels that the windows hold
+    cells: pd.DataFrame  # tiles of the encoder: x y size_px ra dec CELL_VALUES; see `owned_cells`
 
 
 def infer_tile_images(
@@ -47,7 +48,7 @@ def infer_tile_images(
     )
     sizes = {"window_size": window_size, "tile_size": encoder.tile_size}
     merged, sky_sigma = MergedMaps(tile.shape, **sizes, map_pixel_px=map_pixel_px), tile.sky_sigma()
-    tables, valid_fractions = [], []
+    tables, cells, valid_fractions = [], [], []
     windows = stream_windows(
         tile.readers, tile.shape, window_size=window_size, min_overlap=min_overlap, n_threads=n_threads
     )
@@ -61,12 +62,14 @@ def infer_tile_images(
         maps = {name: value[0] for name, value in readable(encoder, raw, class_prior=class_prior).items()}
         maps["richness"] = np.exp(maps["ln_richness"])
         merged.add(window.y, window.x, {name: np.where(seen, maps[name], np.nan) for name in MAPS})
+        cells.append(owned_cells(maps, seen, (window.y, window.x), origins, **sizes))
     clusters = joined_detections(tables, origins, window_size, radius_px=encoder.tile_size)
     clusters = without_fragments(clusters, encoder.pixel_arcsec)
     ra, dec = sky_of_pixel(clusters.x, clusters.y, tile.wcs) if len(clusters) else ([], [])
     clusters.insert(0, "ra", ra)
     clusters.insert(1, "dec", dec)
-    return TileResult(merged.result(), clusters, sky_sigma, np.mean(valid_fractions, 0))
+    placed = with_sky_positions(pd.concat(cells, ignore_index=True), tile.wcs)
+    return TileResult(merged.result(), clusters, sky_sigma, np.mean(valid_fractions, 0), placed)
 
 
 def valid_fraction(images: np.ndarray, tile_size: int) -> np.ndarray:
@@ -74,6 +77,42 @@ def valid_fraction(images: np.ndarray, tile_size: int) -> np.ndarray:
     n_bands, height, width = images.shape
     blocks = np.isfinite(images).reshape(n_bands, height // tile_size, tile_size, width // tile_size, tile_size)
     return blocks.mean((2, 4))
+
+
+def owned_cells(
+    maps: dict[str, np.ndarray],
+    seen: np.ndarray,
+    corner: tuple[int, int],
+    origins: list,
+    *,
+    window_size: int,
+    tile_size: int,
+) -> pd.DataFrame:
+    """The tiles (T, T) of a window that it owns and that are `seen`, a row each: x y size_px and CELL_VALUES.
+
+    x, y are the native pixels of the lower-left corner, counted from the corner of the image; `corner` is that of the
+    window (y, x). A window owns the tiles whose centre is nearest to its own centre, of all windows. Where the grids of
+    two windows do not line up, tiles of both meet or overlap by less than a tile along the seam.
+    """
+    first_px = np.arange(seen.shape[0]) * tile_size
+    owned = [
+        start[owner(value + first_px + tile_size / 2, start, window_size)] == value
+        for value, start in zip(corner, origins, strict=True)
+    ]
+    row, column = np.nonzero(np.logical_and.outer(*owned) & seen)
+    place = {"x": corner[1] + first_px[column], "y": corner[0] + first_px[row]}
+    columns = {name: value.astype(np.int32) for name, value in place.items()} | {"size_px": np.int32(tile_size)}
+    return pd.DataFrame(columns | {name: maps[name][row, column].astype(np.float32) for name in CELL_VALUES})
+
+
+def with_sky_positions(cells: pd.DataFrame, wcs) -> pd.DataFrame:
+    """The cells with ra, dec [deg] of their centres."""
+    half = cells["size_px"] / 2
+    ra, dec = sky_of_pixel(cells["x"] + half, cells["y"] + half, wcs) if len(cells) else ([], [])
+    placed = cells.copy()
+    placed.insert(3, "ra", np.asarray(ra, float))
+    placed.insert(4, "dec", np.asarray(dec, float))
+    return placed
 
 
 def joined_detections(tables: list[pd.DataFrame], origins: list, window_size: int, radius_px: float) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""What is kept of an inferred tile: a folder of maps, clusters and a record, which comes last and makes it count."""
+"""The folder of an inferred tile: maps, clusters, cells and a record, which is written last and makes it count."""
 
 import os
 import resource
@@ -6,11 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
-from armillary.files import read_json, write_catalog, write_image, write_json
+from armillary.files import read_json, write_catalog, write_image, write_json, write_table
 from armillary.sky import sky_of_pixel
 
 MAPS = ["probability", "centre_probability", "redshift", "redshift_error", "richness"]
+CELL_VALUES = ["probability", "centre_probability", "redshift", "richness"]
 UNITS = {"ra": "deg", "dec": "deg", "x": "pix", "y": "pix"}
+CELL_UNITS = UNITS | {"size_px": "pix"}
 
 
 def is_finished(folder: Path, key: str) -> bool:
@@ -39,8 +41,12 @@ def corner_positions(shape: tuple[int, int], wcs) -> dict[str, list[float]]:
     return {"corners_ra": ra.tolist(), "corners_dec": dec.tolist()}
 
 
-def keep_result(folder: Path, result, header: dict, record: dict) -> None:
-    """Write a tile's maps and clusters, then its record, whole."""
+def keep_result(folder: Path, result, header: dict, record: dict, *, image_header: dict | None = None) -> None:
+    """Write a tile's maps and clusters, then its record, whole.
+
+    With `image_header` (celestial WCS keywords of the image) the tiles of the encoder are written, too: `cells.fits`,
+    a table whose header holds this WCS.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "record.json").unlink(missing_ok=True)
     for name in MAPS:
@@ -48,5 +54,7 @@ def keep_result(folder: Path, result, header: dict, record: dict) -> None:
     clusters = result.clusters.copy()
     clusters.insert(0, "tile", record["tile"])
     write_catalog(str(folder / "clusters.dat"), clusters, UNITS, {"tile": record["tile"]})
+    if image_header is not None:
+        write_table(str(folder / "cells.fits"), result.cells, CELL_UNITS, image_header)
     write_json(folder / "unfinished.json", record)
     os.replace(folder / "unfinished.json", folder / "record.json")

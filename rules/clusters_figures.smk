@@ -224,7 +224,11 @@ rule clusters_plot_tile:
     input:
         images=lambda wildcards: clusters_tile_images(wildcards.tile),
         probability_map="<results>/clusters/tiles/{tile}_probability.fits",
+        probability_maps=[
+            f"<results>/clusters/tiles/{tile}_probability.fits" for tile in CLUSTERS["infer_tile"]["tiles"]
+        ],
         catalog=clusters_reference_catalog,
+        truth=lambda wildcards: clusters_simulated_truths([wildcards.tile]),
         matches="<results>/clusters/scores/score_redmapper_matches.dat",
         code=code_of("scripts/clusters/plot_tile.py"),
     output:
@@ -243,5 +247,42 @@ rule clusters_plot_tile:
     resources:
         mem_mb=1500,
         runtime=10,
+    params:
+        **clusters_scored_edges(),
+        source=CLUSTERS["infer_tile"]["source"],
     script:
         "../scripts/clusters/plot_tile.py"
+
+
+rule clusters_plot_tiles:
+    """Draw the scored tiles, a panel each, with the reference clusters and the detections."""
+    input:
+        images=[path for tile in clusters_shown_tiles() for path in clusters_tile_images(tile)],
+        probability_maps=[
+            f"<results>/clusters/tiles/{tile}_probability.fits" for tile in CLUSTERS["infer_tile"]["tiles"]
+        ],
+        catalog=clusters_reference_catalog,
+        truths=clusters_simulated_truths(clusters_shown_tiles()),
+        matches="<results>/clusters/scores/score_redmapper_matches.dat",
+        code=code_of("scripts/clusters/plot_tiles.py"),
+    output:
+        figure=report(
+            "<results>/clusters/figures/tiles.png",
+            caption="../resources/captions/tiles.rst",
+            category="Clusters",
+        ),
+    log:
+        "<results>/clusters/logs/plot_tiles.log",
+    benchmark:
+        "<results>/clusters/benchmarks/plot_tiles.tsv"
+    conda:
+        "../envs/figures.yaml"
+    threads: 1
+    resources:
+        mem_mb=1500,
+        runtime=10,
+    params:
+        **clusters_scored_edges(),
+        tiles=clusters_shown_tiles(),
+    script:
+        "../scripts/clusters/plot_tiles.py"

@@ -135,6 +135,35 @@ def clusters_reference_catalog(_):
     return [f"<results>/clusters/tile_images/{tile}/{tile}_truth.dat" for tile in tiles]
 
 
+def clusters_scored_edges():
+    """The edges that bound the redshift and the richness of clusters scored on tiles."""
+    return {name: CLUSTERS["scoring"][name] for name in ("redshift_edges", "richness_edges")}
+
+
+def clusters_simulated_truths(tiles):
+    """The truth tables of tiles that the run simulates; none of observed tiles."""
+    if CLUSTERS["infer_tile"]["source"] != "simulated":
+        return []
+    return [f"<results>/clusters/tile_images/{tile}/{tile}_truth.dat" for tile in tiles]
+
+
+def clusters_shown_tiles():
+    """The tiles that the figure of all tiles shows."""
+    return CLUSTERS["infer_tile"]["tiles"][:12]
+
+
+def clusters_reference_members(_):
+    """The member tables that tiles are scored against: one for each simulated tile, one list for observed tiles.
+
+    None where no list is named: then the score takes discs of R_lambda and says so.
+    """
+    if CLUSTERS["infer_tile"]["source"] == "simulated":
+        tiles = CLUSTERS["infer_tile"]["tiles"]
+        return [f"<results>/clusters/tile_images/{tile}/{tile}_members.dat" for tile in tiles]
+    name = CLUSTERS["score_redmapper"]["members_file"]
+    return [name if Path(name).exists() else dataset_file(name)] if name else []
+
+
 def clusters_tile_shards():
     """The tiles of each shard, in the order of the config."""
     tiles, size = CLUSTERS["infer_tile"]["tiles"], CLUSTERS["infer_tile"]["n_tiles_per_shard"]
@@ -154,7 +183,7 @@ def clusters_inferred_tiles():
 
 def clusters_products():
     """What the target `clusters` asks for. The encoder itself, too: without it, scores of an encoder before would do."""
-    tiles = [f"tile_{tile}" for tile in CLUSTERS["infer_tile"]["tiles"][:1]]
+    tiles = [f"tile_{clusters_shown_tiles()[0]}", *(["tiles"] if len(clusters_shown_tiles()) > 1 else [])]
     nouns = ["field", *tiles, *"pr_curves completeness estimates training catalogs render_residuals".split()]
     figures = [f"<results>/clusters/figures/{noun}.png" for noun in nouns]
     exposures = ["<results>/clusters/exposures/testcase9.json"] if clusters_real_data() else []

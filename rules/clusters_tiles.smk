@@ -1,6 +1,7 @@
 """DES tiles: emulated or real coadd tiles, the encoder at work on them, and its score against redMaPPer.
 
-Makes  <results>/clusters/tiles/<tile>_{probability,...}.fits, <tile>_clusters.dat and the redMaPPer score.
+Makes  <results>/clusters/tiles/<tile>_{probability,...}.fits, <tile>_clusters.dat, <tile>_cells.fits (probabilities of the
+       encoder's own tiles) and the redMaPPer score.
 From   the trained encoder and either simulate_tile, the DR2 release (rules/resources.smk), or a folder of tiles.
 Steps  simulate_tile -> infer_tile (one job a shard of tiles) -> score_redmapper; infer_exposures and
        summarise_inputs run where the real data sets are at hand.
@@ -21,6 +22,7 @@ rule clusters_simulate_tile:
             for band in CLUSTERS["bands"]
         ],
         truth="<results>/clusters/tile_images/{tile}/{tile}_truth.dat",
+        members="<results>/clusters/tile_images/{tile}/{tile}_members.dat",
     log:
         "<results>/clusters/logs/simulate_tile_{tile}.log",
     benchmark:
@@ -55,7 +57,7 @@ for shard, tiles in clusters_tile_shards().items():
 
     rule:
         """Apply the encoder to the tiles {params.tiles} in windows that overlap by {params.min_overlap} px at least:
-        maps with WCS and a cluster catalogue for each."""
+        maps with WCS, a cluster catalogue and the probabilities of the encoder's own tiles for each."""
         name:
             f"clusters_infer_tile_{shard}"
         input:
@@ -66,6 +68,7 @@ for shard, tiles in clusters_tile_shards().items():
         output:
             maps=[f"<results>/clusters/tiles/{tile}_{name}.fits" for tile in tiles for name in MAPS],
             catalogs=[f"<results>/clusters/tiles/{tile}_clusters.dat" for tile in tiles],
+            cells=[f"<results>/clusters/tiles/{tile}_cells.fits" for tile in tiles],
             summary=f"<results>/clusters/tiles/shard_{shard}.json",
         log:
             f"<results>/clusters/logs/infer_tile_{shard}.log",
@@ -100,8 +103,9 @@ rule clusters_score_redmapper:
         probability_maps=[
             f"<results>/clusters/tiles/{tile}_probability.fits" for tile in CLUSTERS["infer_tile"]["tiles"]
         ],
+        cells=[f"<results>/clusters/tiles/{tile}_cells.fits" for tile in CLUSTERS["infer_tile"]["tiles"]],
         catalog=clusters_reference_catalog,
-        members=[],
+        members=clusters_reference_members,
         fields_metrics="<results>/clusters/scores/score_fields.json",
         code=code_of("scripts/clusters/score_redmapper.py"),
     output:
@@ -119,8 +123,8 @@ rule clusters_score_redmapper:
         mem_mb=4000,
         runtime=30,
     params:
-        **CLUSTERS["score_redmapper"],
-        **clusters_shared("seed"),
+        **{name: value for name, value in CLUSTERS["score_redmapper"].items() if name != "members_file"},
+        **clusters_shared("scoring", "seed"),
     script:
         "../scripts/clusters/score_redmapper.py"
 

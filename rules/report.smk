@@ -40,7 +40,11 @@ rule report_plot_tile:
     input:
         images=lambda wildcards: clusters_tile_images(wildcards.tile),
         probability_map="<results>/clusters/tiles/{tile}_probability.fits",
+        probability_maps=[
+            f"<results>/clusters/tiles/{tile}_probability.fits" for tile in CLUSTERS["infer_tile"]["tiles"]
+        ],
         catalog=clusters_reference_catalog,
+        truth=lambda wildcards: clusters_simulated_truths([wildcards.tile]),
         matches="<results>/clusters/scores/score_redmapper_matches.dat",
         metrics="<results>/clusters/metrics.json",
         templates=REPORT_TEMPLATES,
@@ -58,8 +62,10 @@ rule report_plot_tile:
         mem_mb=1500,
         runtime=10,
     params:
+        **clusters_scored_edges(),
         tile=lambda wildcards: wildcards.tile,
         bands=CLUSTERS["bands"],
+        source=CLUSTERS["infer_tile"]["source"],
         pages=lambda wildcards: report_links(),
     script:
         "../scripts/report/plot_tile.py"

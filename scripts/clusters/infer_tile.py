@@ -1,4 +1,4 @@
-"""Apply the encoder to a shard of coadd tiles: maps with WCS and a cluster catalogue for each, as they come."""
+"""Apply the encoder to a shard of coadd tiles: maps with WCS, cluster catalogue and tile probabilities of each."""
 
 import json
 import shutil
@@ -22,6 +22,7 @@ def infer_tile(
     code: list[str],
     maps: list[str],
     catalogs: list[str],
+    cells: list[str],
     summary: str,
     *,
     tiles: list[str],
@@ -59,12 +60,14 @@ def infer_tile(
             pixels = TileImages(paths, **planes)
             result = infer_tile_images(encoder, pixels, n_threads=threads, **settings)
             record = tile_record(key, tile, bands, result, time.monotonic() - started)
-            keep_result(folder, result, map_header(pixels.header, map_pixel_px), record)
+            map_wcs, image_wcs = (map_header(pixels.header, size_px) for size_px in (map_pixel_px, 1))
+            keep_result(folder, result, map_wcs, record, image_header=image_wcs)
         records[tile] = read_json(folder / "record.json")
         announce(f"tile {number + 1}/{len(tiles)}: {json.dumps(records[tile])}")
         for name, path in zip(MAPS, maps[number * len(MAPS) :], strict=False):
             shutil.copyfile(folder / f"{name}.fits", path)
         shutil.copyfile(folder / "clusters.dat", catalogs[number])
+        shutil.copyfile(folder / "cells.fits", cells[number])
     write_json(summary, records)
 
 

@@ -86,12 +86,16 @@ def score_fields(
     scores, details, curve_arrays, report = {}, {}, {}, {}
     for method, (tuned_maps, _, tuned_list, test_list) in files.items():
         tuned = flat_tiles(read_arrays(tuned_maps), tuned_maps)
-        threshold = best_f1_threshold(tuned["probability"], tuned["truth"])
+        thresholds = {rate: best_f1_threshold(sky.tiles(tuned, rate)) for rate in ("boosted", "natural")}
         boosted, natural = sky.tiles(test[method], "boosted"), sky.tiles(test[method], "natural")
         boosted_bins = equal_mass_bins(boosted.probability, n_calibration_bins)
         natural_bins = bins_between(natural.probability, natural_bin_edges)
-        scores[method] = tile_scores(boosted, counts, bins=boosted_bins, suffix="_boosted", threshold=threshold)
-        scores[method] |= tile_scores(natural, counts, bins=natural_bins, suffix="_natural", threshold=None)
+        scores[method] = tile_scores(
+            boosted, counts, bins=boosted_bins, suffix="_boosted", threshold=thresholds["boosted"]
+        )
+        scores[method] |= tile_scores(
+            natural, counts, bins=natural_bins, suffix="_natural", threshold=thresholds["natural"]
+        )
         scores[method] |= bin_scores(natural, counts, edges=natural_bin_edges, suffix="_natural")
         curve_arrays[method] = curve_columns(boosted, "boosted") | curve_columns(natural, "natural")
         curve_arrays[method] |= prefixed("boosted", reliability(boosted, boosted_bins, counts))
@@ -106,7 +110,12 @@ def score_fields(
             found, true, operating["threshold"], counts, settings, area_deg2=sky.area_deg2(len(fields))
         )
         scores[method] |= part
-        report |= {f"{method}_tile_threshold": measurement(threshold, note="best F1 on calibration fields")}
+        report |= {
+            f"{method}_tile_threshold_{rate}": measurement(
+                threshold, note=f"best F1 on calibration fields, {rate} rate"
+            )
+            for rate, threshold in thresholds.items()
+        }
         report |= {f"{method}_cluster_threshold": operating_entry(operating)}
 
     trainings = [method.removeprefix("encoder_") for method in methods if method.startswith("encoder_")]

@@ -1,34 +1,48 @@
-"""Score inferred tiles against a redMaPPer catalogue on the same sky, with the cut that simulated fields
-chose."""
+"""Score inferred tiles against the clusters of the same sky, at the cuts that the calibration fields chose."""
 
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 
 from armillary.completeness import judge
-from armillary.evaluation import cluster_metrics, prefixed, tile_curves
+from armillary.evaluation import Details, Scoring, bin_frame, cluster_scores, prefixed
 from armillary.files import read_catalog, read_json, write_arrays, write_catalog, write_json
-from armillary.footprint import cell_area_deg2, read_map
-from armillary.metrics import estimate, measurement, resample_counts, validate_metrics
-from armillary.redmapper import read_cluster_lists, read_members
-from armillary.scoring import score_tiles, tile_note
+from armillary.footprint import read_encoder_tiles, read_map
+from armillary.metrics import Score, measurement, resample_counts, validate_metrics
+from armillary.redmapper import read_clusters, read_members, usable_members
 from armillary.skyscores import (
-    chance_metrics,
+    chance_scores,
     counts_per_tile,
+    is_from_prior,
+    is_scored,
     match_table,
+    observed_area_deg2,
     sky_detections,
     sky_tiles,
     sky_truth,
+    tile_report,
     with_units,
-)  # fmt: skip
+)
 from armillary.step import announce, run
 
 UNITS = {"ra": "deg", "dec": "deg", "separation_arcsec": "arcsec"}
 
 
+class Sky(NamedTuple):
+    """Tiles that are scored together: their maps, detections and clusters, with the units of the bootstrap."""
+
+    maps: list[dict]
+    detections: pd.DataFrame
+    truth: pd.DataFrame
+    n_units: int
+
+
 def score_redmapper(
     detections: list[str],
     probability_maps: list[str],
+    cells: list[str],
     catalog: list[str],
     members: list[str],
     fields_metrics: str,
@@ -40,86 +54,113 @@ def score_redmapper(
     n_resamples: int,
     n_calibration_bins: int,
     n_shuffles: int,
-    match_radius_mpc: float,
-    match_dz: float | None,
-    outlier_dz: float,
-    richness_edges: list[float],
-    redshift_edges: list[float],
-    richness_target: float,
-    purity_target: float,
-    purity_min_richness: float,
-    purity_group_richness: float,
     min_membership_probability: float,
+    scoring: dict,
 ) -> None:
-    prefix, rng = "redmapper_", np.random.default_rng(seed)
-    maps = [read_map(path) | {"name": Path(path).stem} for path in probability_maps]
+    """`catalog` is one list, or one truth table a tile.
+
+    Tiles whose sky was drawn from the prior at the natural rate are scored apart (keys natural_sky_*) from those with
+    listed clusters (keys redmapper_*).
+    """
+    settings, rng = Scoring(**scoring), np.random.default_rng(seed)
     tuned = {key: entry["value"] for key, entry in read_json(fields_metrics).items()}
-    operating = {"threshold": tuned["cluster_threshold"]}
-    criteria = {"match_radius_mpc": match_radius_mpc, "match_dz": match_dz}
-    truth = sky_truth(read_cluster_lists(catalog), maps, catalog[0], match_radius_mpc)
-    found = sky_detections([read_catalog(path) for path in detections], maps, detections)
-    found, truth, n_units = with_units(found, truth, **criteria)
-    cells = sky_tiles(maps, truth, read_members(members[0]) if members else None, min_membership_probability)
-    area_deg2 = len(cells["probability"]) * np.mean([cell_area_deg2(each) for each in maps])
-    announce(f"{len(maps)} tiles, {area_deg2:.3f} deg2, {truth['inside'].sum()} clusters, {len(found)} detections")
-
-    blocks = resample_counts(cells["unit"].max() + 1, n_resamples, rng)
-    counts = resample_counts(n_units, n_resamples, rng)
-    scored = score_tiles(
-        *(cells[k] for k in ("probability", "truth")),
-        tuned["tile_threshold"],
-        cells["unit"],
-        blocks,
-        n_calibration_bins,
-    )
-    rate, n = cells["truth"].mean(), len(cells["truth"])
-    source = "members" if members else "discs of R_lambda"
-    report = {
-        f"{prefix}tile_{name}": estimate(*pair, n, note=f"{tile_note(name)}; truth from {source}")
-        for name, pair in scored.items()
-    }
-    report[f"{prefix}tile_base_rate"] = measurement(
-        rate, n=n, note=f"fraction of tiles with a member; truth from {source}"
-    )
-    report[f"{prefix}tile_pr_auc"]["baseline"] = f"{prefix}tile_base_rate"
-    part, frames = cluster_metrics(
-        found, truth, operating, counts, prefix=prefix, area_deg2=area_deg2, richness_edges=richness_edges,
-        redshift_edges=redshift_edges, richness_above=richness_target, pure_richness=purity_min_richness,
-        group_richness=purity_group_richness, purity_target=purity_target, outlier_dz=outlier_dz, **criteria,
-    )  # fmt: skip
-    chance = chance_metrics(
-        found,
-        truth,
-        maps,
-        operating,
-        rng=rng,
-        n_shuffles=n_shuffles,
-        prefix=prefix,
-        richness_edges=richness_edges,
-        redshift_range=(redshift_edges[0], redshift_edges[-1]),
-        pure_richness=purity_min_richness,
-        **criteria,
-    )
-    report |= part | chance
-    for key in chance:
-        report[key.replace("chance_", "")]["baseline"] = key
-    report[f"{prefix}area_deg2"] = measurement(
-        area_deg2, n=len(maps), unit="deg^2", note="observed, overlaps counted once"
-    )
-    report[f"{prefix}n_clusters"] = measurement(
-        int(truth["inside"].sum()), n=len(maps), note=f"of {Path(catalog[0]).name} in the footprint"
-    )
+    maps = [read_map(path) | {"name": Path(path).stem} for path in probability_maps]
+    from_prior = is_from_prior(catalog, len(maps))
+    report, arrays, tables, tallies = {}, {}, [], []
+    for prefix, wanted in (("redmapper_", False), ("natural_sky_", True)):
+        chosen = [index for index, flag in enumerate(from_prior) if flag == wanted]
+        if not chosen:
+            continue
+        sky = read_sky(maps, detections, catalog, chosen, settings)
+        threshold = tuned["encoder_cluster_threshold"]
+        scores, details = sky_scores(sky, threshold, settings, n_resamples=n_resamples, n_shuffles=n_shuffles, rng=rng)
+        report |= entries(scores, prefix) | size_entries(sky, settings, prefix)
+        member_tables = [usable_members(read_members(path), path) for path in of_tiles(members, chosen)]
+        encoder_tiles = [read_encoder_tiles(cells[index]) for index in chosen]
+        tiles = sky_tiles(sky.maps, encoder_tiles, sky.truth, member_tables, min_membership_probability)
+        tile_entries, tile_arrays = tile_report(
+            tiles,
+            tuned["encoder_tile_threshold_natural"],
+            prefix=prefix,
+            n_calibration_bins=n_calibration_bins,
+            n_resamples=n_resamples,
+            rng=rng,
+        )
+        report |= tile_entries
+        cut = sky.detections[sky.detections["probability"] >= threshold].reset_index(drop=True)
+        judged, truth = judge(cut, sky.truth, **settings.criteria.matching)
+        tables.append(match_table(judged, truth, sky.maps))
+        tallies.append(counts_per_tile(judged, truth, sky.maps, **scored_span(settings)))
+        if not arrays:
+            arrays = tile_arrays | frames_of(details)
     validate_metrics(report, metrics)
+    write_json(metrics, report)
+    write_arrays(curves, **arrays, **prefixed("tiles", pd.concat(tallies, ignore_index=True)))
+    write_catalog(matches, pd.concat(tables, ignore_index=True), UNITS)
 
-    judged, seen = judge(found, truth, **criteria)
-    per_tile = counts_per_tile(judged, seen, maps, operating["threshold"], (redshift_edges[0], redshift_edges[-1]))
-    arrays = prefixed("encoder", tile_curves(cells, blocks, n_calibration_bins)) | {"base_rate": rate}
-    arrays |= {"encoder_pr_auc": scored["pr_auc"][0], "encoder_ece": scored["ece"][0]} | prefixed("tiles", per_tile)
+
+def of_tiles(paths: list[str], chosen: list[int]) -> list[str]:
+    """The files of the chosen tiles, where there is one a tile; else all of them, which are of the whole sky."""
+    return [paths[index] for index in chosen] if len(paths) > max(chosen) else paths
+
+
+def read_sky(maps, detections, catalog, chosen: list[int], settings: Scoring) -> Sky:
+    """Maps, detections and clusters of the chosen tiles."""
+    own_maps, lists = [maps[index] for index in chosen], of_tiles(catalog, chosen)
+    clusters = pd.concat([read_clusters(path) for path in lists], ignore_index=True)
+    truth = sky_truth(clusters, own_maps, lists[0], settings.match_radius_mpc)
+    paths = [detections[index] for index in chosen]
+    found = sky_detections([read_catalog(path) for path in paths], own_maps, paths)
+    found, truth, n_units = with_units(found, truth, **settings.criteria.matching)
+    return Sky(own_maps, found, truth, n_units)
+
+
+def sky_scores(
+    sky: Sky, threshold: float, settings: Scoring, *, n_resamples: int, n_shuffles: int, rng
+) -> tuple[dict[str, Score], Details]:
+    """Cluster scores, and those of the same detections at random places under names that begin with chance_."""
+    counts = resample_counts(sky.n_units, n_resamples, rng)
+    area_deg2 = observed_area_deg2(sky.maps)
+    scores, details = cluster_scores(sky.detections, sky.truth, threshold, counts, settings, area_deg2=area_deg2)
+    options = {"rng": rng, "n_shuffles": n_shuffles, "scoring": settings}
+    chance = chance_scores(sky.detections, sky.truth, sky.maps, threshold, **options)
+    return scores | {f"chance_{name}": score for name, score in chance.items()}, details
+
+
+def entries(scores: dict[str, Score], prefix: str) -> dict[str, dict]:
+    """Scores in the metrics form; the baseline of a score is that of chance, where there is one."""
+    return {
+        f"{prefix}{name}": score.entry(f"{prefix}chance_{name}" if f"chance_{name}" in scores else None)
+        for name, score in scores.items()
+    }
+
+
+def size_entries(sky: Sky, settings: Scoring, prefix: str) -> dict[str, dict]:
+    """Area, and number of clusters that count."""
+    area_deg2, n_maps = observed_area_deg2(sky.maps), len(sky.maps)
+    span = scored_span(settings)
+    n_clusters = int(np.sum(sky.truth["inside"] & is_scored(sky.truth, **span)))
+    announce(f"{prefix}: {n_maps} tiles, {area_deg2:.3f} deg2, {n_clusters} clusters, {len(sky.detections)} detections")
+    low, high = span["redshift_range"]
+    note = f"in the footprint, redshift {low:g} to {high:g}, richness >= {span['min_richness']:g}"
+    return {
+        f"{prefix}area_deg2": measurement(area_deg2, n=n_maps, unit="deg^2", note="observed, overlaps counted once"),
+        f"{prefix}n_clusters": measurement(n_clusters, n=n_maps, note=note),
+    }
+
+
+def scored_span(settings: Scoring) -> dict:
+    """Redshift range and least richness of the clusters that count."""
+    return {"redshift_range": settings.criteria.redshift_range, "min_richness": settings.richness_edges[0]}
+
+
+def frames_of(details: Details) -> dict:
+    """Tables of the figures as flat arrays."""
+    frames = {"bins": bin_frame(details.bins), "trade": details.trade, "matches": details.matches}
+    arrays = {}
     for name, frame in frames.items():
         arrays |= prefixed(name, frame.assign(method="encoder"))
-    write_json(metrics, report)
-    write_arrays(curves, **arrays)
-    write_catalog(matches, match_table(judged, seen, maps, operating["threshold"]), UNITS)
+    return arrays
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from armillary.figures.fields import draw_field
 from armillary.figures.renders import draw_residuals
 from armillary.figures.rgb import asinh_rgb, block_mean, block_rows, robust_sigma, sky_rgb
 from armillary.figures.style import page, redshift_colours
-from armillary.figures.tiles import draw_tile
+from armillary.figures.tiles import count_line, draw_tile, draw_tiles
 from armillary.figures.training import draw_training
 
 
@@ -167,12 +167,36 @@ def test_draw_field(n_haloes, tmp_path, rng):
 
 @pytest.mark.parametrize("n_clusters", [0, 3])
 def test_draw_tile(n_clusters, tmp_path, rng):
-    truth = halo_table(n_clusters, rng).assign(matched=np.arange(n_clusters) % 2 == 0)
-    detections = truth[["x", "y", "matched"]].assign(probability=0.5)
-    sizes = {"image_size": 256, "pixel_arcsec": 0.263, "cell_arcsec": 16.832, "title": "DES0000+0000"}
+    truth, detections = tile_objects(n_clusters, rng)
+    sizes = {"image_size": 256, "pixel_arcsec": 0.263, "cell_arcsec": 16.832}
+    sizes |= {"title": "DES0000+0000, simulated sky", "cluster_label": "simulated cluster"}
     sky, probability = np.zeros((64, 64, 3)), rng.random((4, 4))
     probability[0, 0] = np.nan
     assert drawn_size(tmp_path, draw_tile, sky, probability, truth, detections, **sizes) == (1600, 900)
+
+
+def tile_objects(n: int, rng) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Clusters and detections of a tile, every second matched, the last not counted."""
+    flags = {"matched": np.arange(n) % 2 == 0, "counted": np.arange(n) < n - 1}
+    truth = halo_table(n, rng).assign(**flags)
+    return truth, truth[["x", "y", "matched", "counted"]].assign(probability=0.5)
+
+
+@pytest.mark.parametrize("n_tiles", [1, 2, 5])
+def test_draw_tiles(n_tiles, tmp_path, rng):
+    tiles = []
+    for number in range(n_tiles):
+        truth, detections = tile_objects(number, rng)
+        frame = {"image_size": 256, "pixel_arcsec": 0.263, "name": f"DES000{number}+0000", "kind": "simulated sky"}
+        tiles.append(frame | {"rgb": np.zeros((64, 64, 3)), "truth": truth, "detections": detections})
+    looks = {"title": "tiles", "cluster_label": "simulated cluster"}
+    assert drawn_size(tmp_path, draw_tiles, tiles, **looks) == (1600, 900)
+
+
+def test_counts_leave_out_what_is_not_counted(rng):
+    assert count_line(*tile_objects(6, rng)) == "3 of 5 clusters found, 2 false detections"
+    assert count_line(*tile_objects(3, rng)) == "1 of 2 clusters found, 1 false detection"
+    assert count_line(*tile_objects(0, rng)) == "no clusters, 0 false detections"
 
 
 def test_draw_tile_scores(tmp_path):

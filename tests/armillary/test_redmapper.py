@@ -10,12 +10,12 @@ from armillary.footprint import (
     corner_boxes,
     in_boxes,
     map_of,
+    member_presence,
     owners,
     restrict,
     truth_from_discs,
-    truth_from_members,
 )
-from armillary.redmapper import radial_weight_richness, read_clusters, read_members
+from armillary.redmapper import radial_weight_richness, read_clusters, read_members, usable_members
 from armillary.sky import sky_of_pixel, tan_wcs
 
 CLUSTER_FORM = [
@@ -226,40 +226,89 @@ def simple_map(ra=10.0, dec=-30.0, n=10, cell_arcsec=60.0, probability=0.1, name
     return map_of(name, np.full((n, n), probability), tan_wcs(ra, dec, n, cell_arcsec))
 
 
-def test_truth_map_rows_are_y_and_columns_are_x():
-    """A member one cell from the left and seven from the bottom lights [row 7, column 1] and nothing else."""
-    each = simple_map()
-    ra, dec = sky_of_pixel([1.2, 8.9], [7.4, 0.1], each["wcs"])
-    assert ra[0] > 10.0 and dec[0] > -30.0  # left is east, up is north
-    members = pd.DataFrame({"ra": ra, "dec": dec, "p_mem": [0.9, 0.3]})
-    truth = truth_from_members(members, each, 0.5)
-    assert np.argwhere(truth).tolist() == [[7, 1]]
-    assert np.argwhere(truth_from_members(members, each, 0.2)).tolist() == [[0, 8], [7, 1]]
+def encoder_tiles(wcs, x, y, size_px):
+    """A table of encoder tiles with their lower-left corners at x, y."""
+    ra, dec = sky_of_pixel(np.asarray(x) + size_px / 2, np.asarray(y) + size_px / 2, wcs)
+    return pd.DataFrame({"x": x, "y": y, "size_px": size_px, "ra": ra, "dec": dec, "probability": 0.5})
 
 
-def test_corner_pixels_are_zero_based():
-    each = simple_map()
-    ra, dec = sky_of_pixel([0.01, 9.99], [0.01, 9.99], each["wcs"])
-    truth = truth_from_members(pd.DataFrame({"ra": ra, "dec": dec, "p_mem": [1.0, 1.0]}), each, 0.5)
-    assert np.argwhere(truth).tolist() == [[0, 0], [9, 9]]
+def grid_of_tiles(wcs, n, size_px=1):
+    rows, columns = np.mgrid[:n, :n]
+    return encoder_tiles(wcs, columns.ravel() * size_px, rows.ravel() * size_px, size_px)
+
+
+def members_at(x, y, p_mem, wcs):
+    ra, dec = sky_of_pixel(x, y, wcs)
+    return pd.DataFrame({"ra": ra, "dec": dec, "p_mem": p_mem})
+
+
+def test_members_count_in_the_tile_of_their_column_x_and_row_y():
+    """A member one tile from the left and seven from the bottom lights [row 7, column 1] and nothing else."""
+    wcs = tan_wcs(10.0, -30.0, 10, 60.0)
+    members = members_at([1.2, 8.9], [7.4, 0.1], [0.9, 0.3], wcs)
+    assert members.ra[0] > 10.0 and members.dec[0] > -30.0  # left is east, up is north
+    presence = member_presence(members, grid_of_tiles(wcs, 10), wcs).reshape(10, 10)
+    assert np.argwhere(presence > 0.5).tolist() == [[7, 1]]
+    assert np.argwhere(presence > 0.2).tolist() == [[0, 8], [7, 1]]
+
+
+def test_a_member_in_a_corner_counts_in_that_tile_and_not_in_its_neighbours():
+    """Just inside each corner of tile [row 2, column 1]; just outside, it belongs to the diagonal neighbour."""
+    wcs, size, eps = tan_wcs(10.0, -30.0, 640, 0.263), 128, 0.02
+    tiles = grid_of_tiles(wcs, 5, size)
+    for dx, dy in ((0, 0), (0, 1), (1, 0), (1, 1)):
+        for inward, expected in ((eps, [2, 1]), (-eps, [2 + (2 * dy - 1), 1 + (2 * dx - 1)])):
+            x, y = size * (1 + dx) + (1 - 2 * dx) * inward, size * (2 + dy) + (1 - 2 * dy) * inward
+            presence = member_presence(members_at([x], [y], [1.0], wcs), tiles, wcs).reshape(5, 5)
+            assert np.argwhere(presence == 1.0).tolist() == [expected]
+
+
+def test_a_member_in_the_overlap_of_two_grids_counts_in_both_tiles():
+    wcs = tan_wcs(10.0, -30.0, 640, 0.263)
+    tiles = encoder_tiles(wcs, [0, 100], [0, 0], 128)
+    members = members_at([50.0, 110.0, 200.0], [9.0, 9.0, 9.0], [0.5, 0.4, 0.2], wcs)
+    assert member_presence(members, tiles, wcs) == pytest.approx([1 - 0.5 * 0.6, 1 - 0.6 * 0.8])
+
+
+def test_members_elsewhere_on_the_sky_do_not_count():
+    wcs = tan_wcs(10.0, -30.0, 10, 60.0)
+    members = pd.DataFrame({"ra": [190.0, 10.0, 10.0], "dec": [30.0, -29.0, -30.0], "p_mem": [1.0, 1.0, 1.0]})
+    tiles = grid_of_tiles(wcs, 10)
+    assert member_presence(members, tiles, wcs).sum() == 1
+    assert member_presence(members[:0], tiles, wcs).sum() == 0
 
 
 def test_weak_members_add_up():
-    each = simple_map()
-    ra, dec = sky_of_pixel([4.5] * 3, [2.5] * 3, each["wcs"])
-    members = pd.DataFrame({"ra": ra, "dec": dec, "p_mem": [0.25] * 3})
-    assert truth_from_members(members[:2], each, 0.5).sum() == 0  # 1 - 0.75^2 = 0.44
-    assert truth_from_members(members, each, 0.5).sum() == 1  # 1 - 0.75^3 = 0.58
+    wcs = tan_wcs(10.0, -30.0, 10, 60.0)
+    members, tiles = members_at([4.5] * 3, [2.5] * 3, 0.25, wcs), grid_of_tiles(wcs, 10)
+    assert member_presence(members[:2], tiles, wcs).max() == pytest.approx(1 - 0.75**2)
+    assert member_presence(members, tiles, wcs).max() == pytest.approx(1 - 0.75**3)
 
 
 def test_disc_has_the_area_of_r_lambda():
-    each = simple_map(n=120, cell_arcsec=6.0)
-    ra, dec = sky_of_pixel([30.0], [80.0], each["wcs"])
-    truth = truth_from_discs(pd.DataFrame({"ra": ra, "dec": dec, "redshift": [0.5], "richness": [30.0]}), each)
+    wcs = tan_wcs(10.0, -30.0, 120, 6.0)
+    ra, dec = sky_of_pixel([30.0], [80.0], wcs)
+    clusters = pd.DataFrame({"ra": ra, "dec": dec, "redshift": [0.5], "richness": [30.0]})
+    truth = truth_from_discs(clusters, grid_of_tiles(wcs, 120)).reshape(120, 120)
     radius_cells = 1 / 0.7 * 0.3**0.2 * 163.8 / 6.0  # R_lambda in Mpc, 163.8 arcsec a Mpc at z = 0.5
     rows, columns = np.nonzero(truth)
     assert truth.sum() == pytest.approx(np.pi * radius_cells**2, rel=0.01)
     assert rows.mean() == pytest.approx(79.5, abs=0.1) and columns.mean() == pytest.approx(29.6, abs=0.5)
+    far = clusters.assign(dec=clusters.dec + 5)
+    assert not truth_from_discs(far, grid_of_tiles(wcs, 120)).any()
+
+
+def test_members_of_our_own_tables(tmp_path):
+    table = pd.DataFrame({"cluster_id": [7, 9], "ra": [10.0, 359.9], "dec": [-50.0, 2.0], "p_mem": [1.0, 0.25]})
+    write_catalog(str(tmp_path / "m.dat"), table)
+    members = read_members(str(tmp_path / "m.dat"))
+    pd.testing.assert_frame_equal(members[list(table)], table, check_dtype=False)
+    write_catalog(str(tmp_path / "none.dat"), table[:0])  # a simulated tile without a cluster
+    assert len(usable_members(read_members(str(tmp_path / "none.dat")), "none.dat")) == 0
+    members = members.assign(p_mem=[np.nan, 0.25])
+    assert usable_members(members, "m.dat").cluster_id.tolist() == [9]
+    with pytest.raises(ValueError, match=r"no row of m.dat, of 2, has ra, dec and a membership probability"):
+        usable_members(members.assign(p_mem=[-1.0, 2.0]), "m.dat")
 
 
 def test_overlapping_tiles_share_the_sky_without_double_counting():

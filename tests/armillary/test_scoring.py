@@ -150,8 +150,8 @@ def test_best_f1_threshold_is_the_best_of_all():
     truth = rng.random(300) < probability**2
     tiles, counts = tiles_of(probability, truth), np.ones((1, 1))
     f1 = {t: bootstrap_confusion(tiles, t, counts)["f1"][0] for t in np.unique(probability)}
-    assert f1[best_f1_threshold(probability, truth)] == pytest.approx(max(f1.values()))
-    assert best_f1_threshold(probability, np.zeros(300, bool)) == 0.5
+    assert f1[best_f1_threshold(tiles)] == pytest.approx(max(f1.values()))
+    assert best_f1_threshold(tiles._replace(truth=np.zeros(300, bool))) == 0.5
 
 
 def test_equal_mass_bins_keep_ties_together():

@@ -28,7 +28,7 @@ def finished(folder, tile, key="key"):
     maps = {name: np.full((N_CELLS, N_CELLS), 0.1, np.float32) for name in MAPS}
     ra, dec = tile_position(tile)
     clusters = pd.DataFrame([[ra, dec, 5.0, 5.0, 0.9, 0.3, 0.02, 30.0, 3.0]], columns=COLUMNS)
-    result = TileResult(maps, clusters, np.ones(2), np.ones(2))
+    result = TileResult(maps, clusters, np.ones(2), np.ones(2), pd.DataFrame())
     record = tile_record(key, tile, BANDS, result, 1.5)
     record |= corner_positions((N_CELLS, N_CELLS), tan_wcs(ra, dec, N_CELLS, CELL_ARCSEC))
     keep_result(folder / tile, result, wcs_keywords(ra, dec, N_CELLS, CELL_ARCSEC), record)
