@@ -19,6 +19,7 @@ CATALOG_UNITS = {
     "MASS": "Msun",
 }  # fmt: skip
 TRUTH_UNITS = {"ra": "deg", "dec": "deg", "x": "pix", "y": "pix", "mass_msun": "Msun", "radius_px": "pix"}
+MEMBER_UNITS = {"ra": "deg", "dec": "deg", "x": "pix", "y": "pix", "mag_i": "mag"}
 CATALOG_COLUMNS = [
     "RA", "DEC", "X", "Y", "MEM", "FLUX_G", "FLUX_R", "FLUX_I", "FLUX_Z", "HLR", "FRACDEV", "G1", "G2", "Z",
     "SOURCE_TYPE", "GI_COLOR", "IZ_COLOR", "CLUSTER_ID", "MASS", "RICHNESS", "CLUSTER_Z",
@@ -172,6 +173,26 @@ def _catalog(sources: dict[str, np.ndarray], drawn: dict[str, np.ndarray], wcs) 
         "CLUSTER_Z": np.append(drawn["redshift"], 0.0)[halo],
     }  # fmt: skip
     return pd.DataFrame(columns)
+
+
+def member_table(catalog: pd.DataFrame) -> pd.DataFrame:
+    """True members of clusters inside an image, one row each: cluster_id ra dec x y redshift p_mem mag_i.
+
+    Members are red galaxies above 0.2 L* within R_lambda of a halo of richness >= 20 (`MEM` of `catalog`); p_mem is 1.
+    `redshift` is the cluster's.
+    """
+    members = catalog[catalog["MEM"] == 1.0]
+    columns = {
+        "cluster_id": members["CLUSTER_ID"],
+        "ra": members["RA"],
+        "dec": members["DEC"],
+        "x": members["X"],
+        "y": members["Y"],
+        "redshift": members["CLUSTER_Z"],
+        "p_mem": 1.0,
+        "mag_i": galaxies.ZERO_POINT - 2.5 * np.log10(members["FLUX_I"]),
+    }
+    return pd.DataFrame(columns).reset_index(drop=True)
 
 
 def _truth(sources, drawn, inside, field: int, wcs, pixel_arcsec: float) -> pd.DataFrame:

@@ -21,6 +21,7 @@ rule clusters_simulate_tile:
             for band in CLUSTERS["bands"]
         ],
         truth="<results>/clusters/tile_images/{tile}/{tile}_truth.dat",
+        members="<results>/clusters/tile_images/{tile}/{tile}_members.dat",
     log:
         "<results>/clusters/logs/simulate_tile_{tile}.log",
     benchmark:

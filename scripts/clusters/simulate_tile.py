@@ -2,7 +2,7 @@
 found them.
 """
 
-from armillary.catalogs import TRUTH_UNITS, prepare_prior, sample_field
+from armillary.catalogs import MEMBER_UNITS, TRUTH_UNITS, member_table, prepare_prior, sample_field
 from armillary.des import PIXEL_ARCSEC, tile_header, tile_position
 from armillary.files import read_catalog, write_catalog, write_compressed_image
 from armillary.haloes import RICHNESS_CLUSTER
@@ -20,6 +20,7 @@ def simulate_tile(
     psfex_models: list[str],
     images: list[str],
     truth: str,
+    members: str,
     *,
     tile: str,
     bands: list[str],
@@ -32,7 +33,7 @@ def simulate_tile(
 ) -> None:
     """`redmapper` holds the observed catalogue, or nothing: then clusters come from the prior, `n_mock_clusters` on
     average, as many rich as poor ones. Groups (richness 5 to 20) come from the prior at their natural rate in either
-    case. `truth` is what a perfect catalogue of clusters holds. `psfex_models`, one a band, replace the PSF profile of
+    case. `truth` is what a perfect catalogue of clusters holds, `members` their members inside the image. `psfex_models`, one a band, replace the PSF profile of
     `rendering` where there are any.
     """
     ra_deg, dec_deg = tile_position(tile)
@@ -69,6 +70,7 @@ def simulate_tile(
         del drawn
     meta = {"tile": tile, "image_size": image_size, "source": redmapper[0] if redmapper else "prior"}
     write_catalog(truth, clusters, TRUTH_UNITS, meta)
+    write_catalog(members, member_table(catalog), MEMBER_UNITS, meta)
 
 
 def tile_number(tile: str) -> int:

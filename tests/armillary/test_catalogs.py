@@ -70,6 +70,18 @@ def test_members_belong_to_clusters_within_their_radius(sampled):
         assert (catalog.loc[catalog["CLUSTER_ID"] == 0, ["MASS", "RICHNESS", "CLUSTER_Z"]] == 0).all(axis=None)
 
 
+def test_member_table_counts_the_members_inside_the_image(sampled):
+    for catalog, truth in sampled:
+        members = catalogs.member_table(catalog)
+        clusters = truth[truth["richness"] >= 20].set_index("cluster_id")
+        counted = members.groupby("cluster_id").size().reindex(clusters.index, fill_value=0)
+        assert (counted == clusters["n_members_inside"]).all() and len(members) == counted.sum()
+        assert (members["p_mem"] == 1.0).all()
+        assert members["redshift"].tolist() == clusters.loc[members["cluster_id"], "redshift"].tolist()
+        rows = catalog[catalog["MEM"] == 1.0]
+        assert members["mag_i"].to_numpy() == pytest.approx(30 - 2.5 * np.log10(rows["FLUX_I"].to_numpy()))
+
+
 def test_groups_have_galaxies_but_no_members(sampled):
     catalog = pd.concat([catalog for catalog, _ in sampled])
     groups = catalog[(catalog["RICHNESS"] > 0) & (catalog["RICHNESS"] < 20)]
