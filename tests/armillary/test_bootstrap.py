@@ -51,7 +51,7 @@ def real_prior(tmp_path, split="train", clusters=True, **settings):
         read_catalog(str(TABLE)), survey="des", split=split, image_size=1280, pixel_arcsec=PIXEL_ARCSEC,
         members_file=str(tmp_path / "members.fits"), sources_file=str(tmp_path / "sources.fits"),
         clusters_file=str(tmp_path / "clusters.fits") if clusters else "", source_psf_fwhm_arcsec=0.95,
-        settings={"margin_px": 250, "n_clusters_per_field": 3.0} | settings,
+        settings={"margin_mpc": 0.4, "n_clusters_per_field": 3.0} | settings,
     )  # fmt: skip
 
 
