@@ -88,7 +88,7 @@ def clusters_real_catalogs(wildcards):
 
 
 def clusters_tile_images(tile):
-    """The images of a tile in wavelength order: emulated, from the DR2 release, or what a folder holds."""
+    """The images of a tile in wavelength order: simulated, from the DR2 release, or what a folder holds."""
     source, bands = CLUSTERS["infer_tile"]["source"], CLUSTERS["bands"]
     if source == "simulated":
         return [
@@ -114,25 +114,29 @@ def clusters_real_data():
     return [dataset_file(name) for name in files] if all(clusters_at_hand(name) for name in files) else []
 
 
-def clusters_observed_catalog(_):
-    """The redMaPPer list that an emulated tile takes its clusters from; none: they come from the prior."""
-    name = CLUSTERS["simulate_tile"]["redmapper_file"]
-    return [dataset_file(name)] if name and clusters_at_hand(name) else []
+def clusters_given_file(name):
+    """Path of a file that a setting names: the path itself, or a data set of resources/datasets.yaml."""
+    return name if Path(name).exists() else dataset_file(name)
+
+
+def clusters_tile_list(_):
+    """The list that simulated tiles take their clusters from, if one is named."""
+    name = CLUSTERS["simulate_tile"]["clusters_file"]
+    return [clusters_given_file(name)] if name else []
 
 
 def clusters_tile_psfs(_):
-    """Real PSFEx models for an emulated tile, one a band, if they are named and at hand."""
+    """Real PSFEx models for a simulated tile, one a band, if they are named and at hand."""
     names = CLUSTERS["simulate_tile"]["psfex_models"] or []
     return [dataset_file(name) for name in names] if all(clusters_at_hand(name) for name in names) else []
 
 
 def clusters_reference_catalog(_):
-    """The clusters that tiles are scored against: the observed list where there is one, else what was put in."""
-    tiles, source = CLUSTERS["infer_tile"]["tiles"], CLUSTERS["infer_tile"]["source"]
-    observed = clusters_observed_catalog(_)
-    if observed or source != "simulated":
-        return observed or [dataset_file(CLUSTERS["simulate_tile"]["redmapper_file"])]
-    return [f"<results>/clusters/tile_images/{tile}/{tile}_truth.dat" for tile in tiles]
+    """The clusters that tiles are scored against: those put into simulated tiles, else the observed list."""
+    tiles = CLUSTERS["infer_tile"]["tiles"]
+    if CLUSTERS["infer_tile"]["source"] == "simulated":
+        return [f"<results>/clusters/tile_images/{tile}/{tile}_truth.dat" for tile in tiles]
+    return [clusters_given_file(CLUSTERS["score_redmapper"]["clusters_file"])]
 
 
 def clusters_tile_shards():
