@@ -114,15 +114,22 @@ def clusters_real_data():
     return [dataset_file(name) for name in files] if all(clusters_at_hand(name) for name in files) else []
 
 
-def clusters_given_file(name):
-    """Path of a file that a setting names: the path itself, or a data set of resources/datasets.yaml."""
-    return name if Path(name).exists() else dataset_file(name)
+def clusters_given_file(step, key):
+    """Path of a file that a step's setting names: the path itself, or a data set of resources/datasets.yaml."""
+    name = CLUSTERS[step][key]
+    try:
+        return name if Path(name).exists() else dataset_file(name)
+    except ValueError as error:
+        raise WorkflowError(f"clusters: {step}: {key}: {name!r} is no file here, and {error}") from None
 
 
-def clusters_tile_list(_):
-    """The list that simulated tiles take their clusters from, if one is named."""
-    name = CLUSTERS["simulate_tile"]["clusters_file"]
-    return [clusters_given_file(name)] if name else []
+# Looked up at the start, so that a wrong name ends the run with one line before any job.
+OBSERVED_LIST = clusters_given_file("score_redmapper", "clusters_file")
+TILE_LISTS = (
+    [clusters_given_file("simulate_tile", "clusters_file")]
+    if CLUSTERS["simulate_tile"]["clusters_file"]
+    else []
+)
 
 
 def clusters_tile_psfs(_):
@@ -136,7 +143,7 @@ def clusters_reference_catalog(_):
     tiles = CLUSTERS["infer_tile"]["tiles"]
     if CLUSTERS["infer_tile"]["source"] == "simulated":
         return [f"<results>/clusters/tile_images/{tile}/{tile}_truth.dat" for tile in tiles]
-    return [clusters_given_file(CLUSTERS["score_redmapper"]["clusters_file"])]
+    return [OBSERVED_LIST]
 
 
 def clusters_tile_shards():

@@ -14,7 +14,7 @@ rule clusters_simulate_tile:
     input:
         red_sequence="resources/red_sequence.ecsv",
         embedded="resources/des_y3_clusters.ecsv",
-        clusters=clusters_tile_list,
+        clusters=TILE_LISTS,
         psfex_models=clusters_tile_psfs,
         code=code_of("scripts/clusters/simulate_tile.py"),
     output:
