@@ -31,7 +31,7 @@ SOFT_EDGE_MPC = 0.05 / HUBBLE_H
 BLUE_EXTENT = 1.5
 BRIGHTEST_OFFSET = -2.5
 
-# Evrard et al. (2008), ApJ 672, 122, table 6: velocity dispersion of dark matter at h(z) M200c = 1e15 Msun, and slope.
+# Evrard et al. (2008), ApJ 672, 122, abstract: velocity dispersion of dark matter at h(z) M200c = 1e15 Msun, and slope.
 SIGMA_15_KM_S, SIGMA_SLOPE = 1082.9, 0.3361
 
 # ln(M200c / M200m) = sum_jk c_jk u^j w^k, u = log10(M200m / 1e14 Msun), w = 1 - Omega_m(z): NFW haloes with the
@@ -51,7 +51,7 @@ def critical_mass_msun(mass_msun, redshift) -> np.ndarray:
 
 
 def velocity_dispersion_km_s(critical_mass_msun, redshift) -> np.ndarray:
-    """sigma_v = 1082.9 km/s (h(z) M200c / 1e15 Msun)^0.3361, h(z) = H(z) / 100 km/s/Mpc. Eq. (6), Evrard et al. (2008).
+    """sigma_v = 1082.9 km/s (h(z) M200c / 1e15 Msun)^0.3361, h(z) = H(z) / 100 km/s/Mpc. Evrard et al. (2008).
 
     # ASSUME: galaxies have the velocity dispersion of the dark matter.
     """

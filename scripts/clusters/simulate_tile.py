@@ -12,7 +12,7 @@ from armillary.step import announce, run
 
 MINUTES_OF_SKY = 24 * 60
 HALO_COLUMNS = ["ra", "dec", "redshift", "richness", "cluster_id"]
-# ASSUME: two clusters are never closer than this (physical, projected); in DES Y3 few are.
+# ASSUME: two clusters are never closer than this (physical, projected); in DES Y3 3 % lie within R_lambda of another.
 MIN_SEPARATION_MPC = 1.0
 
 
