@@ -124,12 +124,14 @@ def sample_real_field(prior: RealPrior, *, field: int, seed: int) -> tuple[pd.Da
 
 
 def _draw_clusters(rng: np.random.Generator, prior: RealPrior, field: int) -> dict[str, np.ndarray]:
-    """Clusters drawn with equal chance, uniform over the padded image; their own weight is 1."""
-    margin, side = prior.settings["margin_px"], prior.image_size
-    n_expected = prior.settings["n_clusters_per_field"] * (1.0 + 2.0 * margin / side) ** 2
-    position = rng.integers(len(prior.clusters), size=rng.poisson(n_expected))
-    x, y = rng.uniform(-margin, side + margin, (2, len(position)))
-    redshift, richness = (prior.clusters[name].to_numpy()[position] for name in ("redshift", "richness"))
+    """Clusters drawn with equal chance a unit area, uniform over image and own margin; their own weight is 1."""
+    redshift, richness = (prior.clusters[name].to_numpy() for name in ("redshift", "richness"))
+    margin_px = prior.settings["margin_mpc"] * pixels_per_mpc(redshift, prior.pixel_arcsec)
+    areas = (1.0 + 2.0 * margin_px / prior.image_size) ** 2  # of the image
+    n_expected = prior.settings["n_clusters_per_field"] * areas.mean()
+    position = rng.choice(len(areas), size=rng.poisson(n_expected), p=areas / areas.sum())
+    redshift, richness, margin_px = redshift[position], richness[position], margin_px[position]
+    x, y = rng.uniform(-margin_px, prior.image_size + margin_px, (2, len(position)))
     return {
         "position": position,
         "cluster_id": field * MAX_HALOES_PER_FIELD + 1 + np.arange(len(position)),

@@ -31,7 +31,7 @@ TRUTH_COLUMNS = [
 DEFAULTS = {
     "cluster_rate": "boosted", "n_clusters_per_field": 1.0, "n_clusters_per_deg2": 4.5, "group_boost": 1.0,
     "richness_slope": 1.5, "sigma_intrinsic": 0.2, "redshift_min": 0.1, "redshift_max": 0.75,
-    "margin_px": 400, "i_magnitude_limit": 24.5, "galaxy_density_per_arcmin2": 45.0,
+    "margin_mpc": 1.5, "i_magnitude_limit": 24.5, "galaxy_density_per_arcmin2": 45.0,
     "star_density_per_arcmin2": 0.8, "source_density_per_arcmin2": 35.0,
 }  # fmt: skip
 _HALO_KEYS = [
@@ -43,6 +43,7 @@ _FIELD_KEYS = ["i_magnitude_limit", "galaxy_density_per_arcmin2", "star_density_
 # Seed streams: one number for each kind of object, never reused for another.
 HALO_STREAM, MEMBER_STREAM, FIELD_STREAM, STAR_STREAM = 1, 2, 3, 4
 MAX_HALOES_PER_FIELD = 10_000
+MAX_REDRAWS = 1000
 FIELD_RED_SCATTER = 1.4
 RED_SHEAR_SIGMA, BLUE_SHEAR_SIGMA, CENTRAL_SHEAR_SIGMA = 0.15, 0.20, 0.10
 
@@ -55,7 +56,7 @@ class Prior(NamedTuple):
     field_model: fields.FieldModel
     image_size: int
     pixel_arcsec: float
-    margin_px: float
+    margin_mpc: float
     i_magnitude_limit: float
 
 
@@ -80,7 +81,7 @@ def prepare_prior(
         field_model,
         image_size,
         pixel_arcsec,
-        settings["margin_px"],
+        settings["margin_mpc"],
         settings["i_magnitude_limit"],
     )
 
@@ -103,17 +104,21 @@ def sample_field(
     ra_deg: float | None = None,
     dec_deg: float | None = None,
     haloes: pd.DataFrame | None = None,
+    min_separation_mpc: float = 0.0,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """One field: its catalogue of sources and its table of haloes.
 
     `haloes` (columns ra dec redshift richness, optionally mass_msun and cluster_id) replaces the sampled
-    clusters; groups are still drawn, at their natural rate. Haloes whose centre lies more than
-    `prior.margin_px` outside the image are left out; their inner neighbours' members leak in.
+    clusters; groups are still drawn, at their natural rate. Haloes may be centred up to `prior.margin_mpc` (physical,
+    at their own redshift) outside the image, so their members leak in. Centres of drawn clusters (richness >= 20) are
+    at least `min_separation_mpc` apart, at the lower redshift of the two.
     """
     centre = field_centre(field) if ra_deg is None or dec_deg is None else (ra_deg, dec_deg)
     wcs = tan_wcs(*centre, prior.image_size, prior.pixel_arcsec)
     rng = stream_generator(seed, HALO_STREAM, field)
     drawn = _drawn_haloes(rng, prior, prior.rates if haloes is None else groups_only(prior.rates))
+    if min_separation_mpc > 0.0:
+        _separate_clusters(rng, prior, drawn, min_separation_mpc)
     if haloes is not None:
         drawn = _joined([_given_haloes(haloes, prior, wcs), drawn])
     drawn["cluster_id"] = _cluster_ids(drawn.get("cluster_id"), len(drawn["x"]), field)
@@ -209,22 +214,53 @@ def _truth(sources, drawn, inside, field: int, wcs, pixel_arcsec: float) -> pd.D
 
 
 def _drawn_haloes(rng, prior: Prior, rates: haloes.HaloRates) -> dict[str, np.ndarray]:
-    side_px = prior.image_size + 2 * prior.margin_px
+    """Haloes of the image and its margin: a Poisson draw for the widest margin, thinned to each halo's own."""
+    widest_px = prior.margin_mpc * pixels_per_mpc(rates.redshift_edges[0], prior.pixel_arcsec)
+    side_px = prior.image_size + 2 * widest_px
     drawn = haloes.sample_haloes(rng, rates, (side_px * prior.pixel_arcsec / haloes.ARCSEC_PER_DEG) ** 2)
-    x, y = rng.uniform(-prior.margin_px, prior.image_size + prior.margin_px, (2, len(drawn["redshift"])))
-    return drawn | {"x": x, "y": y}
+    x, y = rng.uniform(-widest_px, prior.image_size + widest_px, (2, len(drawn["redshift"])))
+    kept = within_margin(x, y, drawn["redshift"], prior.image_size, prior.pixel_arcsec, prior.margin_mpc)
+    return {name: column[kept] for name, column in (drawn | {"x": x, "y": y}).items()}
+
+
+def within_margin(x, y, redshift, image_size: int, pixel_arcsec: float, margin_mpc: float) -> np.ndarray:
+    """Flag (n,) of positions in the image or less than `margin_mpc` (physical, at each redshift) beyond its sides."""
+    beyond_px = np.maximum(np.abs(x - image_size / 2), np.abs(y - image_size / 2)) - image_size / 2
+    return beyond_px <= margin_mpc * pixels_per_mpc(redshift, pixel_arcsec)
+
+
+def _separate_clusters(rng, prior: Prior, drawn: dict[str, np.ndarray], min_separation_mpc: float) -> None:
+    """Redraw x and y of clusters, in place, until no two are closer than the separation at the lower redshift."""
+    rows = np.flatnonzero(drawn["richness"] >= haloes.RICHNESS_CLUSTER)
+    for number, row in enumerate(rows):
+        before, redshift = rows[:number], drawn["redshift"][row]
+        lower = np.minimum(drawn["redshift"][before], redshift)
+        least_px = min_separation_mpc * pixels_per_mpc(lower, prior.pixel_arcsec)
+        margin_px = prior.margin_mpc * pixels_per_mpc(redshift, prior.pixel_arcsec)
+        for _ in range(MAX_REDRAWS):
+            apart_px = np.hypot(drawn["x"][before] - drawn["x"][row], drawn["y"][before] - drawn["y"][row])
+            if np.all(apart_px >= least_px):
+                break
+            drawn["x"][row], drawn["y"][row] = rng.uniform(-margin_px, prior.image_size + margin_px, 2)
+        else:
+            raise ValueError(
+                f"{len(rows)} clusters on {prior.image_size} px cannot be {min_separation_mpc} Mpc apart; lower "
+                "`sample_catalog: n_clusters_per_deg2`"
+            )
 
 
 def _given_haloes(given: pd.DataFrame, prior: Prior, wcs) -> dict[str, np.ndarray]:
-    """Haloes at given sky positions, as columns; those beyond the margin are dropped."""
+    """Haloes at given sky positions, as columns; dropped are those beyond the margin and those without a redshift or
+    richness (0, -1, NaN).
+    """
     missing = [name for name in ("ra", "dec", "redshift", "richness") if name not in given]
     if missing:
         raise ValueError(f"the table of given haloes lacks the columns {', '.join(missing)}")
-    given = given[_is_near(given, wcs)]
+    given = given[_is_near(given, wcs) & (given["redshift"] > 0.0) & (given["richness"] > 0.0)]
     x, y = pixel_of_sky(given["ra"], given["dec"], wcs) if len(given) else (np.empty(0), np.empty(0))
-    near = np.maximum(np.abs(x - prior.image_size / 2), np.abs(y - prior.image_size / 2))
-    kept = near <= prior.image_size / 2 + prior.margin_px
-    redshift, richness = given["redshift"].to_numpy(float)[kept], given["richness"].to_numpy(float)[kept]
+    redshift = given["redshift"].to_numpy(float)
+    kept = within_margin(x, y, redshift, prior.image_size, prior.pixel_arcsec, prior.margin_mpc)
+    redshift, richness = redshift[kept], given["richness"].to_numpy(float)[kept]
     mass = (
         given["mass_msun"].to_numpy(float)[kept] if "mass_msun" in given else haloes.mean_mass_msun(richness, redshift)
     )

@@ -22,6 +22,17 @@ def comoving_distance_mpc(redshift):
     return np.interp(redshift, _GRID, _COMOVING_MPC)
 
 
+def expansion_rate_km_s_mpc(redshift):
+    """H(z) in km/s/Mpc. Eq. (14), Hogg (1999)."""
+    return HUBBLE_KM_S_MPC * np.sqrt(OMEGA_MATTER * (1.0 + np.asarray(redshift)) ** 3 + 1.0 - OMEGA_MATTER)
+
+
+def matter_fraction(redshift):
+    """Omega_m(z), the share of matter in the critical density."""
+    growth = (1.0 + np.asarray(redshift)) ** 3
+    return OMEGA_MATTER * growth / (OMEGA_MATTER * growth + 1.0 - OMEGA_MATTER)
+
+
 def angular_diameter_distance_mpc(redshift):
     """Angular diameter distance in physical Mpc. Eq. (18), Hogg (1999)."""
     return comoving_distance_mpc(redshift) / (1.0 + np.asarray(redshift))

@@ -88,7 +88,7 @@ def find_tile_images(folder: str, tile: str, bands: list[str], *, allow_missing:
 
 
 def tile_header(tile: str, band: str, image_size: int = TILE_PIXELS) -> dict:
-    """FITS keywords of an emulated tile centred where its name says."""
+    """FITS keywords of a simulated tile centred where its name says."""
     keywords = wcs_keywords(*tile_position(tile), image_size, PIXEL_ARCSEC)
     return {**keywords, "BAND": band, "TILENAME": tile, "MAGZERO": ZERO_POINT, "BUNIT": "counts at ZP 30"}
 

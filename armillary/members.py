@@ -6,7 +6,14 @@ a projected NFW profile with a core, as redMaPPer's filter does; fainter red and
 
 import numpy as np
 
-from armillary.cosmology import HUBBLE_H, LIGHT_SPEED_KM_S, pixels_per_mpc, richness_radius_mpc
+from armillary.cosmology import (
+    HUBBLE_H,
+    LIGHT_SPEED_KM_S,
+    expansion_rate_km_s_mpc,
+    matter_fraction,
+    pixels_per_mpc,
+    richness_radius_mpc,
+)
 from armillary.galaxies import (
     MEMBER_OFFSET,
     RedSequence,
@@ -24,7 +31,32 @@ SOFT_EDGE_MPC = 0.05 / HUBBLE_H
 BLUE_EXTENT = 1.5
 BRIGHTEST_OFFSET = -2.5
 
+# Evrard et al. (2008), ApJ 672, 122, abstract: velocity dispersion of dark matter at h(z) M200c = 1e15 Msun, and slope.
+SIGMA_15_KM_S, SIGMA_SLOPE = 1082.9, 0.3361
+
+# ln(M200c / M200m) = sum_jk c_jk u^j w^k, u = log10(M200m / 1e14 Msun), w = 1 - Omega_m(z): NFW haloes with the
+# concentrations of Diemer & Joyce (2019) as colossus has them, fitted to 1 % at 3e12 < M200m / Msun < 4e15, z < 1.2.
+_LN_CRITICAL = np.array([[-0.0102, -0.3142, -0.2346], [0.0056, 0.0009, -0.0906], [-0.0015, 0.0444, -0.0483]])
+_LOG10_MASS_RANGE = (12.5, 15.6)
+
 _RADII_MPC = np.linspace(0.0, 4.0, 4001)
+
+
+def critical_mass_msun(mass_msun, redshift) -> np.ndarray:
+    """M200c in Msun (200 times the critical density) of haloes of M200m (200 times the mean density), within 1 %."""
+    log10_mass = np.clip(np.log10(mass_msun), *_LOG10_MASS_RANGE) - 14.0
+    log10_mass, vacuum_fraction = np.broadcast_arrays(log10_mass, 1.0 - matter_fraction(redshift))
+    ln_ratio = np.polynomial.polynomial.polyval2d(log10_mass, vacuum_fraction, _LN_CRITICAL)
+    return mass_msun * np.exp(ln_ratio)
+
+
+def velocity_dispersion_km_s(critical_mass_msun, redshift) -> np.ndarray:
+    """sigma_v = 1082.9 km/s (h(z) M200c / 1e15 Msun)^0.3361, h(z) = H(z) / 100 km/s/Mpc. Evrard et al. (2008).
+
+    # ASSUME: galaxies have the velocity dispersion of the dark matter.
+    """
+    scaled_mass = expansion_rate_km_s_mpc(redshift) / 100.0 * critical_mass_msun / 1e15
+    return SIGMA_15_KM_S * scaled_mass**SIGMA_SLOPE
 
 
 def nfw_surface_density(radius_mpc) -> np.ndarray:
@@ -162,15 +194,13 @@ def _part(halo, offset, radius_mpc, *, red: bool, central: bool = False) -> dict
 
 
 def _place(rng, haloes, galaxies, pixel_arcsec: float) -> dict[str, np.ndarray]:
-    """Positions at random angles, redshifts with the halo's velocity dispersion, and the member flag.
-
-    # ASSUME: sigma_v = 1083 km/s (h M / 1e15 Msun)^0.336, Evrard et al. (2008), with M200m for their M200c.
-    """
+    """Positions at random angles, redshifts with the halo's velocity dispersion, and the member flag."""
     halo, radius = galaxies["halo"], galaxies["radius_mpc"]
     redshift, richness = haloes["redshift"][halo], haloes["richness"][halo]
     angle = rng.uniform(0.0, 2.0 * np.pi, len(halo))
     radius_px = radius * pixels_per_mpc(redshift, pixel_arcsec)
-    sigma_km_s = 1083.0 * (HUBBLE_H * haloes["mass_msun"][halo] / 1e15) ** 0.336
+    mass_msun = critical_mass_msun(haloes["mass_msun"], haloes["redshift"])
+    sigma_km_s = velocity_dispersion_km_s(mass_msun, haloes["redshift"])[halo]
     velocity = sigma_km_s / LIGHT_SPEED_KM_S * rng.standard_normal(len(halo)) * ~galaxies["is_central"]
     is_bright = (galaxies["offset"] < MEMBER_OFFSET) & galaxies["is_red"]
     return {

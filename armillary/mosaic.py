@@ -47,10 +47,11 @@ def owned_clusters(clusters, maps: list[dict]) -> np.ndarray:
     return owned
 
 
-def most_probable(clusters, radius_arcsec: float) -> np.ndarray:
-    """Which rows (n,) have no more probable cluster of another tile within the radius.
+def most_probable(clusters, radius_arcsec: float, max_dz: float) -> np.ndarray:
+    """Which rows (n,) have no more probable cluster of another tile within the radius at the same redshift.
 
-    A cluster on the border of two tiles may be seen by each on its own side.
+    `clusters` has columns tile, ra, dec, redshift and probability; redshifts are the same if they differ by less than
+    max_dz (1 + z), z the lower one. A cluster on the border of two tiles may be seen by each on its own side.
     """
     kept = np.ones(len(clusters), bool)
     if len(clusters) == 0:
@@ -58,8 +59,11 @@ def most_probable(clusters, radius_arcsec: float) -> np.ndarray:
     tree = cKDTree(unit_vectors(clusters["ra"], clusters["dec"]))
     first, second = tree.query_pairs(chord(radius_arcsec / 3600), output_type="ndarray").T
     tile, probability = clusters["tile"].to_numpy(), clusters["probability"].to_numpy()
-    apart = tile[first] != tile[second]
-    first, second = first[apart], second[apart]
+    redshift = clusters["redshift"].to_numpy(float)
+    lower = np.minimum(redshift[first], redshift[second])
+    same = np.abs(redshift[first] - redshift[second]) < max_dz * (1.0 + lower)
+    double = (tile[first] != tile[second]) & same
+    first, second = first[double], second[double]
     kept[np.where(probability[first] >= probability[second], second, first)] = False
     return kept
 

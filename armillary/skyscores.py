@@ -46,10 +46,14 @@ def sky_detections(frames: list, maps: list[dict], names: list[str]) -> pd.DataF
     return pd.concat(kept, ignore_index=True)
 
 
-def sky_truth(clusters, maps: list[dict], name: str, match_radius_mpc: float) -> pd.DataFrame:
-    """Clusters in or near the footprint, with tile (index of the owner, -1 outside), inside and weight 1."""
+def sky_truth(clusters, maps: list[dict], name: str, match_radius_mpc: float, *, may_be_empty=False) -> pd.DataFrame:
+    """Clusters in or near the footprint, with tile (index of the owner, -1 outside), inside and weight 1.
+
+    ValueError where none lies in the footprint, unless it `may_be_empty`.
+    """
     tile = owners(clusters["ra"].to_numpy(), clusters["dec"].to_numpy(), maps)
-    restrict(clusters, tile != NOBODY, name)
+    if not may_be_empty:
+        restrict(clusters, tile != NOBODY, name)
     near = tile != NOBODY
     margin = match_radius_arcsec(clusters["redshift"].to_numpy(), match_radius_mpc)
     for each in maps:
@@ -89,7 +93,7 @@ def sky_tiles(maps: list[dict], encoder_tiles: list[tuple], clusters, members: l
             truth, most = presence >= min_probability, max(most, presence[owned].max(initial=0.0))
         block = index * N_BLOCKS**2 + block_of(tiles, each)
         parts.append((tiles["probability"].to_numpy(float)[owned], truth[owned], block[owned]))
-    if members and most == 0.0:
+    if any(len(table) for table in members) and most == 0.0:
         raise ValueError(
             f"none of the {sum(map(len, members))} members lies on the observed part of the {len(maps)} tiles: "
             "give the member table of this sky (clusters: score_redmapper: members_file)"
@@ -184,7 +188,7 @@ def match_table(judged, truth, maps: list[dict]) -> pd.DataFrame:
     """
     names = np.array([each["name"] for each in maps] + ["outside"])
     matched = judged["halo"].to_numpy() >= 0
-    halo = truth.iloc[np.where(matched, judged["halo"], 0)].reset_index(drop=True)
+    halo = truth.reindex(judged["halo"].to_numpy()).reset_index(drop=True)  # a row of NaN for -1
     rows = judged[["ra", "dec", "probability", "redshift", "redshift_error", "richness", "richness_error"]].reset_index(
         drop=True
     )
@@ -233,4 +237,4 @@ def is_from_prior(catalog: list[str], n_tiles: int) -> list[bool]:
     """Which tiles have a sky drawn from the prior at the natural rate, by the truth tables of simulated tiles."""
     if len(catalog) != n_tiles or not all(path.endswith(".dat") for path in catalog):
         return [False] * n_tiles
-    return [read_catalog_meta(path).get("source") == "prior" for path in catalog]
+    return [bool(read_catalog_meta(path).get("from_prior")) for path in catalog]

@@ -119,7 +119,7 @@ def joined_detections(tables: list[pd.DataFrame], origins: list, window_size: in
     """The windows' detections in tile pixels, each cluster once, most probable first.
 
     Where windows overlap, the window whose centre is nearest owns a position and its detection is kept;
-    another window's detection within `radius_px` of it is the same cluster.
+    another window's detection within `radius_px` of it and at its redshift is the same cluster.
     """
     found = pd.concat(tables, ignore_index=True)
     found["x"] += found.window_x
@@ -129,7 +129,8 @@ def joined_detections(tables: list[pd.DataFrame], origins: list, window_size: in
         x_origins[owner(found.x.to_numpy(), x_origins, window_size)] == found.window_x
     )
     columns = (found[name].to_numpy(float) for name in ("x", "y", "probability"))
-    kept = unique_detections(*columns, owned.to_numpy(bool), found.window.to_numpy(), radius_px)
+    redshift = found.redshift.to_numpy(float)
+    kept = unique_detections(*columns, owned.to_numpy(bool), found.window.to_numpy(), redshift, radius_px)
     clusters = found[kept].drop(columns=["window", "window_y", "window_x"])
     return clusters.sort_values("probability", ascending=False, ignore_index=True)
 

@@ -13,6 +13,8 @@ from typing import NamedTuple
 import numpy as np
 
 ROWS_PER_TASK = 256
+# ASSUME: the redshifts of one cluster in two windows differ by less than this times 1 + z.
+DUPLICATE_DZ = 0.05
 
 
 def check_tiling(image_size: int, tile_size: int, bin_factor: int) -> int:
@@ -199,16 +201,20 @@ def unique_detections(
     probability: np.ndarray,
     owned: np.ndarray,
     window: np.ndarray,
+    redshift: np.ndarray,
     radius_px: float,
 ) -> np.ndarray:
     """Which detections to keep where windows overlap, bool (n,).
 
-    Owned detections come first (then by falling probability); a detection within `radius_px` of a kept one of
-    another window is its double and goes. A cluster that each window places on the other's side is thus kept
-    once. All arguments (n,); x, y in tile pixels, `owned` bool, `window` the index of its window.
+    Owned detections come first (then by falling probability); a detection of another window is the double of a kept one
+    and goes if it lies within `radius_px` and at the same redshift, DUPLICATE_DZ times 1 + z. A cluster that each
+    window places on the other's side is thus kept once, and two clusters on one line of sight are both kept.
+    All arguments (n,); x, y in tile pixels, `owned` bool, `window` the index of its window.
     """
     kept = np.zeros(len(x), dtype=bool)
     for index in np.lexsort((-probability, ~owned)):
         near = np.hypot(x[kept] - x[index], y[kept] - y[index]) < radius_px
-        kept[index] = not np.any(near & (window[kept] != window[index]))
+        lower = np.minimum(redshift[kept], redshift[index])
+        same = np.abs(redshift[kept] - redshift[index]) < DUPLICATE_DZ * (1.0 + lower)
+        kept[index] = not np.any(near & same & (window[kept] != window[index]))
     return kept

@@ -88,7 +88,7 @@ def clusters_real_catalogs(wildcards):
 
 
 def clusters_tile_images(tile):
-    """The images of a tile in wavelength order: emulated, from the DR2 release, or what a folder holds."""
+    """The images of a tile in wavelength order: simulated, from the DR2 release, or what a folder holds."""
     source, bands = CLUSTERS["infer_tile"]["source"], CLUSTERS["bands"]
     if source == "simulated":
         return [
@@ -114,25 +114,36 @@ def clusters_real_data():
     return [dataset_file(name) for name in files] if all(clusters_at_hand(name) for name in files) else []
 
 
-def clusters_observed_catalog(_):
-    """The redMaPPer list that an emulated tile takes its clusters from; none: they come from the prior."""
-    name = CLUSTERS["simulate_tile"]["redmapper_file"]
-    return [dataset_file(name)] if name and clusters_at_hand(name) else []
+def clusters_given_file(step, key):
+    """Path of a file that a step's setting names: the path itself, or a data set of resources/datasets.yaml."""
+    name = CLUSTERS[step][key]
+    try:
+        return name if Path(name).exists() else dataset_file(name)
+    except ValueError as error:
+        raise WorkflowError(f"clusters: {step}: {key}: {name!r} is no file here, and {error}") from None
+
+
+# Looked up at the start, so that a wrong name ends the run with one line before any job.
+OBSERVED_LIST = clusters_given_file("score_redmapper", "clusters_file")
+TILE_LISTS = (
+    [clusters_given_file("simulate_tile", "clusters_file")]
+    if CLUSTERS["simulate_tile"]["clusters_file"]
+    else []
+)
 
 
 def clusters_tile_psfs(_):
-    """Real PSFEx models for an emulated tile, one a band, if they are named and at hand."""
+    """Real PSFEx models for a simulated tile, one a band, if they are named and at hand."""
     names = CLUSTERS["simulate_tile"]["psfex_models"] or []
     return [dataset_file(name) for name in names] if all(clusters_at_hand(name) for name in names) else []
 
 
 def clusters_reference_catalog(_):
-    """The clusters that tiles are scored against: the observed list where there is one, else what was put in."""
-    tiles, source = CLUSTERS["infer_tile"]["tiles"], CLUSTERS["infer_tile"]["source"]
-    observed = clusters_observed_catalog(_)
-    if observed or source != "simulated":
-        return observed or [dataset_file(CLUSTERS["simulate_tile"]["redmapper_file"])]
-    return [f"<results>/clusters/tile_images/{tile}/{tile}_truth.dat" for tile in tiles]
+    """The clusters that tiles are scored against: those put into simulated tiles, else the observed list."""
+    tiles = CLUSTERS["infer_tile"]["tiles"]
+    if CLUSTERS["infer_tile"]["source"] == "simulated":
+        return [f"<results>/clusters/tile_images/{tile}/{tile}_truth.dat" for tile in tiles]
+    return [OBSERVED_LIST]
 
 
 def clusters_scored_edges():

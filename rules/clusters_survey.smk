@@ -45,8 +45,8 @@ rule clusters_infer_shard:
 
 
 rule clusters_summarise_survey:
-    """Merge the shards, {wildcards.part}: a cluster that two tiles see within {params.duplicate_radius_arcsec} arcsec counts
-    once, and the footprint says which tile saw how much."""
+    """Merge the shards, {wildcards.part}: a cluster that two tiles see within {params.duplicate_radius_arcsec} arcsec and
+    {params.duplicate_dz} (1 + z) counts once, and the footprint says which tile saw how much."""
     input:
         maps=clusters_shard_files("maps"),
         catalogs=clusters_shard_files("catalogs"),
@@ -67,7 +67,7 @@ rule clusters_summarise_survey:
         mem_mb=6000,
         runtime=60,
     params:
-        duplicate_radius_arcsec=CLUSTERS["summarise_survey"]["duplicate_radius_arcsec"],
+        **CLUSTERS["summarise_survey"],
         n_tiles=lambda _: len(clusters_survey_tiles()),
     script:
         "../scripts/clusters/summarise_survey.py"

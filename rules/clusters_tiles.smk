@@ -9,11 +9,13 @@ Steps  simulate_tile -> infer_tile (one job a shard of tiles) -> score_redmapper
 
 
 rule clusters_simulate_tile:
-    """Render tile {wildcards.tile}, {params.image_size} px, as DR2 would have it: names, Rice compression, WCS, zero
-    point; clusters from {input.redmapper} where given."""
+    """Simulate tile {wildcards.tile}, {params.image_size} px, with DR2's names, Rice compression, WCS and zero point:
+    clusters of the list {input.clusters} where one is named, of {input.embedded} where that has the tile, else of the
+    prior at their natural rate."""
     input:
         red_sequence="resources/red_sequence.ecsv",
-        redmapper=clusters_observed_catalog,
+        embedded="resources/des_y3_clusters.ecsv",
+        clusters=TILE_LISTS,
         psfex_models=clusters_tile_psfs,
         code=code_of("scripts/clusters/simulate_tile.py"),
     output:
@@ -37,7 +39,6 @@ rule clusters_simulate_tile:
         **clusters_shared("bands", "seed"),
         image_size=CLUSTERS["simulate_tile"]["image_size"],
         quantize_level=CLUSTERS["simulate_tile"]["quantize_level"],
-        n_mock_clusters=CLUSTERS["simulate_tile"]["n_mock_clusters"],
         prior=CLUSTERS["sample_catalog"],
         rendering={
             name: CLUSTERS["render_images"][name]
@@ -123,7 +124,11 @@ rule clusters_score_redmapper:
         mem_mb=4000,
         runtime=30,
     params:
-        **{name: value for name, value in CLUSTERS["score_redmapper"].items() if name != "members_file"},
+        **{
+            name: value
+            for name, value in CLUSTERS["score_redmapper"].items()
+            if name not in ("clusters_file", "members_file")
+        },
         **clusters_shared("scoring", "seed"),
     script:
         "../scripts/clusters/score_redmapper.py"

@@ -16,7 +16,7 @@ def sample_catalog(
     red_sequence: str, catalogs: list[str], truth: str, *, batch: str, split: str, survey: str,
     image_size: int, n_catalogs_per_file: int, seed: int, prior: str, cluster_rate: str,
     n_clusters_per_field: float, n_clusters_per_deg2: float, group_boost: float, richness_slope: float,
-    sigma_intrinsic: float, redshift_min: float, redshift_max: float, margin_px: float,
+    sigma_intrinsic: float, redshift_min: float, redshift_max: float, margin_mpc: float,
     i_magnitude_limit: float, galaxy_density_per_arcmin2: float, star_density_per_arcmin2: float,
     members_file: str, clusters_file: str, sources_file: str, source_psf_fwhm_arcsec: float,
     source_density_per_arcmin2: float,

@@ -71,7 +71,7 @@ def score_redmapper(
         chosen = [index for index, flag in enumerate(from_prior) if flag == wanted]
         if not chosen:
             continue
-        sky = read_sky(maps, detections, catalog, chosen, settings)
+        sky = read_sky(maps, detections, catalog, chosen, settings, may_be_empty=wanted)
         threshold = tuned["encoder_cluster_threshold"]
         scores, details = sky_scores(sky, threshold, settings, n_resamples=n_resamples, n_shuffles=n_shuffles, rng=rng)
         report |= entries(scores, prefix) | size_entries(sky, settings, prefix)
@@ -104,11 +104,11 @@ def of_tiles(paths: list[str], chosen: list[int]) -> list[str]:
     return [paths[index] for index in chosen] if len(paths) > max(chosen) else paths
 
 
-def read_sky(maps, detections, catalog, chosen: list[int], settings: Scoring) -> Sky:
-    """Maps, detections and clusters of the chosen tiles."""
+def read_sky(maps, detections, catalog, chosen: list[int], settings: Scoring, *, may_be_empty: bool) -> Sky:
+    """Maps, detections and clusters of the chosen tiles; a drawn sky may hold no cluster, a list must."""
     own_maps, lists = [maps[index] for index in chosen], of_tiles(catalog, chosen)
     clusters = pd.concat([read_clusters(path) for path in lists], ignore_index=True)
-    truth = sky_truth(clusters, own_maps, lists[0], settings.match_radius_mpc)
+    truth = sky_truth(clusters, own_maps, lists[0], settings.match_radius_mpc, may_be_empty=may_be_empty)
     paths = [detections[index] for index in chosen]
     found = sky_detections([read_catalog(path) for path in paths], own_maps, paths)
     found, truth, n_units = with_units(found, truth, **settings.criteria.matching)

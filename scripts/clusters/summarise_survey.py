@@ -24,6 +24,7 @@ def summarise_survey(
     metrics: str,
     *,
     duplicate_radius_arcsec: float,
+    duplicate_dz: float,
     n_tiles: int,
 ) -> None:
     """`footprint` has a row for every tile of the shards, with what kept it from being inferred where something did."""
@@ -32,7 +33,7 @@ def summarise_survey(
     announce(f"{len(records)} of {n_tiles} tiles, {len(tiles)} with pixels")
     found = pd.concat([read_catalog(path) for path in catalogs], ignore_index=True)
     found = found[owned_clusters(found, tiles)].reset_index(drop=True)
-    found = found[most_probable(found, duplicate_radius_arcsec)]
+    found = found[most_probable(found, duplicate_radius_arcsec, duplicate_dz)]
     write_catalog(clusters, found.sort_values("probability", ascending=False, ignore_index=True), UNITS)
     table = _footprint(records, tiles)
     write_catalog(footprint, table, FOOTPRINT_UNITS)

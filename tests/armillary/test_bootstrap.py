@@ -51,7 +51,7 @@ def real_prior(tmp_path, split="train", clusters=True, **settings):
         read_catalog(str(TABLE)), survey="des", split=split, image_size=1280, pixel_arcsec=PIXEL_ARCSEC,
         members_file=str(tmp_path / "members.fits"), sources_file=str(tmp_path / "sources.fits"),
         clusters_file=str(tmp_path / "clusters.fits") if clusters else "", source_psf_fwhm_arcsec=0.95,
-        settings={"margin_px": 250, "n_clusters_per_field": 3.0} | settings,
+        settings={"margin_mpc": 0.4, "n_clusters_per_field": 3.0} | settings,
     )  # fmt: skip
 
 
@@ -67,6 +67,22 @@ def test_real_field_has_the_same_tables(tmp_path):
     )
     again, _ = bootstrap.sample_real_field(prior, field=1, seed=1)
     pd.testing.assert_frame_equal(again, catalog)
+
+
+def test_real_clusters_reach_their_own_margin(tmp_path):
+    """Clusters at z = 0.2 are drawn up to 1.5 Mpc outside, as many per area as those at z = 0.7."""
+    prior = real_prior(tmp_path, margin_mpc=1.5)
+    redshift = np.where(np.arange(len(prior.clusters)) % 2, 0.2, 0.7)
+    prior = prior._replace(clusters=prior.clusters.assign(redshift=redshift))
+    parts = [bootstrap._draw_clusters(np.random.default_rng(seed), prior, 0) for seed in range(300)]
+    drawn = {name: np.concatenate([part[name] for part in parts]) for name in ("x", "y", "redshift")}
+    beyond_px = np.maximum(np.abs(drawn["x"] - 640), np.abs(drawn["y"] - 640)) - 640
+    beyond_mpc = beyond_px / pixels_per_mpc(drawn["redshift"], PIXEL_ARCSEC)
+    assert 1.45 < beyond_mpc.max() <= 1.5
+    n_inside = [np.sum((beyond_px < 0) & (drawn["redshift"] == z)) for z in (0.2, 0.7)]
+    shares = [np.mean(redshift == z) for z in (0.2, 0.7)]
+    for n, share in zip(n_inside, shares, strict=True):
+        assert abs(n - 900 * share) < 4.0 * np.sqrt(900 * share)
 
 
 def test_real_members_keep_their_distance_and_probability(tmp_path):

@@ -10,7 +10,7 @@ import pytest
 from armillary import catalogs
 from armillary.cosmology import HUBBLE_H, pixels_per_mpc
 from armillary.files import read_catalog, read_catalog_meta, write_catalog
-from armillary.sky import pixel_of_sky, tan_wcs
+from armillary.sky import pixel_of_sky, sky_of_pixel, tan_wcs
 
 TABLE = Path(__file__).parents[2] / "resources/red_sequence.ecsv"
 PIXEL_ARCSEC = 0.263
@@ -24,7 +24,7 @@ def prepared(**settings):
         survey="des",
         image_size=image_size,
         pixel_arcsec=PIXEL_ARCSEC,
-        settings={"margin_px": 250} | settings,
+        settings=settings,
     )
 
 
@@ -163,6 +163,58 @@ def test_given_haloes_replace_sampled_clusters(prior):
 def test_given_haloes_need_their_columns(prior):
     with pytest.raises(ValueError, match="lacks the columns redshift, richness"):
         catalogs.sample_field(prior, field=0, seed=1, haloes=pd.DataFrame({"ra": [0.0], "dec": [0.0]}))
+
+
+def test_haloes_reach_their_own_margin_at_one_density(prior):
+    """Drawn per deg^2 of image and margin of 1.5 Mpc as the rates have it, at low and at high redshift."""
+    rng = np.random.default_rng(3)
+    parts = [catalogs._drawn_haloes(rng, prior, prior.rates) for _ in range(60)]
+    drawn = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    beyond_px = np.maximum(np.abs(drawn["x"] - 640), np.abs(drawn["y"] - 640)) - 640
+    beyond_mpc = beyond_px / pixels_per_mpc(drawn["redshift"], PIXEL_ARCSEC)
+    assert 1.49 < beyond_mpc.max() <= 1.5
+    redshift = 0.5 * (prior.rates.redshift_edges[1:] + prior.rates.redshift_edges[:-1])
+    sides_deg = (1280 + 3.0 * pixels_per_mpc(redshift, PIXEL_ARCSEC)) * PIXEL_ARCSEC / 3600
+    expected = 60 * prior.rates.proposal.sum(axis=0) * sides_deg**2
+    for low, high in ((0.1, 0.2), (0.2, 0.4), (0.4, 0.75)):
+        n_drawn = np.sum((drawn["redshift"] > low) & (drawn["redshift"] < high))
+        n_expected = expected[(redshift > low) & (redshift < high)].sum()
+        assert abs(n_drawn - n_expected) < 4.0 * np.sqrt(n_expected)
+
+
+def test_given_haloes_beyond_their_margin_are_left_out(prior):
+    """1.4 Mpc beyond the side at z = 0.15 and 0.6 is in, 1.6 Mpc is out; rows without redshift or richness are out."""
+    redshift = np.array([0.15, 0.15, 0.6, 0.6, 0.0, -1.0, np.nan, 0.3, 0.3])
+    richness = np.array([40.0, 40.0, 40.0, 40.0, 40.0, 40.0, 40.0, -1.0, np.nan])
+    beyond_mpc = np.array([1.4, 1.6, 1.4, 1.6, 0.0, 0.0, 0.0, 0.0, 0.0])
+    x = 1280 + beyond_mpc * pixels_per_mpc(np.where(redshift > 0, redshift, 0.3), PIXEL_ARCSEC)
+    ra, dec = sky_of_pixel(x, np.full(len(x), 640.0), tan_wcs(30.0, -40.0, 1280, PIXEL_ARCSEC))
+    ids = np.arange(1, len(x) + 1)
+    given = pd.DataFrame({"ra": ra, "dec": dec, "redshift": redshift, "richness": richness, "cluster_id": ids})
+    _, truth = catalogs.sample_field(prior, field=2, seed=1, ra_deg=30.0, dec_deg=-40.0, haloes=given)
+    assert truth.loc[truth["richness"] >= 20, "cluster_id"].tolist() == [1, 3]
+
+
+def test_separated_clusters_are_never_close():
+    """Centres at least 1 Mpc apart at the lower redshift, for 20 seeds of a sky that is twenty times too dense."""
+    crowded = prepared(cluster_rate="natural", n_clusters_per_deg2=90.0, image_size=2560)
+    n_clusters = 0
+    for seed in range(20):
+        drawn = catalogs._drawn_haloes(np.random.default_rng(seed), crowded, crowded.rates)
+        catalogs._separate_clusters(np.random.default_rng(seed), crowded, drawn, 1.0)
+        clusters = drawn["richness"] >= 20
+        x, y, redshift = (drawn[name][clusters] for name in ("x", "y", "redshift"))
+        n_clusters += len(x)
+        one, other = np.triu_indices(len(x), 1)
+        least_px = pixels_per_mpc(np.minimum(redshift[one], redshift[other]), PIXEL_ARCSEC)
+        assert (np.hypot(x[one] - x[other], y[one] - y[other]) >= least_px).all()
+    assert n_clusters > 200
+
+
+def test_clusters_that_cannot_be_apart_are_refused():
+    crowded = prepared(cluster_rate="natural", n_clusters_per_deg2=900.0)
+    with pytest.raises(ValueError, match="cannot be 5.0 Mpc apart.*n_clusters_per_deg2"):
+        catalogs.sample_field(crowded, field=0, seed=1, min_separation_mpc=5.0)
 
 
 def test_field_without_a_source_is_refused():

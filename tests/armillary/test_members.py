@@ -62,6 +62,39 @@ def test_members_are_red_bright_inside_and_as_many_as_the_richness(red_sequence)
     assert member.sum() / 300 == pytest.approx(30.4, rel=0.04)
 
 
+def test_velocity_dispersion_at_published_values():
+    """1082.9 km/s where h(z) M200c is 1e15 Msun; eight times less mass has 0.497 of it. h(0.5) = 0.7 sqrt(1.7125)."""
+    at_half = 1e15 / (0.7 * np.sqrt(0.3 * 1.5**3 + 0.7))
+    assert members.velocity_dispersion_km_s(1e15 / 0.7, 0.0) == pytest.approx(1082.9)
+    assert members.velocity_dispersion_km_s(at_half, 0.5) == pytest.approx(1082.9)
+    assert members.velocity_dispersion_km_s(at_half / 8, 0.5) == pytest.approx(1082.9 * 8**-0.3361)
+
+
+def test_critical_mass_is_that_of_colossus():
+    """Diemer & Joyce (2019) concentrations, masses in Msun / h there; the dispersion is then right to 0.4 %."""
+    from colossus.halo import mass_adv
+
+    from armillary import haloes
+
+    haloes._set_cosmology()
+    mass_msun = 10 ** np.array([12.8, 13.4, 14.0, 14.4, 14.8, 15.2])
+    for redshift in (0.1, 0.3, 0.5, 0.75, 1.0):
+        expected, _, _ = mass_adv.changeMassDefinitionCModel(
+            mass_msun * HUBBLE_H, redshift, "200m", "200c", c_model="diemer19"
+        )
+        assert members.critical_mass_msun(mass_msun, redshift) == pytest.approx(expected / HUBBLE_H, rel=0.012)
+
+
+def test_members_move_with_the_dispersion_of_their_halo(red_sequence):
+    drawn = halo(redshift=0.5, n_haloes=2000)
+    found = members.sample_members(np.random.default_rng(6), drawn, red_sequence, 22.0, 0.263)
+    satellite = ~found["is_central"]
+    velocity_km_s = 299_792.458 * (found["redshift"][satellite] - 0.5) / 1.5
+    expected = members.velocity_dispersion_km_s(members.critical_mass_msun(2e14, 0.5), 0.5)
+    assert velocity_km_s.std() == pytest.approx(expected, rel=0.01)
+    assert expected == pytest.approx(1082.9 * (0.7 * np.sqrt(1.7125) * 0.2 * 0.835) ** 0.3361, rel=0.01)
+
+
 def test_central_sits_in_the_centre(red_sequence):
     found = members.sample_members(np.random.default_rng(2), halo(), red_sequence, 24.5, 0.263)
     central = found["is_central"]

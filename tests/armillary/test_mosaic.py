@@ -43,10 +43,20 @@ def test_a_cluster_that_two_tiles_see_belongs_to_the_nearest():
 def test_two_halves_of_a_cluster_on_a_border_are_one():
     clusters = pd.DataFrame(
         {"tile": ["A", "B", "B"], "ra": [0.0, 10 / 3600, 12 / 3600], "dec": 0.0, "probability": [0.9, 0.8, 0.7]}
+        | {"redshift": [0.4, 0.42, 0.46]}
     )
-    assert most_probable(clusters, 11).tolist() == [True, False, True]  # those of one tile are told apart already
-    assert most_probable(clusters, 13).tolist() == [True, False, False]
-    assert most_probable(clusters[:0], 13).tolist() == []
+    assert most_probable(clusters, 11, 0.05).tolist() == [True, False, True]  # those of one tile are told apart already
+    assert most_probable(clusters, 13, 0.05).tolist() == [True, False, False]
+    assert most_probable(clusters[:0], 13, 0.05).tolist() == []
+
+
+def test_clusters_of_two_tiles_at_two_redshifts_are_two():
+    """On one line of sight across a border: 0.05 (1 + 0.4) = 0.07 is the least difference of two clusters."""
+    clusters = pd.DataFrame({"tile": ["A", "B"], "ra": 10.0, "dec": 0.0, "probability": [0.9, 0.8]})
+    for redshift, kept in ((0.469, [True, False]), (0.471, [True, True])):
+        pair = clusters.assign(redshift=[0.4, redshift])
+        assert most_probable(pair, 35, 0.05).tolist() == kept
+        assert most_probable(pair[::-1], 35, 0.05).tolist() == kept[::-1]
 
 
 def test_no_tile_is_no_area():

@@ -134,7 +134,12 @@ def test_a_cluster_in_two_shards_is_listed_once(tmp_path):
     paths = {name: str(tmp_path / name) for name in ("clusters", "footprint", "metrics")}
     files = {"maps": [one["maps"], two["maps"]], "catalogs": [one["catalog"], two["catalog"]]}
     summarise_survey(
-        **files, summaries=[one["summary"], two["summary"]], **paths, duplicate_radius_arcsec=35, n_tiles=3
+        **files,
+        summaries=[one["summary"], two["summary"]],
+        **paths,
+        duplicate_radius_arcsec=35,
+        duplicate_dz=0.05,
+        n_tiles=3,
     )
     found = read_catalog(paths["clusters"])
     assert found.tile.tolist() == ["DES0042+0000"]  # the nearest, not the surest

@@ -33,13 +33,13 @@ def test_a_cluster_in_an_overlap_is_listed_once_by_its_owner():
     origins = [window_origins(240, 128, 16)] * 2  # 0, 112
 
     def found(number, y, x, *xyp):
-        frame = pd.DataFrame(xyp, columns=["x", "y", "probability"])
+        frame = pd.DataFrame(xyp, columns=["x", "y", "probability", "redshift"])
         return frame.assign(window=number, window_y=y, window_x=x)
 
-    tables = [found(0, 0, 0, (117.0, 50.0, 0.7), (30.0, 30.0, 0.9)), found(1, 0, 112, (6.0, 51.0, 0.8))]
+    tables = [found(0, 0, 0, (117.0, 50.0, 0.7, 0.4), (30.0, 30.0, 0.9, 0.4)), found(1, 0, 112, (6.0, 51.0, 0.8, 0.41))]
     clusters = joined_detections(tables, origins, 128, radius_px=10)
     assert clusters.x.tolist() == [30.0, 117.0]
-    assert list(clusters.columns) == ["x", "y", "probability"]
+    assert list(clusters.columns) == ["x", "y", "probability", "redshift"]
     assert len(joined_detections([table[:0] for table in tables], origins, 128, radius_px=10)) == 0
 
 

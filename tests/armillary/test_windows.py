@@ -115,5 +115,15 @@ def test_every_position_has_one_owner_that_holds_it():
 def test_doubles_of_two_windows_go_and_neighbours_of_one_window_stay():
     x, y = np.array([100.0, 110.0, 130.0, 900.0]), np.zeros(4)
     probability, owned = np.array([0.6, 0.9, 0.8, 0.5]), np.array([True, False, True, False])
-    kept = unique_detections(x, y, probability, owned, np.array([0, 1, 0, 1]), 50.0)
+    window, redshift = np.array([0, 1, 0, 1]), np.array([0.4, 0.42, 0.7, 0.4])
+    kept = unique_detections(x, y, probability, owned, window, redshift, 50.0)
     assert kept.tolist() == [True, False, True, True]
+
+
+def test_two_windows_may_see_two_clusters_on_one_line_of_sight():
+    """0.05 (1 + 0.4) = 0.07 apart in redshift is where one cluster becomes two."""
+    x, probability, window = np.array([100.0, 110.0]), np.array([0.9, 0.8]), np.array([0, 1])
+    for redshift, n_kept in ((0.469, 1), (0.471, 2), (0.331, 2), (0.339, 1)):
+        both = np.array([0.4, redshift])
+        owned = np.array([True, False])
+        assert unique_detections(x, np.zeros(2), probability, owned, window, both, 50.0).sum() == n_kept
