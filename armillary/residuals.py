@@ -47,12 +47,17 @@ def weighted_std(values, weights) -> float:
 
 def weighted_median(values, weights) -> float:
     """Value at which half of the weight is reached; NaN without weight."""
+    return weighted_quantile(values, weights, 0.5)
+
+
+def weighted_quantile(values, weights, share: float) -> float:
+    """Value at which this share of the weight is reached; NaN without weight."""
     values, weights = np.asarray(values)[weights > 0], weights[weights > 0]
     if len(values) == 0:
         return np.nan
     order = np.argsort(values, kind="stable")
     middle = np.cumsum(weights[order]) - 0.5 * weights[order]
-    return float(np.interp(0.5 * np.sum(weights), middle, values[order]))
+    return float(np.interp(share * np.sum(weights), middle, values[order]))
 
 
 def normalised_mad(values, weights) -> float:
