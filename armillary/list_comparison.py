@@ -189,9 +189,9 @@ def found_shares(rows, sides, chance, counts, resampled: str) -> tuple[dict, pd.
 
 
 def limits_of(side: ClusterList) -> str:
-    """The range of richness and redshift of a list: a counterpart beyond it cannot be found."""
+    """The range of richness and redshift of a list, for notes: a counterpart beyond it cannot be found."""
     parts = [f"{role} {_range(side.clusters[role])}" for role in ("richness", "redshift") if side.has(role)]
-    return f"{side.name} has {' and '.join(parts)}" if parts else f"{side.name} has no richness and no redshift"
+    return f"{side.name} has {' and '.join(parts)}, no counterparts beyond" if parts else f"{side.name} has no richness and no redshift"
 
 
 def _range(values) -> str:

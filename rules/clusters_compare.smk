@@ -11,8 +11,8 @@ rule clusters_compare_catalogs:
     richnesses and positions, errors from {params.n_resamples} resamples, chance from {params.n_shifts} shifts.
     """
     input:
-        first_file=clusters_compared_file("first"),
-        second_file=clusters_compared_file("second"),
+        first_file=clusters_compared_files("first"),
+        second_file=clusters_compared_files("second"),
         code=code_of("scripts/clusters/compare_catalogs.py"),
     output:
         metrics="<results>/clusters/compare/metrics.json",

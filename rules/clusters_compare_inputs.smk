@@ -6,24 +6,32 @@ for key in ("redshift_range", "richness_edges"):
         raise WorkflowError(f"clusters: compare_catalogs: {key} is {COMPARED[key]}; its numbers must rise")
 
 
-def clusters_compared_file(key):
-    """An input function: the file of one of the two lists, as it is if it exists, else the data set of this name."""
+def clusters_list_file(key):
+    """The file of one of the two lists, as it is if it exists, else the data set of this name; None where none is named."""
+    name = COMPARED[key] and COMPARED[key]["file"]
+    if name is None or Path(name).exists():
+        return name
+    try:
+        return dataset_file(name)
+    except ValueError as error:
+        raise WorkflowError(
+            f"clusters: compare_catalogs: {key}: file: {name} does not exist; {error}"
+        ) from None
+
+
+COMPARED_FILES = {key: clusters_list_file(key) for key in ("first", "second")}
+
+
+def clusters_compared_files(key):
+    """An input function: the file of one of the two lists."""
 
     def file(_):
-        if COMPARED[key] is None:
+        if COMPARED_FILES[key] is None:
             raise WorkflowError(
                 f"clusters: compare_catalogs: {key} is null; `first` and `second` must each name a `file` with a "
                 "cluster list (config/clusters.yaml)"
             )
-        name = COMPARED[key]["file"]
-        if Path(name).exists():
-            return name
-        try:
-            return dataset_file(name)
-        except ValueError as error:
-            raise WorkflowError(
-                f"clusters: compare_catalogs: {key}: file: {name} does not exist, and {error}"
-            ) from None
+        return COMPARED_FILES[key]
 
     return file
 
