@@ -102,6 +102,29 @@ def shifted(clusters: pd.DataFrame, distance_deg: float, angle_rad: float, cell_
     return moved.assign(cell=sky_cells(moved["ra"], moved["dec"], cell_deg2))
 
 
+def in_box(clusters: pd.DataFrame, box: dict) -> np.ndarray:
+    """Whether clusters lie in a box of `ra` [west, east] and `dec` [south, north] in deg; it may lie across 0 h."""
+    (west, east), (south, north) = box["ra"], box["dec"]
+    width = (east - west) % 360.0 or 360.0
+    return ((clusters["ra"] - west) % 360.0 <= width).to_numpy() & clusters["dec"].between(south, north).to_numpy()
+
+
+def box_area_deg2(box: dict) -> float:
+    """Area of the box of `in_box`."""
+    width = (box["ra"][1] - box["ra"][0]) % 360.0 or 360.0
+    return float(width * np.degrees(np.diff(np.sin(np.radians(box["dec"])))[0]))
+
+
+def rolled(clusters: pd.DataFrame, box: dict, ra_share: float, area_share: float) -> pd.DataFrame:
+    """The clusters in a box moved by shares of its width and area; those that leave it come in at the other side."""
+    inside = clusters[in_box(clusters, box)].reset_index(drop=True)
+    west, width = box["ra"][0], (box["ra"][1] - box["ra"][0]) % 360.0 or 360.0
+    low, high = np.sin(np.radians(box["dec"]))
+    ra = west + ((inside["ra"] - west) % 360.0 + ra_share * width) % width
+    sine = low + (np.sin(np.radians(inside["dec"])) - low + area_share * (high - low)) % (high - low)
+    return inside.assign(ra=ra % 360.0, dec=np.degrees(np.arcsin(sine)))
+
+
 def common_footprint(first: pd.DataFrame, second: pd.DataFrame, partner) -> tuple[np.ndarray, np.ndarray]:
     """Whether each cluster of first and of second lies where the other list looked.
 

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from armillary import matching
-from armillary.cluster_lists import ClusterList, common_footprint, shifted
+from armillary.cluster_lists import ClusterList, box_area_deg2, common_footprint, in_box, rolled, shifted
 from armillary.completeness import between, richness_bins
 from armillary.list_pairs import match_table, offset_metrics, redshift_metrics, richness_metrics
 from armillary.matching import UNMATCHED, match_nearest, match_two_way
@@ -45,9 +45,12 @@ def inverse(partner, n_other: int) -> np.ndarray:
     return back
 
 
-def compared_sample(first, second, partner, redshift_range) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Both lists with `found`, `in_footprint` (where the other list looked) and, true without redshifts, `in_range`."""
-    inside = common_footprint(first, second, partner)
+def compared_sample(first, second, partner, redshift_range, footprint) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Both lists with `found`, `in_footprint` (the box, or where the other list looked) and `in_range` of redshift."""
+    if footprint is None:
+        inside = common_footprint(first, second, partner)
+    else:
+        inside = in_box(first, footprint), in_box(second, footprint)
     frames = []
     for clusters, found, within in zip((first, second), (partner, inverse(partner, len(second))), inside, strict=True):
         in_range = between(clusters["redshift"], *redshift_range) if "redshift" in clusters else True
@@ -76,13 +79,22 @@ def score_bins(first, second, richness_edges) -> list[dict]:
     return rows
 
 
-def chance_shares(first, second, *, rng, n_shifts, cell_deg2, redshift_range, richness_edges, **criteria) -> dict:
-    """key -> shares (n_shifts,) of `score_bins` found with the second list moved 0.5 to 1 deg; NaN of none counted."""
-    angles = 2.0 * np.pi * (np.arange(n_shifts) + rng.uniform()) / n_shifts
+def moved_lists(second, *, rng, n_shifts, cell_deg2, footprint):
+    """The second list moved `n_shifts` times: by 0.5 to 1 deg in all directions, or at random round the box."""
+    if footprint is None:
+        angles = 2.0 * np.pi * (np.arange(n_shifts) + rng.uniform()) / n_shifts
+        for angle, distance_deg in zip(angles, rng.uniform(*SHIFT_DEG, n_shifts), strict=True):
+            yield shifted(second, distance_deg, angle, cell_deg2)
+    else:
+        for shares in rng.uniform(size=(n_shifts, 2)):
+            yield rolled(second, footprint, *shares)
+
+
+def chance_shares(first, moved, *, redshift_range, richness_edges, footprint, **criteria) -> dict:
+    """key -> shares (n,) of `score_bins` found with each of the `moved` second lists; NaN where no cluster counts."""
     shares = {}
-    for angle, distance_deg in zip(angles, rng.uniform(*SHIFT_DEG, n_shifts), strict=True):
-        moved = shifted(second, distance_deg, angle, cell_deg2)
-        both = compared_sample(first, moved, match_lists(first, moved, **criteria), redshift_range)
+    for second in moved:
+        both = compared_sample(first, second, match_lists(first, second, **criteria), redshift_range, footprint)
         for row in score_bins(*both, richness_edges):
             found = both[0 if row["score"] == "completeness" else 1]["found"].to_numpy()[row["chosen"]]
             shares.setdefault(row["key"], []).append(found.mean() if found.size else np.nan)
@@ -107,6 +119,7 @@ def compare_lists(
     other: ClusterList,
     *,
     rng: np.random.Generator,
+    footprint: dict | None,
     cell_deg2: float,
     redshift_range: list[float],
     richness_edges: list[float],
@@ -118,6 +131,7 @@ def compare_lists(
 ) -> tuple[dict, pd.DataFrame, pd.DataFrame]:
     """(metrics, table of bins, table of pairs and of clusters without a counterpart) of two lists.
 
+    `footprint` is a box (`cluster_lists.in_box`) that both lists cover; None: cells that both occupy.
     Raises ValueError where the lists share no sky, or no cluster of a list is in the redshift range.
     """
     criteria = {
@@ -126,37 +140,50 @@ def compare_lists(
         "match_radius_arcsec": match_radius_arcsec,
     }
     partner = match_lists(one.clusters, other.clusters, **criteria)
-    first, second = compared_sample(one.clusters, other.clusters, partner, redshift_range)
-    _require_common_sky(one, other, first, second, cell_deg2, redshift_range)
+    first, second = compared_sample(one.clusters, other.clusters, partner, redshift_range, footprint)
+    _require_common_sky(one, other, first, second, footprint, cell_deg2, redshift_range)
     first_unit, second_unit, resampled = resampling_units(first, second, partner)
     counts = resample_counts(int(max(first_unit.max(), second_unit.max())) + 1, n_resamples, rng)
+    moved = moved_lists(other.clusters, rng=rng, n_shifts=n_shifts, cell_deg2=cell_deg2, footprint=footprint)
     chance = chance_shares(
-        one.clusters, other.clusters, rng=rng, n_shifts=n_shifts, cell_deg2=cell_deg2, redshift_range=redshift_range,
-        richness_edges=richness_edges, **criteria,
-    )  # fmt: skip
+        one.clusters,
+        moved,
+        redshift_range=redshift_range,
+        richness_edges=richness_edges,
+        footprint=footprint,
+        **criteria,
+    )
     sides = {"completeness": (first, first_unit, one, other), "purity": (second, second_unit, other, one)}
     shares, bins = found_shares(score_bins(first, second, richness_edges), sides, chance, counts, resampled)
     matches = match_table(first.assign(unit=first_unit), second.assign(unit=second_unit), partner)
     pairs = matches[(matches["status"] == "matched") & matches["in_range"]].reset_index(drop=True)
-    metrics = shares | list_metrics(one, other, first, second, cell_deg2) | offset_metrics(pairs, counts, resampled)
-    metrics |= redshift_metrics(pairs, counts, resampled)
+    metrics = shares | list_metrics(one, other, first, second) | offset_metrics(pairs, counts, resampled)
+    metrics |= redshift_metrics(pairs, counts, resampled) | area_metrics(first, second, footprint, cell_deg2)
     if one.has("redshift") and other.has("redshift"):
         metrics |= outlier_metrics(first, second, first_unit, counts, match_radius_mpc, match_dz)
     metrics |= richness_metrics(pairs, counts, resampled, limits_of(other))
     return metrics, bins, matches.drop(columns="unit")
 
 
-def _require_common_sky(one, other, first, second, cell_deg2, redshift_range) -> None:
+def _require_common_sky(one, other, first, second, footprint, cell_deg2, redshift_range) -> None:
     for side, clusters in ((one, first), (other, second)):
         if "redshift" in clusters and not between(clusters["redshift"], *redshift_range).any():
             raise ValueError(
                 f"no cluster of {side.name} has a redshift from {redshift_range[0]:g} to {redshift_range[1]:g} "
                 f"(clusters: compare_catalogs: redshift_range); they are {_range(clusters['redshift'])}"
             )
-    if not (counted(first).any() and counted(second).any()):
+    if footprint is not None:
+        for side, clusters in ((one, first), (other, second)):
+            if not counted(clusters).any():
+                (west, east), (south, north) = footprint["ra"], footprint["dec"]
+                raise ValueError(
+                    f"the footprint, ra {west:g} to {east:g} and dec {south:g} to {north:g}, holds no cluster of "
+                    f"{_extent(side)} (clusters: compare_catalogs: footprint)"
+                )
+    elif not (counted(first).any() and counted(second).any()):
         raise ValueError(
             f"{_extent(one)} and {_extent(other)} share no sky: no cell of {cell_deg2:g} deg2 holds clusters of both, "
-            "counterparts aside (clusters: compare_catalogs: first, second; cell_deg2 for sparse lists)"
+            "counterparts aside (clusters: compare_catalogs: cell_deg2 or footprint for sparse lists)"
         )
 
 
@@ -171,7 +198,7 @@ def _extent(side: ClusterList) -> str:
 def found_shares(rows, sides, chance, counts, resampled: str) -> tuple[dict, pd.DataFrame]:
     """Metrics of every row of `score_bins`, with chance as their baseline, and the same as a table."""
     metrics, table = {}, []
-    chance_note = f"the same with the second list moved by {SHIFT_DEG[0]:g} to {SHIFT_DEG[1]:g} deg, n times"
+    chance_note = "the same with the positions of the second list moved, mean and spread of n shifts"
     for row in rows:
         clusters, unit, side, other = sides[row["score"]]
         key, chance_key, chosen = row["key"], f"chance_{row['key']}", row["chosen"]
@@ -191,15 +218,19 @@ def found_shares(rows, sides, chance, counts, resampled: str) -> tuple[dict, pd.
 def limits_of(side: ClusterList) -> str:
     """The range of richness and redshift of a list, for notes: a counterpart beyond it cannot be found."""
     parts = [f"{role} {_range(side.clusters[role])}" for role in ("richness", "redshift") if side.has(role)]
-    return f"{side.name} has {' and '.join(parts)}, no counterparts beyond" if parts else f"{side.name} has no richness and no redshift"
+    return (
+        f"{side.name} has {' and '.join(parts)}, no counterparts beyond"
+        if parts
+        else f"{side.name} has no richness and no redshift"
+    )
 
 
 def _range(values) -> str:
     return f"{values.min():.3g} to {values.max():.3g}"
 
 
-def list_metrics(one, other, first, second, cell_deg2: float) -> dict:
-    """Rows read, left out and compared of both lists, and the sky that they share."""
+def list_metrics(one, other, first, second) -> dict:
+    """Rows read, left out and compared of both lists."""
     metrics = {}
     for label, side, clusters in (("first", one, first), ("second", other, second)):
         metrics[f"{label}_n_clusters"] = measurement(len(clusters), n=side.n_rows, note=f"usable rows of {side.name}")
@@ -208,10 +239,17 @@ def list_metrics(one, other, first, second, cell_deg2: float) -> dict:
             metrics[f"{label}_n_without_{kind}"] = measurement(n_missing, n=side.n_rows, note=note)
         note = "in the common footprint and, with redshifts, in redshift_range"
         metrics[f"{label}_n_compared"] = measurement(int(counted(clusters).sum()), n=len(clusters), note=note)
-    n_cells = np.intersect1d(first["cell"], second["cell"]).size
-    note = f"cells of about {cell_deg2:g} deg2 that hold clusters of both lists"
-    metrics["common_area_deg2"] = measurement(n_cells * cell_deg2, n=n_cells, unit="deg^2", note=note)
     return metrics
+
+
+def area_metrics(first, second, footprint, cell_deg2: float) -> dict:
+    """The sky that both lists share."""
+    n_cells = np.intersect1d(first["cell"], second["cell"]).size
+    if footprint is None:
+        area, note = n_cells * cell_deg2, f"n cells of about {cell_deg2:g} deg2 that hold clusters of both lists"
+    else:
+        area, note = box_area_deg2(footprint), "the footprint of the config"
+    return {"common_area_deg2": measurement(area, n=n_cells, unit="deg^2", note=note)}
 
 
 def outlier_metrics(first, second, first_unit, counts, match_radius_mpc: float, match_dz: float) -> dict:

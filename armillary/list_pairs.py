@@ -15,6 +15,12 @@ from armillary.sky import separation_arcsec
 MIN_FITTED = 30  # pairs that the richness relation is fitted on at least, if there are as many
 CUT_SIGMA = 2.0  # the relation is fitted where it lies this many scatters above the second list's lowest richness
 N_FITS = 10  # the line and the scatter change as pairs go
+RELATION = {  # of ln richness
+    "slope": "of ln second on ln first richness, least squares",
+    "intercept": "ln(second / first richness) on the fitted line at richness_pivot",
+    "scatter": "1.4826 MAD of ln second richness about the line, errors of both included",
+    "correlation": "Pearson, of both ln richnesses",
+}
 FLAGS = ("found", "in_footprint", "in_range", "unit")
 
 
@@ -74,7 +80,7 @@ def statistic_of_pairs(values, statistic, unit, counts, *, quantity_unit: str = 
 
 def offset_metrics(pairs, counts, resampled: str) -> dict:
     """Median and 90 % of the separations of pairs, in Mpc, or in arcsec where no list has a redshift."""
-    unit = "mpc" if pairs["separation_mpc"].notna().any() else "arcsec"
+    unit = "mpc" if {"first_redshift", "second_redshift"} & set(pairs) else "arcsec"
     values, label = pairs[f"separation_{unit}"].to_numpy(float), {"mpc": "Mpc", "arcsec": "arcsec"}[unit]
     return {
         f"offset_{name}_{unit}": statistic_of_pairs(
@@ -88,7 +94,7 @@ def offset_metrics(pairs, counts, resampled: str) -> dict:
 def redshift_metrics(pairs, counts, resampled: str) -> dict:
     """Bias and scatter of dz = (z2 - z1) / (1 + z1) of the pairs and, with errors in both lists, of its pull."""
     dz = pairs["dz"].to_numpy(float)
-    if not np.isfinite(dz).any():
+    if not {"first_redshift", "second_redshift"} <= set(pairs):
         return {}
     bias = statistic_of_pairs(
         dz, weighted_median, pairs["unit"], counts, note=f"median of (z2 - z1) / (1 + z1) of pairs; {resampled}"
@@ -111,9 +117,11 @@ def richness_metrics(pairs, counts, resampled: str, limits: str) -> dict:
 
     `limits` says the range of the second list, for the notes.
     """
-    if not pairs["ln_richness_ratio"].notna().any():
+    if not {"first_richness", "second_richness"} <= set(pairs):
         return {}
     known = pairs[pairs["ln_richness_ratio"].notna()]
+    if known.empty:
+        return {f"richness_{name}": measurement(None, n=0, note="no pair with two richnesses") for name in RELATION}
     ln_first = np.log(known["first_richness"].to_numpy(float))
     ln_second = ln_first + known["ln_richness_ratio"].to_numpy(float)
     fitted = above_cut(ln_first, ln_second, ln_second.min())
@@ -122,15 +130,9 @@ def richness_metrics(pairs, counts, resampled: str, limits: str) -> dict:
     x, y = ln_first - pivot, ln_second - pivot
     value, samples = bootstrap_statistic(lambda weights: relation(x, y, weights), unit, counts)
     cut = f"{fitted.sum()} of {len(fitted)} pairs, {CUT_SIGMA:g} scatters above the lowest richness; {limits}"
-    notes = {
-        "slope": "of ln second on ln first richness, least squares",
-        "intercept": f"ln(second / first richness) on the fitted line at first richness {np.exp(pivot):.4g}",
-        "scatter": "1.4826 MAD of ln second richness about the line, errors of both included",
-        "correlation": "Pearson, of both ln richnesses",
-    }
     metrics = {
         f"richness_{name}": estimate(value[k], samples[:, k], len(unit), note=join_notes(note, cut, resampled))
-        for k, (name, note) in enumerate(notes.items())
+        for k, (name, note) in enumerate(RELATION.items())
     }
     pivot_note = "median first richness of the fitted pairs"
     return metrics | {"richness_pivot": measurement(np.exp(pivot), n=len(unit), note=pivot_note)}

@@ -4,6 +4,10 @@ COMPARED = CLUSTERS["compare_catalogs"]
 for key in ("redshift_range", "richness_edges"):
     if sorted(COMPARED[key]) != COMPARED[key]:
         raise WorkflowError(f"clusters: compare_catalogs: {key} is {COMPARED[key]}; its numbers must rise")
+if COMPARED["footprint"] and COMPARED["footprint"]["dec"][0] >= COMPARED["footprint"]["dec"][1]:
+    raise WorkflowError(
+        f"clusters: compare_catalogs: footprint: dec is {COMPARED['footprint']['dec']}; south comes first, then north"
+    )
 
 
 def clusters_list_file(key):

@@ -34,7 +34,7 @@ def draw_comparison(
     draw_pairs(panels["redshift"], pairs, "redshift", names)
     draw_pairs(panels["richness"], pairs, "richness", names)
     draw_relation(panels["richness"], pairs, metrics)
-    draw_sky(figure, panels["sky"], matches, names)
+    draw_sky(figure, panels["sky"], matches[matches["in_footprint"]], names)
     draw_differences(panels["dz"], pairs, metrics)
     draw_separations(panels["separation"], pairs, metrics, match_radius_mpc)
 
@@ -48,7 +48,7 @@ def draw_shares(axes: Axes, bins: DataFrame, names: tuple[str, str]) -> None:
     for score, one, other in (("completeness", *names), ("purity", *reversed(names))):
         rows = bins[bins["score"] == score]
         whole = rows[rows["bin_low"].isna()].iloc[0]
-        labels[score] = f"{one} found in {other}: {whole['value']:.3f}{half_width(whole, 3)}"
+        labels[score] = f"{one}\nfound in {other}: {whole['value']:.3f}{half_width(whole, 3)}"
         if rows["bin_low"].notna().any():
             draw_binned_shares(axes, rows, edges, score, labels[score])
         elif len(edges):
@@ -59,7 +59,7 @@ def draw_shares(axes: Axes, bins: DataFrame, names: tuple[str, str]) -> None:
     axes.plot([], [], linestyle=":", color=INK, linewidth=1.2, label="chance")
     axes.set(xlabel="richness in their own list", xscale="log")
     plain_ticks(axes.xaxis, edges)
-    axes.legend(loc="lower left", bbox_to_anchor=(0.0, 0.06))
+    axes.legend(loc="lower left", bbox_to_anchor=(0.0, 0.06)).set_in_layout(False)
 
 
 def draw_binned_shares(axes: Axes, rows: DataFrame, edges: np.ndarray, score: str, label: str) -> None:
@@ -152,7 +152,7 @@ def draw_differences(axes: Axes, pairs: DataFrame, metrics: dict[str, dict]) -> 
 def draw_separations(axes: Axes, pairs: DataFrame, metrics: dict[str, dict], match_radius_mpc: float) -> None:
     """Draw the histogram of separations, with the rise of unrelated pairs where it is in Mpc."""
     light_grid(axes)
-    unit, label = ("mpc", "Mpc") if pairs["separation_mpc"].notna().any() else ("arcsec", "arcsec")
+    unit, label = ("mpc", "Mpc") if "offset_median_mpc" in metrics else ("arcsec", "arcsec")
     values = pairs[f"separation_{unit}"].dropna()
     axes.set(title="Separation of pairs", xlabel=f"separation [{label}]", ylabel="pairs")
     if values.empty:
@@ -174,7 +174,7 @@ def draw_separations(axes: Axes, pairs: DataFrame, metrics: dict[str, dict], mat
 
 
 def draw_sky(figure: Figure, axes: Axes, matches: DataFrame, names: tuple[str, str]) -> None:
-    """Draw clusters with and without a counterpart on the sky; of many, the share of the first list that is found."""
+    """Draw the clusters of the common footprint on the sky; of many, the share of the first list that is found."""
     light_grid(axes)
     axes.set(xlabel="ra [deg]", ylabel="dec [deg]")
     start = seam(matches["first_ra"].fillna(matches["second_ra"]).to_numpy())
@@ -192,7 +192,7 @@ def draw_sky(figure: Figure, axes: Axes, matches: DataFrame, names: tuple[str, s
 
 
 def draw_positions(axes: Axes, matches: DataFrame, names: tuple[str, str], start: float) -> None:
-    """Draw every cluster; those outside the common footprint are faint."""
+    """Draw every cluster, with a counterpart or without."""
     kinds = {
         "matched": ("first", PALE, "in both"),
         "only_first": ("first", BLUE, f"only {names[0]}"),
@@ -200,15 +200,13 @@ def draw_positions(axes: Axes, matches: DataFrame, names: tuple[str, str], start
     }
     for status, (side, colour, label) in kinds.items():
         rows = matches[matches["status"] == status]
-        axes.plot([], [], "o", color=colour, markersize=5, label=f"{label} ({len(rows)})")
-        for inside, opacity in ((False, 0.2), (True, 0.8)):
-            shown = rows[rows["in_footprint"] == inside]
-            ra = (shown[f"{side}_ra"] - start) % 360.0 + start
-            axes.plot(ra, shown[f"{side}_dec"], "o", color=colour, alpha=opacity, markersize=4, markeredgewidth=0)
+        ra = (rows[f"{side}_ra"] - start) % 360.0 + start
+        label = f"{label} ({len(rows)})"
+        axes.plot(ra, rows[f"{side}_dec"], "o", color=colour, markersize=4, markeredgewidth=0, label=label)
     low, high = axes.get_ylim()
     axes.set_ylim(low, high + 0.4 * (high - low))  # room for the legend
-    axes.legend(loc="upper left")
-    axes.set_title("On the sky; faint: outside the common footprint")
+    axes.legend(loc="upper left").set_in_layout(False)
+    axes.set_title("The common footprint, all redshifts")
 
 
 def seam(ra: np.ndarray) -> float:

@@ -8,7 +8,16 @@ import pandas as pd
 import pytest
 from astropy.table import Table
 
-from armillary.cluster_lists import FULL_SKY_DEG2, common_footprint, read_list, shifted, sky_cells
+from armillary.cluster_lists import (
+    FULL_SKY_DEG2,
+    box_area_deg2,
+    common_footprint,
+    in_box,
+    read_list,
+    rolled,
+    shifted,
+    sky_cells,
+)
 from armillary.cosmology import angular_diameter_distance_mpc
 from armillary.list_comparison import compare_lists, match_lists
 from armillary.list_pairs import above_cut, relation
@@ -22,6 +31,7 @@ CRITERIA = {"match_radius_mpc": 1.0, "match_dz": 0.05, "match_radius_arcsec": 60
 SETTINGS = CRITERIA | {
     "redshift_range": [0.2, 0.65],
     "richness_edges": [20, 30, 50],
+    "footprint": None,
     "cell_deg2": 0.84,
     "n_shifts": 6,
     "n_resamples": 100,
@@ -173,6 +183,19 @@ def test_the_counterpart_alone_is_no_proof_that_a_cell_was_looked_at():
     assert theirs.tolist() == [False, True, False, True]
 
 
+@pytest.mark.parametrize("ra", [[350.0, 20.0], [-10.0, 20.0]])
+def test_a_box_across_zero_hours(rng, ra):
+    clusters = pd.DataFrame({"ra": [351.0, 19.0, 21.0, 349.0, 0.0], "dec": [0.0, 5.0, 0.0, 0.0, 11.0]})
+    box = {"ra": ra, "dec": [-10.0, 10.0]}
+    assert in_box(clusters, box).tolist() == [True, True, False, False, False]
+    assert box_area_deg2(box) == pytest.approx(30 * 20, rel=0.01)
+    moved = rolled(clusters, box, 0.5, 0.25)
+    assert in_box(moved, box).all()
+    np.testing.assert_allclose(moved["ra"], [6.0, 4.0])
+    np.testing.assert_allclose(rolled(clusters, box, 0.0, 0.0)[["ra", "dec"]], clusters[["ra", "dec"]][:2], atol=1e-9)
+    assert box_area_deg2({"ra": [0, 360], "dec": [-90, 90]}) == pytest.approx(FULL_SKY_DEG2)
+
+
 # ---------------------------------------------------------------- matches of known answers
 
 
@@ -250,7 +273,7 @@ def test_no_pair_at_all_is_a_result(tmp_path, rng):
     one, other = pair_lists(tmp_path)
     metrics, _, _ = compared(one, other._replace(clusters=other.clusters.assign(redshift=0.6)), rng)
     assert metrics["completeness"]["value"] == 0.0 and metrics["redshift_outliers"]["value"] == 1.0
-    assert metrics["offset_median_mpc" if "offset_median_mpc" in metrics else "offset_median_arcsec"]["value"] is None
+    assert metrics["offset_median_mpc"]["value"] is None and metrics["redshift_scatter"]["value"] is None
 
 
 def test_a_missing_richness_is_left_out_of_the_bins_only(tmp_path, rng):
@@ -326,6 +349,24 @@ def test_chance_is_the_completeness_of_an_unrelated_list(tmp_path, rng):
     found, chance = metrics["completeness"], metrics["chance_completeness"]
     assert found["baseline"] == "chance_completeness" and chance["value"] > 0.05
     assert found["value"] == pytest.approx(chance["value"], rel=0.12)
+
+
+def test_a_list_of_a_small_box_is_compared_with_a_larger_one_there(tmp_path, rng):
+    """Chance within the box is that of unrelated lists, and clusters around the box count as counterparts only."""
+    wide, box = clusters_on_sky(rng, 8000), {"ra": [359.0, 1.0], "dec": [-1.0, 1.0]}
+    inside = wide[in_box(wide, box)]
+    small = scattered(inside, rng, kept=0.6)
+    one, other = read(tmp_path / "wide.csv", wide), read(tmp_path / "small.csv", small)
+    metrics, _, matches = compared(one, other, rng, footprint=box, n_shifts=20)
+    assert metrics["completeness"]["n"] == len(inside) and metrics["common_area_deg2"]["value"] == pytest.approx(
+        4, rel=1e-3
+    )
+    assert sigmas(metrics["completeness"], len(small) / len(inside)) < 1
+    unrelated = read(tmp_path / "unrelated.csv", scattered(clusters_on_sky(rng, 8000), rng, kept=0.6))
+    found = compared(one, unrelated, rng, footprint=box)[0]["completeness"]
+    assert sigmas(found, metrics["chance_completeness"]["value"]) < 2.5
+    with pytest.raises(ValueError, match=r"ra 100 to 101 and dec -1 to 1, holds no cluster of wide \(ra 356.0 to 4.0"):
+        compared(one, other, rng, footprint={"ra": [100, 101], "dec": [-1, 1]})
 
 
 def test_errors_come_from_clusters_where_there_are_few_cells(tmp_path, rng):

@@ -15,6 +15,7 @@ BAD_SETTINGS = {
     "clusters: {compare_catalogs: {first: {files: a.csv}}}": "'files' was unexpected",
     "clusters: {compare_catalogs: {first: {file: no.csv}}}": "first: file: no.csv does not exist; no data set 'no.csv'",
     "clusters: {compare_catalogs: {second: {file: a.csv, columns: {z: Z}}}}": "'z' was unexpected",
+    "clusters: {compare_catalogs: {footprint: {ra: [0, 5], dec: [3, 2]}}}": "dec is [3, 2]; south comes first",
     "clusters: {compare_catalogs: {richness_edges: [30, 20]}}": "richness_edges is [30, 20]; its numbers must rise",
     "cmb: {experiments: {mine: {inputs: quz, outputs: k}}}": "'z' is no channel",
     "cmb: {experiments: {mine: {inputs: qu, outputs: k, noise_channels: quk}}}": "noise_channels has the target k",
