@@ -60,6 +60,8 @@ include: "rules/clusters.smk"
 include: "rules/clusters_tiles.smk"
 include: "rules/clusters_survey_inputs.smk"
 include: "rules/clusters_survey.smk"
+include: "rules/clusters_compare_inputs.smk"
+include: "rules/clusters_compare.smk"
 include: "rules/clusters_figures.smk"
 include: "rules/cmb_inputs.smk"
 include: "rules/cmb.smk"
@@ -87,6 +89,7 @@ localrules:
     clusters,
     clusters_tiles,
     clusters_survey,
+    clusters_compare,
     cmb,
     cmb_experiments,
     cmb_observed,
@@ -119,6 +122,12 @@ rule clusters_survey:
     """One cluster catalogue and one footprint of all tiles of a list (config/survey.yaml)."""
     input:
         "<results>/clusters/survey/all/clusters.dat",
+
+
+rule clusters_compare:
+    """Two cluster lists, named in `clusters: compare_catalogs:`, against each other: metrics, tables, a figure."""
+    input:
+        clusters_compared(),
 
 
 rule cmb:

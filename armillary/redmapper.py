@@ -4,7 +4,7 @@ Clusters: cluster_id, name, ra, dec (deg), redshift, redshift_error, richness, r
 Members: cluster_id, object_id, ra, dec (deg), radius_mpc (physical), p_mem, spec_z, mag_<band>,
 mag_error_<band>. What a release does not give is NaN (name: empty). Read are the SVA1 v6.3 expanded catalogue
 and members, DES Y1 and Y3 (FITS, HDF5 release, clusterdb CSV), SDSS DR8 v5.10 and v6.3, the raw output of the
-redmapper code, and truth and member tables of our own.
+redmapper code, and truth and member tables of our own. Lists of other finders are read by role: `read_cluster_list`.
 """
 
 import re
@@ -30,6 +30,10 @@ CLUSTER_COLUMNS = {
     "spec_z": ("z_spec", "cg_spec_z", "bcg_spec_z"),
 }
 CLUSTER_REQUIRED = ("cluster_id", "ra", "dec", "redshift", "richness")
+# Roles of the columns of any cluster list, and the names they have without a setting.
+LIST_ROLES = {"id": (*CLUSTER_COLUMNS["cluster_id"], *CLUSTER_COLUMNS["name"])} | {
+    role: CLUSTER_COLUMNS[role] for role in ("ra", "dec", "redshift", "redshift_error", "richness", "richness_error")
+}
 MEMBER_COLUMNS = {
     "cluster_id": ("cluster_id", "mem_match_id", "id"),
     "object_id": ("coadd_objects_id", "coadd_object_id", "objid", "id"),
@@ -51,6 +55,37 @@ def read_clusters(path: str) -> pd.DataFrame:
     clusters["cluster_id"] = clusters["cluster_id"].astype(np.int64)
     clusters["spec_z"] = clusters["spec_z"].where(clusters["spec_z"] > 0)
     return clusters
+
+
+def read_cluster_list(path: str, columns: dict[str, str | None] | None = None, key: str = "") -> pd.DataFrame:
+    """Any list of clusters by role: id (str), ra, dec (deg) and, where there are such columns, the other `LIST_ROLES`.
+
+    `columns` names the column of a role; a role without a name takes the first alias that the file has. Numbers are
+    as they stand in the file, NaN where they are none; without an id the rows are numbered from 1. Raises ValueError
+    with the file, `key` (the config key of this list), the role and the columns there are.
+    """
+    frame = _read_any(path, CLUSTER_GROUP).rename(columns=lambda name: str(name).strip())
+    lower = _lower_case(frame)
+    lower = lower.loc[:, ~lower.columns.duplicated()]
+    found = {role: lower[name] for role, name in _chosen_columns(lower, LIST_ROLES).items() if name}
+    found |= {role: _named_column(frame, name, role, path, key) for role, name in (columns or {}).items() if name}
+    for role in ("ra", "dec"):
+        if role not in found:
+            names = " or ".join(LIST_ROLES[role]).upper()
+            raise ValueError(
+                f"{path} has no column for {role} ({names}); name it in {key}: columns: {role}; it has {_shown(frame)}"
+            )
+    numbers = {role: pd.to_numeric(found[role], errors="coerce").astype(float) for role in found if role != "id"}
+    ids = found.get("id", pd.Series(np.arange(1, len(frame) + 1), index=frame.index))
+    return pd.DataFrame({"id": ids.astype(str)} | {role: numbers[role] for role in LIST_ROLES if role in numbers})
+
+
+def _named_column(frame, name: str, role: str, path: str, key: str) -> pd.Series:
+    """The column that a setting names; its case is ignored where that is unambiguous."""
+    same = [column for column in frame if column == name] or [c for c in frame if c.lower() == name.lower()]
+    if len(same) != 1:
+        raise ValueError(f"{path} has no column {name!r} ({key}: columns: {role}); it has {_shown(frame)}")
+    return frame[same[0]]
 
 
 def read_members(path: str) -> pd.DataFrame:
@@ -153,14 +188,24 @@ def _lower_case(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.rename(columns=str.lower)
 
 
-def _renamed(frame, columns: dict, required: tuple, path: str, kind: str) -> pd.DataFrame:
-    """The normal columns of a lower-case frame, absent optional ones NaN; a source column is used once."""
+def _chosen_columns(frame, columns: dict) -> dict[str, str | None]:
+    """Source column of each normal name in a lower-case frame, None where there is none; a column is used once."""
     chosen, used = {}, set()
     for normal, names in columns.items():
         chosen[normal] = next((name for name in names if name in frame and name not in used), None)
         used.add(chosen[normal])
+    return chosen
+
+
+def _renamed(frame, columns: dict, required: tuple, path: str, kind: str) -> pd.DataFrame:
+    """The normal columns of a lower-case frame, absent optional ones NaN."""
+    chosen = _chosen_columns(frame, columns)
     missing = [f"{normal} ({' or '.join(columns[normal]).upper()})" for normal in required if chosen[normal] is None]
     if missing:
-        shown = ", ".join(list(frame.columns)[:20])
-        raise ValueError(f"{path} is not {kind}: no column for {', '.join(missing)}; it has {shown}")
+        raise ValueError(f"{path} is not {kind}: no column for {', '.join(missing)}; it has {_shown(frame)}")
     return pd.DataFrame({normal: frame[name] if name else np.nan for normal, name in chosen.items()}, index=frame.index)
+
+
+def _shown(frame) -> str:
+    """The first columns of a table, for an error."""
+    return ", ".join(map(str, list(frame.columns)[:20]))
