@@ -211,7 +211,7 @@ def test_early_stop(tmp_path):
 def test_two_processes_train_as_one_does(tmp_path, rng):
     """The world is two, each step's gradient is the mean of both shares, and the result is that of one process."""
     paths = []
-    for name, n_fields in (("train", 16), ("validation", 8)):
+    for name, n_fields in (("train", 16), ("selection", 8)):
         paths.append(str(tmp_path / f"{name}.pt"))
         torch.save(toy_file(rng, n_fields), paths[-1])
     settings = SETTINGS._replace(n_epochs=2, band_drop=0.0)
@@ -221,7 +221,7 @@ def test_two_processes_train_as_one_does(tmp_path, rng):
             paths[:1], paths[1:], NETWORK, SPOTS.numpy(), settings, str(tmp_path / f"of_{n_processes}"), "a", None, 60
         )
         network, fields, history = train_together(run, n_processes)
-        found[n_processes] = training.evaluate(network, fields["validation"], "cpu", torch.float32)[0]
+        found[n_processes] = training.evaluate(network, fields["selection"], "cpu", torch.float32)[0]
         assert [row["epoch"] for row in history] == [1, 2]
         assert found[n_processes] == pytest.approx(min(row["validation_loss"] for row in history), rel=1e-4)
     endless = run._replace(folder=str(tmp_path / "cut"), settings=settings._replace(n_epochs=999, patience=999))

@@ -65,7 +65,7 @@ def test_every_product_is_there(results):
     assert metrics["tile_pr_auc"]["baseline"] == "finder_tile_pr_auc"
     for noun in "catalogs render_residuals training field pr_curves completeness estimates".split():
         assert (results / f"figures/{noun}.png").stat().st_size > 10_000
-    for step in ("render_images_00000", "train_encoder", "score_fields"):
+    for step in ("render_images_00000", "train_encoder_0", "score_fields"):
         record = json.loads((results / f"provenance/{step}.json").read_text())
         assert record["rule"].startswith("clusters_")
         assert record["settings"]
@@ -141,7 +141,7 @@ def test_touch_says_that_an_edit_means_nothing(copy):
 
 def test_a_training_that_was_killed_when_it_ran_again_is_planned(copy):
     """Snakemake removes the encoder of the run before; scores of that one are there still, and must not do."""
-    encoder = copy / "results/test/clusters/checkpoints/best_encoder.ckpt"
+    encoder = copy / "results/test/clusters/checkpoints/training_0/encoder.ckpt"
     aside = encoder.rename(encoder.with_suffix(".aside"))
     assert "clusters_train_encoder" in planned(copy)
     aside.rename(encoder)
@@ -295,7 +295,7 @@ def test_a_survey_goes_on_shard_by_shard(results, tmp_path):
 @pytest.mark.parametrize("survey", ["hsc", "lsst"])
 def test_another_survey_is_one_word_of_the_config(survey, tmp_path):
     """A field of it is sampled, rendered and tiled, and the encoder finds the sources of its catalogue at its depth."""
-    settings = {"survey": survey, "nfiles": 3, "n_catalogs_per_file": 1, "render_images": {"n_compared": 2}}
+    settings = {"survey": survey, "nfiles": 8, "n_catalogs_per_file": 1, "render_images": {"n_compared": 2}}
     (tmp_path / "survey.yaml").write_text(json.dumps({"pathvars": {"results": str(tmp_path)}, "clusters": settings}))
     path = tmp_path / "clusters/file_data/file_data_00000.pt"
     done = snakemake(str(path), "--configfile", "config/test.yaml", str(tmp_path / "survey.yaml"))
