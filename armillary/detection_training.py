@@ -10,11 +10,11 @@ import pandas as pd
 from armillary.calibration import NaturalPrior, expit, fit_logistic
 from armillary.completeness import judge
 from armillary.detections import find_peaks, peak_features
+from armillary.haloes import RICHNESS_CLUSTER
 from armillary.matching import UNMATCHED
 from armillary.sky import sky_of_pixel, wcs_of_header
 from armillary.splits import field_truth
 
-CLUSTER_RICHNESS = 20.0
 MATCH_RADIUS_MPC, MATCH_DZ = 1.0, 0.05  # a candidate and a halo are the same within these
 RIDGE = 0.3
 
@@ -45,9 +45,9 @@ def judged_candidates(candidates: pd.DataFrame, truth: pd.DataFrame, fields, ima
 
 
 def fit_probability(features: np.ndarray, judged: pd.DataFrame, weight: np.ndarray) -> np.ndarray:
-    """Coefficients, the constant last, of the probability that a candidate is a cluster of CLUSTER_RICHNESS or richer;
+    """Coefficients, the constant last, of the probability that a candidate is a cluster of RICHNESS_CLUSTER or richer;
     `features` (n, k) of the judged candidates, `weight` (n,): ones give the rate of the fields, their own the sky's."""
-    is_cluster = judged["true_richness"].to_numpy() >= CLUSTER_RICHNESS
+    is_cluster = judged["true_richness"].to_numpy() >= RICHNESS_CLUSTER
     return fit_logistic(features, is_cluster.astype(float), weight, ridge=RIDGE)
 
 
@@ -87,7 +87,7 @@ def fit_detections(
 
 
 def _model(judged: pd.DataFrame, weight: np.ndarray, prior: NaturalPrior) -> dict:
-    features, is_cluster = peak_features(judged), (judged["true_richness"] >= CLUSTER_RICHNESS).to_numpy()
+    features, is_cluster = peak_features(judged), (judged["true_richness"] >= RICHNESS_CLUSTER).to_numpy()
     coefficients = fit_probability(features, judged, weight)
     found = weight * expit(features @ coefficients[:-1] + coefficients[-1])
     ln_richness, _ = prior.ln_richness(judged["ln_richness"][is_cluster], judged["ln_richness_error"][is_cluster])

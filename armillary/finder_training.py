@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from scipy.ndimage import gaussian_filter
 
-from armillary.detection_training import CLUSTER_RICHNESS, fit_probability, judged_candidates, located
+from armillary.detection_training import fit_probability, judged_candidates, located
 from armillary.finder import (
     PRIORS,
     calibrated,
@@ -22,6 +22,7 @@ from armillary.finder import (
 )
 from armillary.finder_filters import MAX_CHI2, red_sequence_chi2
 from armillary.finder_sequence import initial_finder, tuned_red_sequence, with_matches
+from armillary.haloes import RICHNESS_CLUSTER
 from armillary.natural_tiles import fit_tiles, weights_of_fields
 from armillary.scoring import average_precision
 
@@ -101,7 +102,7 @@ def calibrate_detections(finder: dict, fields: list[dict], found: list[tuple], i
         [field["number"] for field in fields],
         image_size,
     )
-    rich = int((genuine(table) & (table["true_richness"] >= CLUSTER_RICHNESS)).sum())
+    rich = int((genuine(table) & (table["true_richness"] >= RICHNESS_CLUSTER)).sum())
     if rich < MIN_CALIBRATORS:
         raise ValueError(
             f"{rich} true clusters are found among {len(table)} detections in {len(fields)} fields; calibration "
@@ -127,18 +128,18 @@ def richness_relation(table, weight: np.ndarray) -> dict:
     raw, true = (np.log(table[name].to_numpy()) for name in ("raw_richness", "true_richness"))
     design = np.column_stack([raw, table["redshift"].to_numpy() - 0.45, np.ones(len(table))])
     # Richer clusters count more: that is where the calibration is used
-    weight = weight * np.minimum(table["raw_richness"].to_numpy() / CLUSTER_RICHNESS, 1) ** 2
+    weight = weight * np.minimum(table["raw_richness"].to_numpy() / RICHNESS_CLUSTER, 1) ** 2
     # ASSUME: a weak prior at ln true = ln raw keeps the fit finite where few clusters are known
     known = np.array([1.0, 0.0, 0.0])
     normal = (design * weight[:, None]).T @ design + RICHNESS_PRIOR * weight.mean() * np.eye(3)
     coefficients = known + np.linalg.solve(normal, (design * weight[:, None]).T @ (true - design @ known))
-    residual = (true - design @ coefficients)[table["true_richness"].to_numpy() >= CLUSTER_RICHNESS]
+    residual = (true - design @ coefficients)[table["true_richness"].to_numpy() >= RICHNESS_CLUSTER]
     return {"richness": coefficients, "richness_scatter_ln": robust_sigma(residual)}
 
 
 def redshift_relation(table) -> dict:
     """Bias of redshift (quadratic in z) and scale and floor of its errors, from genuine matches of clusters."""
-    table = table[genuine(table) & (table["true_richness"] >= CLUSTER_RICHNESS)]
+    table = table[genuine(table) & (table["true_richness"] >= RICHNESS_CLUSTER)]
     z, error = table["redshift"].to_numpy() - 0.45, (table["redshift"] - table["true_redshift"]).to_numpy()
     good = np.abs(error - np.median(error)) < 0.03
     bias = np.polyfit(z[good], error[good], 2 if good.sum() > 30 else 0)

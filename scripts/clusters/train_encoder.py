@@ -2,6 +2,7 @@
 
 import os
 
+import pandas as pd
 import torch
 
 from armillary.calibration import NaturalPrior, error_scale, fit_natural_prior, logistic_calibration
@@ -12,6 +13,7 @@ from armillary.files import read_catalog
 from armillary.fingerprints import fingerprint
 from armillary.galaxies import prepare_red_sequence, red_ln_flux
 from armillary.inference import Encoder, readable, write_encoder
+from armillary.natural_tiles import encoder_features, fit_tiles, weights_of_fields
 from armillary.networks.sources import OUTPUTS, redshift_grid
 from armillary.precision import pick_precision
 from armillary.step import announce, run
@@ -74,10 +76,12 @@ def train_encoder(
     encoder = Encoder(
         network, **shape, pixel_arcsec=pixel_arcsec, device=device,
         calibration=_calibration(outputs, known),
-        redshift_error_scale=1.0, natural_prior=tuple(_natural_prior(fields["train"])), detection={},
+        redshift_error_scale=1.0, natural_prior=tuple(_natural_prior(fields["train"])), detection={}, natural_tiles={},
     )  # fmt: skip
     encoder = encoder._replace(redshift_error_scale=_redshift_error_scale(encoder, outputs, known))
-    encoder = encoder._replace(detection=_detection(encoder, outputs, known))
+    encoder = encoder._replace(
+        detection=_detection(encoder, outputs, known), natural_tiles=_natural_tiles(encoder, outputs, known)
+    )
     write_encoder(checkpoint, encoder, architecture=architecture, width=width, settings=settings._asdict())
 
 
@@ -110,6 +114,21 @@ def _detection(encoder: Encoder, outputs: torch.Tensor, known: Fields) -> dict[s
         predictions, fields, NaturalPrior(*encoder.natural_prior), image_size=encoder.image_size,
         tile_size=encoder.tile_size, pixel_arcsec=encoder.pixel_arcsec,
     )  # fmt: skip
+
+
+def _natural_tiles(encoder: Encoder, outputs: torch.Tensor, known: Fields) -> dict[str, list[float]]:
+    """What gives the probability of a member and of a centre in a tile at the natural rate, by factor."""
+    maps = readable(encoder, outputs.numpy(), class_prior="training")
+    truth = pd.concat([pd.DataFrame(table) for data in known.files for table in data["truth"]], ignore_index=True)
+    numbers = torch.cat([data["field"] for data in known.files]).numpy()
+    weight = weights_of_fields(truth, numbers, encoder.image_size, encoder.tile_size, encoder.pixel_arcsec)
+    probabilities = {"membership": maps["probability"], "centre": maps["centre_probability"]}
+    return {
+        factor: fit_tiles(
+            encoder_features(probability, maps), known.labels(factor)[..., 0].numpy().astype(bool), weight
+        ).tolist()
+        for factor, probability in probabilities.items()
+    }
 
 
 def check_crop(crop_size: int, tile_size: int, image_size: int) -> None:
