@@ -4,8 +4,9 @@ After redMaPPer (Rykoff et al. 2014, ApJ 785, 104): at every redshift of a grid 
 phi(m) rho(chi2) / b(m, chi2) to be a red member over background, a candidate centre has the richness that
 solves lambda = sum p, and the likelihood of that solution picks redshift and centre; clusters are taken in
 the order of likelihood, each taking its members away from the next. A finder is a dict of arrays and
-numbers; see `armillary.finder_training` for where its tuned parts come from. Its detections and tiles are calibrated at
-two class priors, as the encoder's are: "training", the cluster rate of the fields, and "natural", that of the sky.
+numbers; see `armillary.finder_training` for where its tuned parts come from. Its detections are calibrated at the
+natural rate of clusters, its tiles at two class priors, as the encoder's are: "training", that of the fields, and
+"natural".
 """
 
 import heapq
@@ -42,8 +43,8 @@ DETECTION_COLUMNS = (
 def read_finder(arrays: dict, name: str) -> dict:
     """The finder that an NPZ file's arrays are, numbers as numbers; ValueError if they are not a trained
     one."""
-    wanted = {f"{prior}_{name}" for prior in PRIORS for name in ("probability", "richness", "tiles")}
-    missing = ({"redshift", "background"} | wanted) - set(arrays)
+    wanted = {"redshift", "background", "probability_coefficients", *(f"{prior}_tiles" for prior in PRIORS)}
+    missing = wanted - set(arrays)
     if missing:
         raise ValueError(
             f"{name} is not a trained finder: it has no {', '.join(sorted(missing))}; "
@@ -201,15 +202,15 @@ def detection_features(detections) -> np.ndarray:
     return np.stack([richness, likelihood, redshift, redshift**2, 1 - detections["inside"].to_numpy()], 1)
 
 
-def calibrated(detections, finder, class_prior: str) -> pd.DataFrame:
-    """Measured detections with probability, richness and redshift on the scale of the true haloes at a class prior."""
-    slope, tilt, constant = finder[f"{class_prior}_richness"]
+def calibrated(detections, finder) -> pd.DataFrame:
+    """Measured detections with probability, richness and redshift on the scale of true haloes at the natural rate."""
+    slope, tilt, constant = finder["richness_coefficients"]
     z = detections["redshift"] - 0.45
     richness = np.exp(slope * np.log(detections["raw_richness"]) + tilt * z + constant)
     return detections.assign(
-        probability=tile_logistic(detection_features(detections), finder[f"{class_prior}_probability"]),
+        probability=tile_logistic(detection_features(detections), finder["probability_coefficients"]),
         richness=richness,
-        richness_error=finder[f"{class_prior}_richness_scatter_ln"] * richness,
+        richness_error=finder["richness_scatter_ln"] * richness,
         redshift=detections["redshift"] - np.polyval(finder["redshift_bias"], z),
         redshift_error=np.hypot(
             finder["redshift_error_scale"] * detections["redshift_error"], finder["redshift_error_floor"]
@@ -221,7 +222,7 @@ def tile_features(galaxies, detections, p_member, finder, image_size: int, tile_
     """Two numbers a tile (T, T, 2), natural logarithms: -ln of the probability that no detected galaxy in
     it is a member, and the number of members expected from the detections' richness and profile.
 
-    `detections` are `calibrated` at the rate of the training fields."""
+    `detections` are `calibrated`."""
     n_tiles = image_size // tile_size
     both = np.zeros((2, n_tiles, n_tiles))
     weight = detections["probability"].to_numpy()

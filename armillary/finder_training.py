@@ -23,6 +23,7 @@ from armillary.finder import (
 from armillary.finder_filters import MAX_CHI2, red_sequence_chi2
 from armillary.finder_sequence import initial_finder, tuned_red_sequence, with_matches
 from armillary.haloes import RICHNESS_CLUSTER
+from armillary.limit import limit_of, limit_tile_features, measure_haloes
 from armillary.natural_tiles import fit_tiles, weights_of_fields
 from armillary.scoring import average_precision
 
@@ -91,8 +92,8 @@ def search_fields(finder: dict, fields: list[dict], image_size: int) -> list[tup
 
 
 def calibrate_detections(finder: dict, fields: list[dict], found: list[tuple], image_size: int) -> dict:
-    """The finder with probability, richness and redshift of a detection tied to the true haloes of `fields`, at their
-    rate and at that of the sky."""
+    """The finder with probability, richness and redshift of a detection tied to the true haloes of `fields`, at the
+    natural rate."""
     candidates = pd.concat(
         [located(table, f["number"], f["wcs"]) for f, (table, _) in zip(fields, found, strict=True)], ignore_index=True
     )
@@ -108,11 +109,8 @@ def calibrate_detections(finder: dict, fields: list[dict], found: list[tuple], i
             f"{rich} true clusters are found among {len(table)} detections in {len(fields)} fields; calibration "
             f"needs {MIN_CALIBRATORS}: raise clusters: nfiles"
         )
-    features, own = detection_features(table), table["weight"].to_numpy()
-    for prior, weight in zip(PRIORS, (np.ones(len(table)), own), strict=True):
-        finder = finder | {f"{prior}_probability": fit_probability(features, table, weight)}
-        finder |= {f"{prior}_{name}": value for name, value in richness_relation(table, weight).items()}
-    return finder | redshift_relation(table)
+    coefficients = fit_probability(detection_features(table), table, table["weight"].to_numpy())
+    return finder | {"probability_coefficients": coefficients} | richness_relation(table) | redshift_relation(table)
 
 
 def genuine(table) -> pd.Series:
@@ -121,20 +119,19 @@ def genuine(table) -> pd.Series:
     return (table["true_richness"] > 0) & (ratio.abs() < 1) & (table["inside"] > 0.4)
 
 
-def richness_relation(table, weight: np.ndarray) -> dict:
+def richness_relation(table) -> dict:
     """Fit of ln true richness (linear in its raw value and redshift) of genuine matches, and its scatter."""
-    chosen = genuine(table).to_numpy()
-    table, weight = table[chosen], weight[chosen]
+    table = table[genuine(table)]
     raw, true = (np.log(table[name].to_numpy()) for name in ("raw_richness", "true_richness"))
     design = np.column_stack([raw, table["redshift"].to_numpy() - 0.45, np.ones(len(table))])
     # Richer clusters count more: that is where the calibration is used
-    weight = weight * np.minimum(table["raw_richness"].to_numpy() / RICHNESS_CLUSTER, 1) ** 2
+    weight = table["weight"].to_numpy() * np.minimum(table["raw_richness"].to_numpy() / RICHNESS_CLUSTER, 1) ** 2
     # ASSUME: a weak prior at ln true = ln raw keeps the fit finite where few clusters are known
     known = np.array([1.0, 0.0, 0.0])
     normal = (design * weight[:, None]).T @ design + RICHNESS_PRIOR * weight.mean() * np.eye(3)
     coefficients = known + np.linalg.solve(normal, (design * weight[:, None]).T @ (true - design @ known))
     residual = (true - design @ coefficients)[table["true_richness"].to_numpy() >= RICHNESS_CLUSTER]
-    return {"richness": coefficients, "richness_scatter_ln": robust_sigma(residual)}
+    return {"richness_coefficients": coefficients, "richness_scatter_ln": robust_sigma(residual)}
 
 
 def redshift_relation(table) -> dict:
@@ -173,12 +170,22 @@ def calibrated_finder(finder: dict, fields: list[dict], image_size: int, tile_si
     found = search_fields(finder, fields, image_size)
     finder = calibrate_detections(finder, fields, found, image_size)
     features = np.stack([
-        tile_features(f["galaxies"], calibrated(d, finder, "training"), p, finder, image_size, tile_size)
+        tile_features(f["galaxies"], calibrated(d, finder), p, finder, image_size, tile_size)
         for f, (d, p) in zip(fields, found, strict=True)
     ])  # fmt: skip
     finder = calibrate_tiles(finder, fields, features, image_size, tile_size)
     truth = np.stack([field["membership"] for field in fields])
     return finder, average_precision(tile_probability(features, finder, "training").ravel(), truth.ravel())
+
+
+def calibrated_limit(finder: dict, fields: list[dict], image_size: int, tile_size: int) -> dict:
+    """The limit (`armillary.limit`) calibrated on `fields` by the same fits; its redshifts are the true ones."""
+    limit = limit_of(finder)
+    found = [(measure_haloes(field["galaxies"], field["truth"], limit, image_size), None) for field in fields]
+    limit = calibrate_detections(limit, fields, found, image_size)
+    limit |= {"redshift_bias": np.zeros(1), "redshift_error_scale": 1.0, "redshift_error_floor": 0.0}
+    features = np.stack([limit_tile_features(f["galaxies"], f["truth"], limit, image_size, tile_size) for f in fields])
+    return calibrate_tiles(limit, fields, features, image_size, tile_size)
 
 
 def tune_knobs(

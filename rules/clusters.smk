@@ -3,7 +3,8 @@
 Makes  <results>/clusters/metrics.json, figures/, checkpoints/best_encoder.ckpt and, for DES tiles, maps and catalogues.
 From   resources/red_sequence.ecsv and the settings in config/clusters.yaml; real tables and images where those name them.
 Steps  sample_catalog -> render_images -> tile_images -> train_encoder -> infer_fields -> score_fields;
-       estimate_photometry -> train_finder -> infer_finder is the baseline that the same score judges;
+       estimate_photometry -> train_finder -> infer_finder is the baseline that the same score judges, infer_limit what
+       no finder can beat; train_combination -> infer_combined is the mean of encoder and finder;
        simulate_tile, or the DR2 release -> infer_tile -> score_redmapper is the encoder at work on DES tiles.
 
 A batch is n_catalogs_per_file fields: one job samples, renders or tiles a batch. Whole batches go to one split.
@@ -222,7 +223,8 @@ rule clusters_estimate_photometry:
 
 rule clusters_train_finder:
     """Tune the red-sequence finder: red sequence and background on the training fields, knobs on the selection fields,
-    calibration on the calibration fields; {params.n_fields} fields."""
+    calibration on the calibration fields, {params.n_fields} fields; and the limit, for which the haloes are known.
+    """
     input:
         photometry=clusters_files_of(PHOTOMETRY, "train", "selection", "calibration"),
         catalogs=clusters_files_of(CATALOGS, "train", "selection", "calibration"),
@@ -231,6 +233,7 @@ rule clusters_train_finder:
         code=code_of("scripts/clusters/train_finder.py"),
     output:
         finder="<results>/clusters/finder/finder.npz",
+        limit="<results>/clusters/finder/limit.npz",
     log:
         "<results>/clusters/logs/train_finder.log",
     benchmark:
@@ -273,6 +276,92 @@ rule clusters_infer_finder:
         **CLUSTERS["infer_fields"],
     script:
         "../scripts/clusters/infer_finder.py"
+
+
+rule clusters_infer_limit:
+    """Rank the true haloes of the {wildcards.split} fields by their photometry, and find the members of known clusters:
+    what no finder can beat."""
+    input:
+        photometry=clusters_files(PHOTOMETRY),
+        catalogs=clusters_files(CATALOGS),
+        truth=clusters_files(TRUTH),
+        limit="<results>/clusters/finder/limit.npz",
+        code=code_of("scripts/clusters/infer_limit.py"),
+    output:
+        predictions="<results>/clusters/predictions/limit_{split}.npz",
+        detections="<results>/clusters/detections/limit_{split}.dat",
+    log:
+        "<results>/clusters/logs/infer_limit_{split}.log",
+    benchmark:
+        "<results>/clusters/benchmarks/infer_limit_{split}.tsv"
+    conda:
+        "../envs/images.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    params:
+        **clusters_shared("image_size", "tile_size", "min_flux_for_loss"),
+        **CLUSTERS["infer_fields"],
+    script:
+        "../scripts/clusters/infer_limit.py"
+
+
+rule clusters_train_combination:
+    """Fit on the calibration fields what makes the mean logit of training {wildcards.training} and the finder a
+    probability."""
+    input:
+        encoder="<results>/clusters/predictions/encoder_{training}_calibration.npz",
+        finder="<results>/clusters/predictions/finder_calibration.npz",
+        encoder_detections="<results>/clusters/detections/encoder_{training}_calibration.dat",
+        finder_detections="<results>/clusters/detections/finder_calibration.dat",
+        truth=clusters_files_of(TRUTH, "calibration"),
+        code=code_of("scripts/clusters/train_combination.py"),
+    output:
+        combination="<results>/clusters/finder/combination_{training}.npz",
+    log:
+        "<results>/clusters/logs/train_combination_{training}.log",
+    benchmark:
+        "<results>/clusters/benchmarks/train_combination_{training}.tsv"
+    conda:
+        "../envs/images.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=20,
+    params:
+        **clusters_shared("survey", "image_size"),
+        **CLUSTERS["infer_fields"],
+    script:
+        "../scripts/clusters/train_combination.py"
+
+
+rule clusters_infer_combined:
+    """Combine training {wildcards.training} and the finder on the {wildcards.split} fields by the mean of their logits."""
+    input:
+        encoder="<results>/clusters/predictions/encoder_{training}_{split}.npz",
+        finder="<results>/clusters/predictions/finder_{split}.npz",
+        encoder_detections="<results>/clusters/detections/encoder_{training}_{split}.dat",
+        finder_detections="<results>/clusters/detections/finder_{split}.dat",
+        combination="<results>/clusters/finder/combination_{training}.npz",
+        code=code_of("scripts/clusters/infer_combined.py"),
+    output:
+        predictions="<results>/clusters/predictions/combined_{training}_{split}.npz",
+        detections="<results>/clusters/detections/combined_{training}_{split}.dat",
+    log:
+        "<results>/clusters/logs/infer_combined_{training}_{split}.log",
+    benchmark:
+        "<results>/clusters/benchmarks/infer_combined_{training}_{split}.tsv"
+    conda:
+        "../envs/images.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=20,
+    params:
+        **CLUSTERS["infer_fields"],
+    script:
+        "../scripts/clusters/infer_combined.py"
 
 
 rule clusters_score_fields:

@@ -1,17 +1,17 @@
 """Tune the red-sequence finder: red sequence and background on the training fields, knobs on the selection fields,
-calibration on the calibration fields."""
+calibration on the calibration fields; and the limit, for which the haloes are known, on those, too."""
 
 from itertools import islice
 
 from armillary.files import read_catalog, read_catalog_meta, read_table, write_arrays
-from armillary.finder_training import known_field, train
+from armillary.finder_training import calibrated_limit, known_field, train
 from armillary.sky import tan_wcs
 from armillary.step import announce, progress, run
 from armillary.surveys import survey_constants
 
 
 def train_finder(
-    photometry: list[str], catalogs: list[str], truth: list[str], red_sequence: str, finder: str, *,
+    photometry: list[str], catalogs: list[str], truth: list[str], red_sequence: str, finder: str, limit: str, *,
     survey: str, image_size: int, tile_size: int, min_flux_for_loss: float, n_fields: dict[str, int],
 ) -> None:  # fmt: skip
     """`photometry` and `truth` are those of all batches, `catalogs` the .dat files of their fields: the splits that
@@ -26,6 +26,7 @@ def train_finder(
     )  # fmt: skip
     announce(f"tile PR-AUC {score:.4f} on {len(fields['calibration'])} calibration fields")
     write_arrays(finder, **tuned)
+    write_arrays(limit, **calibrated_limit(tuned, fields["calibration"], **sizes))
 
 
 def _read_fields(photometry: list[str], catalogs: list[str], truth: list[str], pixel_arcsec: float, **sizes):
