@@ -4,6 +4,7 @@ import math
 import os
 import signal
 import time
+from pathlib import Path
 from threading import Thread
 
 import numpy as np
@@ -16,6 +17,8 @@ from armillary.encoder_training import TrainingRun, train_together
 from armillary.interruption import Interrupted
 from armillary.networks.sources import N_REDSHIFTS, OUTPUTS
 from armillary.tiles import encode_pixels
+from armillary.training_log import write_history
+from scripts.clusters.summarise_trainings import summarise_trainings
 
 
 def toy_file(rng: np.random.Generator, n_fields: int) -> dict:
@@ -172,6 +175,20 @@ def test_training_learns_and_the_interrupted_run_ends_the_same(tmp_path):
         assert row | {"seconds": 0} == same | {"seconds": 0}
     for name, value in whole.state_dict().items():
         assert torch.equal(value, resumed.state_dict()[name]), name
+
+
+def test_trainings_from_three_seeds_differ_and_the_best_is_taken(tmp_path, monkeypatch):
+    paths, losses = [], []
+    for seed in (5, 1005, 2005):
+        monkeypatch.setitem(NETWORK, "seed", seed)
+        network, history = toy_run(tmp_path / str(seed), np.random.default_rng(0), seed=seed, n_epochs=2)
+        paths.append(str(tmp_path / f"{seed}.ckpt"))
+        torch.save(network.state_dict(), paths[-1])
+        write_history(paths[-1] + ".csv", training.HISTORY, history)
+        losses.append(min(row["validation_loss"] for row in history))
+    assert len({path.read_bytes() for path in map(Path, paths)}) == 3
+    summarise_trainings(paths, [path + ".csv" for path in paths], str(tmp_path / "best.ckpt"))
+    assert (tmp_path / "best.ckpt").read_bytes() == Path(paths[int(np.argmin(losses))]).read_bytes()
 
 
 def after_steps(n_steps: int, what):
