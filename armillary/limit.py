@@ -2,10 +2,9 @@
 
 Tiles: position, redshift and richness of every true halo are given, and memberships are computed from the true profile
 and the colour model of true members on the measured photometry. Clusters: candidates are all true haloes at their true
-positions and redshifts; richness is measured there from the photometry, haloes taken in the order of their true
-richness so that galaxies are shared as by a finder, and the probability of a cluster comes from that. So the limit
-misses and invents no halo: at cluster level it errs only by ranking, at tile level only where photometry cannot tell
-members.
+positions and redshifts; the richness of each is measured there from the photometry, all others known, and the
+probability of a cluster comes from that. So the limit misses and invents no halo: at cluster level it errs only by
+ranking, at tile level only where photometry cannot tell members.
 It goes through the finder's functions and is calibrated on the same fields by the same fits.
 """
 
@@ -55,6 +54,16 @@ def radii_mpc(galaxies, haloes, finder: dict) -> np.ndarray:
     return pixels / pixels_per_mpc(redshift, finder["pixel_arcsec"])
 
 
+def odds_of_haloes(galaxies, truth, limit: dict) -> tuple[dict, np.ndarray, np.ndarray, np.ndarray]:
+    """The limit at the haloes' redshifts, distances (H, N) in Mpc of galaxies, their odds (H, N) of `member_odds`, and,
+    with the true richness, their odds (H, N) of being a member of each halo over background."""
+    here = at_redshifts(limit, truth["redshift"].to_numpy(float))
+    odds, radius = member_odds(galaxies, here)[0].T, radii_mpc(galaxies, truth, limit)
+    profile = np.interp(radius, PROFILE_RADII_MPC, here["tables"][0])
+    p = member_probabilities(truth["richness"].to_numpy(float), profile, radius, odds, here)
+    return here, radius, odds, p / np.maximum(1 - p, 1e-6)
+
+
 def limit_tile_features(galaxies, truth, limit: dict, image_size: int, tile_size: int) -> np.ndarray:
     """`finder.tile_features` (T, T, 2) of the true haloes of a field.
 
@@ -65,12 +74,7 @@ def limit_tile_features(galaxies, truth, limit: dict, image_size: int, tile_size
     clusters = truth[truth["richness"] >= RICHNESS_CLUSTER]
     both = np.zeros((2, n_tiles, n_tiles))
     if len(galaxies) and len(truth):
-        here = at_redshifts(limit, truth["redshift"].to_numpy(float))
-        odds = member_odds(galaxies, here)[0].T  # (H, N)
-        radius = radii_mpc(galaxies, truth, limit)
-        profile = np.interp(radius, PROFILE_RADII_MPC, here["tables"][0])
-        p = member_probabilities(truth["richness"].to_numpy(float), profile, radius, odds, limit | here)
-        ratio = p / np.maximum(1 - p, 1e-6)
+        *_, ratio = odds_of_haloes(galaxies, truth, limit)
         is_cluster = (truth["richness"] >= RICHNESS_CLUSTER).to_numpy()
         over_rest = ratio[is_cluster].sum(0) / (1 + ratio[~is_cluster].sum(0))
         row, column = (np.clip(galaxies[axis] // tile_size, 0, n_tiles - 1).astype(int) for axis in "yx")
@@ -84,15 +88,13 @@ def limit_tile_features(galaxies, truth, limit: dict, image_size: int, tile_size
 
 def measure_haloes(galaxies, truth, limit: dict, image_size: int) -> pd.DataFrame:
     """MEASURED_COLUMNS of the true haloes that are centred in the image: true positions and redshifts, richness and
-    likelihood from the photometry, the richest first; those outside take their galaxies, too."""
-    haloes = truth.sort_values("richness", ascending=False, ignore_index=True)
-    here = at_redshifts(limit, haloes["redshift"].to_numpy(float))
-    odds, radius = member_odds(galaxies, here)[0], radii_mpc(galaxies, haloes, limit)
-    free, rows = np.ones(len(galaxies)), []
-    for k, halo in enumerate(haloes.itertuples()):
+    likelihood from the photometry. To each halo the members of all others, also outside, are background."""
+    here, radius, odds, ratio = odds_of_haloes(galaxies, truth, limit)
+    everything, rows = np.ones(len(galaxies)), []
+    for k, halo in enumerate(truth.itertuples()):
         rings = rings_inside(np.array([halo.x]), np.array([halo.y]), halo.redshift, here, image_size)
-        richness, likelihood, inside, p = solve_richness(radius[[k]], odds[:, k], free, rings, here)
-        free = free * (1 - p[0] / np.maximum(free, 1e-9))
+        over_rest = odds[k] / (1 + ratio.sum(0) - ratio[k])
+        richness, likelihood, inside, _ = solve_richness(radius[[k]], over_rest, everything, rings, here)
         rows.append((halo.x, halo.y, halo.redshift, REDSHIFT_ERROR, richness[0], likelihood[0], inside[0]))
     table = pd.DataFrame(rows, columns=list(MEASURED_COLUMNS), dtype=float)
     return table[table["x"].between(0, image_size, "left") & table["y"].between(0, image_size, "left")]
