@@ -32,7 +32,8 @@ onstart:
 
 wildcard_constraints:
     batch=r"\d{5}",
-    split="train|validation|test",
+    split="train|validation|selection|calibration|test",
+    training=r"\d+",
     tile=r"DES\d{4}[+-]\d{4}",
     shard=r"\d{4}",
     part="all|so_far",
@@ -87,6 +88,7 @@ include: "rules/report.smk"
 
 localrules:
     clusters,
+    clusters_seeds,
     clusters_tiles,
     clusters_survey,
     clusters_compare,
@@ -110,6 +112,12 @@ rule clusters:
     default_target: True
     input:
         clusters_products(),
+
+
+rule clusters_seeds:
+    """Scores of three trainings of the encoder from different seeds, whatever the config's number of them."""
+    input:
+        clusters_seeds_products(),
 
 
 rule clusters_tiles:

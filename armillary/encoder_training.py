@@ -18,7 +18,7 @@ class TrainingRun(NamedTuple):
     (N_REDSHIFTS, n_bands) if it has one, how it is trained, where its state lives, and the minutes it may take."""
 
     train: list[str]
-    validation: list[str]
+    selection: list[str]
     network: dict
     red_sequence: np.ndarray | None
     settings: Settings
@@ -53,7 +53,7 @@ def train_here(run: TrainingRun, device: str) -> tuple[nn.Module, dict[str, Fiel
         network.start_from(torch.from_numpy(run.red_sequence))
     fields = {
         name: Fields([read_file_data(path) for path in paths], network)
-        for name, paths in (("train", run.train), ("validation", run.validation))
+        for name, paths in (("train", run.train), ("selection", run.selection))
     }
     with orderly_stop(run.minutes) as why_stop:
         history = fit(

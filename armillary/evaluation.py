@@ -62,7 +62,7 @@ def cluster_scores(
 ) -> tuple[dict[str, Score], Details]:
     """Scores of a catalogue cut at `threshold`, and of its curve over all thresholds.
 
-    `detections` and `truth` are frames of one sky (see `armillary.completeness.judge`), `counts` (B, n_units) resamples.
+    `detections` and `truth` are frames of one sky (`armillary.completeness.judge`), `counts` (B, n_units) resamples.
     """
     criteria, span = scoring.criteria, scoring.criteria.redshift_range
     cut = detections[detections["probability"] >= threshold].reset_index(drop=True)

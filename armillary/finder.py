@@ -4,7 +4,9 @@ After redMaPPer (Rykoff et al. 2014, ApJ 785, 104): at every redshift of a grid 
 phi(m) rho(chi2) / b(m, chi2) to be a red member over background, a candidate centre has the richness that
 solves lambda = sum p, and the likelihood of that solution picks redshift and centre; clusters are taken in
 the order of likelihood, each taking its members away from the next. A finder is a dict of arrays and
-numbers; see `armillary.finder_training` for where its tuned parts come from.
+numbers; see `armillary.finder_training` for where its tuned parts come from. Its detections are calibrated at the
+natural rate of clusters, its tiles at two class priors, as the encoder's are: "training", that of the fields, and
+"natural".
 """
 
 import heapq
@@ -23,13 +25,16 @@ from armillary.finder_filters import (
     radial_tables,
     rings_inside,
 )
+from armillary.natural_tiles import tile_logistic
 
 CANDIDATE_MAX_CHI2 = 10.0
 CANDIDATE_FAINT_MAG = 0.5  # candidate centres are brighter than m* + this
 MIN_RICHNESS, N_BISECTIONS = 0.5, 13
 FULL_PROBABILITY = 0.9999
 MIN_CENTRE_LEFT = 0.3  # a galaxy of which earlier clusters left less is no centre
+PRIORS = ("training", "natural")
 NO_MEMBERS = 1e-3  # added before the logarithm of a tile feature
+MEASURED_COLUMNS = ("x", "y", "redshift", "redshift_error", "raw_richness", "likelihood", "inside")
 DETECTION_COLUMNS = (
     "field", "ra", "dec", "x", "y", "probability", "redshift", "redshift_error", "richness", "richness_error",
 )  # fmt: skip
@@ -38,7 +43,8 @@ DETECTION_COLUMNS = (
 def read_finder(arrays: dict, name: str) -> dict:
     """The finder that an NPZ file's arrays are, numbers as numbers; ValueError if they are not a trained
     one."""
-    missing = {"redshift", "background", "probability_coefficients", "tile_coefficients"} - set(arrays)
+    wanted = {"redshift", "background", "probability_coefficients", *(f"{prior}_tiles" for prior in PRIORS)}
+    missing = wanted - set(arrays)
     if missing:
         raise ValueError(
             f"{name} is not a trained finder: it has no {', '.join(sorted(missing))}; "
@@ -149,9 +155,7 @@ def field_state(galaxies, finder) -> dict[str, np.ndarray]:
 def find_clusters(galaxies, finder, image_size: int) -> tuple[pd.DataFrame, np.ndarray]:
     """Clusters of one field and the probabilities (D, N) that each of its N galaxies belongs to each.
 
-    Detections carry x, y, redshift, redshift_error, richness, richness_error, likelihood, inside,
-    probability, raw_richness; richness, redshift and probability are calibrated if the finder has been
-    (`finder_training.calibrate`)."""
+    Detections carry x, y, redshift, redshift_error, raw_richness, likelihood and inside; `calibrated` adds to it."""
     finder = {**finder, "tables": radial_tables(finder["scale_radius_mpc"])}
     rows, taken = [], []
     if len(galaxies):
@@ -160,8 +164,7 @@ def find_clusters(galaxies, finder, image_size: int) -> tuple[pd.DataFrame, np.n
         for row, p in percolate(field, scores, finder, image_size):
             rows.append(row)
             taken.append(p)
-    columns = ("x", "y", "redshift", "redshift_error", "raw_richness", "likelihood", "inside")
-    detections = calibrated(pd.DataFrame(rows, columns=columns, dtype=float), finder)
+    detections = pd.DataFrame(rows, columns=list(MEASURED_COLUMNS), dtype=float)
     return detections, np.array(taken).reshape(len(rows), len(galaxies))
 
 
@@ -199,33 +202,27 @@ def detection_features(detections) -> np.ndarray:
     return np.stack([richness, likelihood, redshift, redshift**2, 1 - detections["inside"].to_numpy()], 1)
 
 
-def logistic(features, coefficients) -> np.ndarray:
-    """Probability of a logistic model; the last coefficient is the constant."""
-    return 1 / (1 + np.exp(-np.clip(features @ coefficients[:-1] + coefficients[-1], -30, 30)))
-
-
 def calibrated(detections, finder) -> pd.DataFrame:
-    """Detections with probability, richness and redshift on the scale of the training truth, likeliest
-    first."""
-    raw = detections["raw_richness"]
-    table = detections.assign(richness=raw, richness_error=0.2 * raw, probability=1.0)
-    if "probability_coefficients" not in finder or len(table) == 0:
-        return table
-    table["probability"] = logistic(detection_features(table), finder["probability_coefficients"])
+    """Measured detections with probability, richness and redshift on the scale of true haloes at the natural rate."""
     slope, tilt, constant = finder["richness_coefficients"]
-    ln_richness = slope * np.log(table["raw_richness"]) + tilt * (table["redshift"] - 0.45) + constant
-    table["richness"] = np.exp(ln_richness)
-    table["richness_error"] = finder["richness_scatter_ln"] * table["richness"]
-    table["redshift"] = table["redshift"] - np.polyval(finder["redshift_bias"], table["redshift"] - 0.45)
-    table["redshift_error"] = np.hypot(
-        finder["redshift_error_scale"] * table["redshift_error"], finder["redshift_error_floor"]
+    z = detections["redshift"] - 0.45
+    richness = np.exp(slope * np.log(detections["raw_richness"]) + tilt * z + constant)
+    return detections.assign(
+        probability=tile_logistic(detection_features(detections), finder["probability_coefficients"]),
+        richness=richness,
+        richness_error=finder["richness_scatter_ln"] * richness,
+        redshift=detections["redshift"] - np.polyval(finder["redshift_bias"], z),
+        redshift_error=np.hypot(
+            finder["redshift_error_scale"] * detections["redshift_error"], finder["redshift_error_floor"]
+        ),
     )
-    return table
 
 
 def tile_features(galaxies, detections, p_member, finder, image_size: int, tile_size: int) -> np.ndarray:
     """Two numbers a tile (T, T, 2), natural logarithms: -ln of the probability that no detected galaxy in
-    it is a member, and the number of members expected from the detections' richness and profile."""
+    it is a member, and the number of members expected from the detections' richness and profile.
+
+    `detections` are `calibrated`."""
     n_tiles = image_size // tile_size
     both = np.zeros((2, n_tiles, n_tiles))
     weight = detections["probability"].to_numpy()
@@ -261,9 +258,6 @@ def tile_powers(features) -> np.ndarray:
     return np.stack([first, second, first**2, second**2, first * second], -1)
 
 
-def tile_probability(features, finder) -> np.ndarray:
-    """Probability that a tile holds a member, (..., 2) features -> (...); uncalibrated: 1 - prod(1 - p_mem
-    probability)."""
-    if "tile_coefficients" not in finder:
-        return -np.expm1(-np.maximum(np.exp(features[..., 0]) - NO_MEMBERS, 0))
-    return logistic(tile_powers(features), finder["tile_coefficients"])
+def tile_probability(features, finder, class_prior: str) -> np.ndarray:
+    """Probability that a tile holds a member at a class prior, (..., 2) features -> (...)."""
+    return tile_logistic(tile_powers(features), finder[f"{class_prior}_tiles"])

@@ -1,18 +1,18 @@
-"""How the red-sequence finder is tuned, on training fields only: red sequence, background, filter knobs,
-calibration.
+"""How the red-sequence finder is tuned: red sequence and background on training fields, filter knobs on selection
+fields, calibration on calibration fields.
 
-A *field* here is a dict: `galaxies` (photometry of `photometry.measure_field`), `catalog` (its .dat table)
-and `truth` (its rows of the halo table). Everything is a moment, a histogram or a logistic fit: nothing is
-drawn.
+A *field* here is a dict of `known_field`: `number`, `wcs`, `galaxies` (of `photometry.measure_field`, with the truth of
+each source), `truth` (its rows of the halo table) and `membership` (T, T) of its tiles. Everything is a moment, a
+histogram or a logistic fit: nothing is drawn.
 """
 
 import numpy as np
 import pandas as pd
 from scipy.ndimage import gaussian_filter
 
-from armillary.calibration import fit_logistic
-from armillary.cosmology import pixels_per_mpc
+from armillary.detection_training import fit_probability, judged_candidates, located
 from armillary.finder import (
+    PRIORS,
     calibrated,
     detection_features,
     find_clusters,
@@ -22,11 +22,12 @@ from armillary.finder import (
 )
 from armillary.finder_filters import MAX_CHI2, red_sequence_chi2
 from armillary.finder_sequence import initial_finder, tuned_red_sequence, with_matches
+from armillary.haloes import RICHNESS_CLUSTER
+from armillary.limit import limit_of, limit_tile_features, measure_haloes
+from armillary.natural_tiles import fit_tiles, weights_of_fields
 from armillary.scoring import average_precision
 
-CLUSTER_RICHNESS = 20.0
-MATCH_REDSHIFT = 0.05  # |dz| < this (1 + z) makes a detection a cluster's
-MATCH_MPC = 1.0
+RICHNESS_PRIOR = 0.5  # mean-weighted matches that hold the richness relation to ln true = ln raw
 MIN_CALIBRATORS = 2  # true clusters found, below which nothing is calibrated
 BACKGROUND_MAG_EDGES = np.arange(15.0, 25.01, 0.25)
 BACKGROUND_CHI2_EDGES = np.array([0, 0.25, 0.5, 1, 1.5, 2, 3, 4, 5, 6.5, 8, 10, 12, 14, 17, MAX_CHI2])
@@ -49,117 +50,100 @@ def true_membership(catalog, image_size: int, tile_size: int, min_flux_for_loss:
     return truth
 
 
-def with_background(finder: dict, fields: list[dict], image_size: int) -> dict:
-    """The finder with the density of galaxies that are no cluster members, by redshift, magnitude and chi2.
+def known_field(number: int, wcs, galaxies, catalog, truth, *, image_size, tile_size, min_flux_for_loss) -> dict:
+    """A field of this module from its photometry, its catalogue (.dat) and its haloes."""
+    field = {"number": number, "wcs": wcs, "galaxies": galaxies, "catalog": catalog}
+    return {
+        **{name: value for name, value in with_matches(field).items() if name != "catalog"},
+        "truth": truth,
+        "membership": true_membership(catalog, image_size, tile_size, min_flux_for_loss),
+    }
+
+
+def background_of(finder: dict, fields: list[dict], image_size: int) -> dict:
+    """Density of galaxies that are no cluster members, by redshift, magnitude and chi2, as entries of a finder.
 
     ASSUME: the background of a cluster is the mean of all fields, their groups and field red galaxies
     included."""
     edges = (BACKGROUND_MAG_EDGES, BACKGROUND_CHI2_EDGES)
-    counts = np.zeros((len(finder["redshift"]), len(edges[0]) - 1, len(edges[1]) - 1))
+    shape = (len(finder["redshift"]), len(edges[0]) - 1, len(edges[1]) - 1)
+    counts = np.zeros(shape)
     for field in fields:
         galaxies = field["galaxies"]
         galaxies = galaxies[~galaxies["is_member"].to_numpy() & ~galaxies["is_star"].to_numpy(bool)]
         chi2, _ = red_sequence_chi2(galaxies, finder)
-        for z in range(len(finder["redshift"])):
-            counts[z] += np.histogram2d(galaxies["mag_i"], chi2[:, z], bins=edges)[0]
+        row = np.searchsorted(edges[0], galaxies["mag_i"].to_numpy(), side="right") - 1
+        column = np.searchsorted(edges[1], chi2, side="right") - 1  # (N, Z)
+        known = ((row >= 0) & (row < shape[1]))[:, None] & (column >= 0) & (column < shape[2])
+        bins = (np.arange(shape[0]) * shape[1] + row[:, None]) * shape[2] + column
+        counts += np.bincount(bins[known], minlength=counts.size).reshape(shape)
     area = len(fields) * (image_size * finder["pixel_arcsec"] / 60) ** 2
     density = counts / area / np.diff(edges[0])[:, None] / np.diff(edges[1])
     smooth = gaussian_filter(density, (1.0, 1.0, 0.5), mode="nearest")
     return {
-        **finder, "background": np.maximum(smooth, MIN_BACKGROUND),
+        "background": np.maximum(smooth, MIN_BACKGROUND),
         "background_mag_edges": edges[0], "background_chi2_edges": edges[1],
     }  # fmt: skip
 
 
-def match_detections(detections, truth, pixel_arcsec: float) -> np.ndarray:
-    """Row of the truth table (haloes of one field) each detection finds, -1 for none; the richest halo
-    within MATCH_MPC and MATCH_REDSHIFT (1 + z), each halo once, detections in the order given."""
-    matched, used = np.full(len(detections), -1), set()
-    order = np.argsort(-truth["richness"].to_numpy()) if len(truth) else []
-    positions = truth[["x", "y", "redshift"]].to_numpy()
-    for k, row in enumerate(detections.itertuples()):
-        for index in order:
-            x, y, redshift = positions[index]
-            separation = np.hypot(row.x - x, row.y - y) / pixels_per_mpc(redshift, pixel_arcsec)
-            if (
-                index not in used
-                and separation < MATCH_MPC
-                and abs(row.redshift - redshift) < MATCH_REDSHIFT * (1 + redshift)
-            ):
-                matched[k] = index
-                used.add(index)
-                break
-    return matched
-
-
 def search_fields(finder: dict, fields: list[dict], image_size: int) -> list[tuple]:
-    """(detections, p_member) of every field."""
+    """(measured detections, p_member) of every field."""
     return [find_clusters(field["galaxies"], finder, image_size) for field in fields]
 
 
-def calibrate_detections(finder: dict, fields: list[dict], found: list[tuple]) -> dict:
-    """The finder with probability, richness and redshift of a detection tied to the true haloes of
-    `fields`."""
-    finder = {name: value for name, value in finder.items() if name not in CALIBRATION}
-    matched = [match_detections(d, f["truth"], finder["pixel_arcsec"]) for f, (d, _) in zip(fields, found, strict=True)]
-    pieces = [true_columns(d, f["truth"], m) for f, (d, _), m in zip(fields, found, matched, strict=True)]
-    table = pd.concat(pieces, ignore_index=True)
-    is_cluster = (table["true_richness"] >= CLUSTER_RICHNESS).to_numpy(float)
-    if is_cluster.sum() < MIN_CALIBRATORS:
+def calibrate_detections(finder: dict, fields: list[dict], found: list[tuple], image_size: int) -> dict:
+    """The finder with probability, richness and redshift of a detection tied to the true haloes of `fields`, at the
+    natural rate."""
+    candidates = pd.concat(
+        [located(table, f["number"], f["wcs"]) for f, (table, _) in zip(fields, found, strict=True)], ignore_index=True
+    )
+    table = judged_candidates(
+        candidates.assign(richness=candidates["raw_richness"], probability=candidates["likelihood"]),
+        pd.concat([field["truth"] for field in fields], ignore_index=True),
+        [field["number"] for field in fields],
+        image_size,
+    )
+    rich = int((genuine(table) & (table["true_richness"] >= RICHNESS_CLUSTER)).sum())
+    if rich < MIN_CALIBRATORS:
         raise ValueError(
-            f"the finder found {int(is_cluster.sum())} true clusters among {len(table)} detections in "
-            f"{len(fields)} training fields; it needs {MIN_CALIBRATORS}: raise "
-            "clusters: nfiles or train_finder: n_tuning_fields"
+            f"{rich} true clusters are found among {len(table)} detections in {len(fields)} fields; calibration "
+            f"needs {MIN_CALIBRATORS}: raise clusters: nfiles"
         )
-    finder["probability_coefficients"] = fit_logistic(detection_features(table), is_cluster)
-    return finder | richness_and_redshift(table[table["true_richness"] > 0])
+    coefficients = fit_probability(detection_features(table), table, table["weight"].to_numpy())
+    return finder | {"probability_coefficients": coefficients} | richness_relation(table) | redshift_relation(table)
 
 
-CALIBRATION = (
-    "probability_coefficients", "richness_coefficients", "richness_scatter_ln", "redshift_bias",
-    "redshift_error_scale",
-    "redshift_error_floor", "tile_coefficients",
-)  # fmt: skip
+def genuine(table) -> pd.Series:
+    """Detections mostly on the image and within a factor e of the halo they match: the rest are chance matches."""
+    ratio = np.log(table["raw_richness"] / table["true_richness"].clip(lower=1e-3))
+    return (table["true_richness"] > 0) & (ratio.abs() < 1) & (table["inside"] > 0.4)
 
 
-def true_columns(detections, truth, matched) -> pd.DataFrame:
-    """Raw detections with the true richness and redshift of the halo they find (0 for none)."""
-    known = matched >= 0
-    richness, redshift = np.zeros((2, len(matched)))
-    richness[known] = truth["richness"].to_numpy()[matched[known]]
-    redshift[known] = truth["redshift"].to_numpy()[matched[known]]
-    return detections.assign(true_richness=richness, true_redshift=redshift)
-
-
-def richness_and_redshift(table) -> dict:
-    """Fit of ln true richness (linear), redshift bias (quadratic in z) and errors, from matched detections.
-
-    Detections mostly on the image and within a factor e of their halo count: the rest are chance matches."""
-    ratio = np.log(table["raw_richness"] / table["true_richness"])
-    table = table[(ratio.abs() < 1) & (table["inside"] > 0.4)]
-    z = table["redshift"].to_numpy() - 0.45
-    raw, true = np.log(table["raw_richness"].to_numpy()), np.log(table["true_richness"].to_numpy())
-    design = np.column_stack([raw, z, np.ones(len(z))])
+def richness_relation(table) -> dict:
+    """Fit of ln true richness (linear in its raw value and redshift) of genuine matches, and its scatter."""
+    table = table[genuine(table)]
+    raw, true = (np.log(table[name].to_numpy()) for name in ("raw_richness", "true_richness"))
+    design = np.column_stack([raw, table["redshift"].to_numpy() - 0.45, np.ones(len(table))])
     # Richer clusters count more: that is where the calibration is used
-    weight = np.minimum(table["raw_richness"].to_numpy() / CLUSTER_RICHNESS, 1)
-    coefficients = np.linalg.lstsq(design * weight[:, None], true * weight, rcond=None)[0]
-    rich = table["true_richness"].to_numpy() >= CLUSTER_RICHNESS
-    if rich.sum() < MIN_CALIBRATORS:
-        raise ValueError(
-            f"only {rich.sum()} detections of true clusters lie well inside the training fields; the finder "
-            f"needs {MIN_CALIBRATORS}: raise clusters: nfiles or train_finder: n_tuning_fields"
-        )
-    scatter = robust_sigma((true - design @ coefficients)[rich])
-    error = (table["redshift"] - table["true_redshift"]).to_numpy()[rich]
+    weight = table["weight"].to_numpy() * np.minimum(table["raw_richness"].to_numpy() / RICHNESS_CLUSTER, 1) ** 2
+    # ASSUME: a weak prior at ln true = ln raw keeps the fit finite where few clusters are known
+    known = np.array([1.0, 0.0, 0.0])
+    normal = (design * weight[:, None]).T @ design + RICHNESS_PRIOR * weight.mean() * np.eye(3)
+    coefficients = known + np.linalg.solve(normal, (design * weight[:, None]).T @ (true - design @ known))
+    residual = (true - design @ coefficients)[table["true_richness"].to_numpy() >= RICHNESS_CLUSTER]
+    return {"richness_coefficients": coefficients, "richness_scatter_ln": robust_sigma(residual)}
+
+
+def redshift_relation(table) -> dict:
+    """Bias of redshift (quadratic in z) and scale and floor of its errors, from genuine matches of clusters."""
+    table = table[genuine(table) & (table["true_richness"] >= RICHNESS_CLUSTER)]
+    z, error = table["redshift"].to_numpy() - 0.45, (table["redshift"] - table["true_redshift"]).to_numpy()
     good = np.abs(error - np.median(error)) < 0.03
-    bias = np.polyfit(z[rich][good], error[good], 2 if good.sum() > 30 else 0)
-    left = error - np.polyval(bias, z[rich])
-    pull = left / table["redshift_error"].to_numpy()[rich]
+    bias = np.polyfit(z[good], error[good], 2 if good.sum() > 30 else 0)
+    left = error - np.polyval(bias, z)
     return {
-        "richness_coefficients": coefficients,
-        "richness_scatter_ln": scatter,
         "redshift_bias": bias,
-        "redshift_error_scale": min(robust_sigma(pull), 3.0),
+        "redshift_error_scale": min(robust_sigma(left / table["redshift_error"].to_numpy()), 3.0),
         "redshift_error_floor": 0.3 * robust_sigma(left),
     }
 
@@ -169,38 +153,55 @@ def robust_sigma(values) -> float:
     return float(np.diff(np.percentile(values, (15.865, 84.135)))[0] / 2)
 
 
-def all_tile_features(
-    finder: dict, fields: list[dict], found: list[tuple], image_size: int, tile_size: int
-) -> np.ndarray:
-    """(N, T, T, 2) tile features of fields whose raw detections are `found`, with the finder's present
-    calibration."""
-    return np.stack([
-        tile_features(f["galaxies"], calibrated(d, finder), p, finder, image_size, tile_size)
-        for f, (d, p) in zip(fields, found, strict=True)
-    ])  # fmt: skip
+def calibrate_tiles(finder: dict, fields: list[dict], features: np.ndarray, image_size: int, tile_size: int) -> dict:
+    """The finder with probabilities of tiles tied to the true membership of `fields`, from features (N, T, T, 2)."""
+    truth = pd.concat([field["truth"] for field in fields], ignore_index=True)
+    numbers, scale = [field["number"] for field in fields], finder["pixel_arcsec"]
+    own = weights_of_fields(truth, numbers, image_size, tile_size, scale)
+    membership, powers = np.stack([field["membership"] for field in fields]), tile_powers(features)
+    return finder | {
+        f"{prior}_tiles": fit_tiles(powers, membership, weight)
+        for prior, weight in zip(PRIORS, (None, own), strict=True)
+    }
 
 
 def calibrated_finder(finder: dict, fields: list[dict], image_size: int, tile_size: int) -> tuple[dict, float]:
     """The finder calibrated on `fields` (detections, then tiles) and its tile PR-AUC there."""
-    bare = {name: value for name, value in finder.items() if name not in CALIBRATION}
-    found = search_fields(bare, fields, image_size)
-    finder = calibrate_detections(bare, fields, found)
-    features = all_tile_features(finder, fields, found, image_size, tile_size)
+    found = search_fields(finder, fields, image_size)
+    finder = calibrate_detections(finder, fields, found, image_size)
+    features = np.stack([
+        tile_features(f["galaxies"], calibrated(d, finder), p, finder, image_size, tile_size)
+        for f, (d, p) in zip(fields, found, strict=True)
+    ])  # fmt: skip
+    finder = calibrate_tiles(finder, fields, features, image_size, tile_size)
     truth = np.stack([field["membership"] for field in fields])
-    finder["tile_coefficients"] = fit_logistic(
-        tile_powers(features).reshape(-1, 5), truth.ravel().astype(float), ridge=1e-4
-    )
-    return finder, average_precision(tile_probability(features, finder).ravel(), truth.ravel())
+    return finder, average_precision(tile_probability(features, finder, "training").ravel(), truth.ravel())
 
 
-def tune_knobs(finder: dict, fields: list[dict], image_size: int, tile_size: int, report) -> dict:
-    """Coordinate search over KNOBS by tile PR-AUC, background measured anew for each trial. `report(line)`
-    is told each trial."""
-    best, best_score = None, -1.0
+def calibrated_limit(finder: dict, fields: list[dict], image_size: int, tile_size: int) -> dict:
+    """The limit (`armillary.limit`) calibrated on `fields` by the same fits; its redshifts are the true ones."""
+    limit = limit_of(finder)
+    found = [(measure_haloes(field["galaxies"], field["truth"], limit, image_size), None) for field in fields]
+    limit = calibrate_detections(limit, fields, found, image_size)
+    limit |= {"redshift_bias": np.zeros(1), "redshift_error_scale": 1.0, "redshift_error_floor": 0.0}
+    features = np.stack([limit_tile_features(f["galaxies"], f["truth"], limit, image_size, tile_size) for f in fields])
+    return calibrate_tiles(limit, fields, features, image_size, tile_size)
+
+
+def tune_knobs(
+    finder: dict, training: list[dict], selection: list[dict], image_size: int, tile_size: int, report
+) -> dict:
+    """Coordinate search over KNOBS by the tile PR-AUC of the selection fields. `report(line)` is told each trial.
+
+    The background, of the training fields, depends on one of the knobs: it is measured once for each of its values."""
+    best, best_score, backgrounds = None, -1.0, {}
     for number, (name, values) in enumerate(KNOBS.items()):
         for value in values if number == 0 else values[1:]:
-            trial = with_background({**(best or finder), name: value}, fields, image_size)
-            trial, score = calibrated_finder(trial, fields, image_size, tile_size)
+            trial = {**(best or finder), name: value}
+            inflation = trial["scatter_inflation"]
+            if inflation not in backgrounds:
+                backgrounds[inflation] = background_of(trial, training, image_size)
+            trial, score = calibrated_finder(trial | backgrounds[inflation], selection, image_size, tile_size)
             report(f"tile PR-AUC {score:.4f} at {name} = {value}")
             if score > best_score:
                 best, best_score = trial, score
@@ -208,17 +209,14 @@ def tune_knobs(finder: dict, fields: list[dict], image_size: int, tile_size: int
 
 
 def train(
-    red_sequence, fields: list[dict], *, n_tuning_fields: int, pixel_arcsec: float, image_size: int,
-    tile_size: int, min_flux_for_loss: float, report,
-) -> tuple[dict, float]:  # fmt: skip
-    """The tuned finder and its tile PR-AUC on the training fields.
+    red_sequence, fields: dict[str, list[dict]], *, pixel_arcsec: float, image_size: int, tile_size: int, report
+) -> tuple[dict, float]:
+    """The tuned finder and its tile PR-AUC on the calibration fields.
 
-    Red sequence, background and the calibration of probabilities come from all `fields`; the knobs from the
-    first `n_tuning_fields` of them, to save time. `report(line)` is told what is found."""
-    fields = [with_matches(field) for field in fields]
-    for field in fields:
-        field["membership"] = true_membership(field["catalog"], image_size, tile_size, min_flux_for_loss)
-    members = pd.concat([f["galaxies"][f["galaxies"]["is_member"]] for f in fields], ignore_index=True)
+    `fields` are those of the splits train (red sequence and background), selection (knobs) and calibration (everything
+    that is calibrated). `report(line)` is told what is found."""
+    galaxies = (field["galaxies"] for field in fields["train"])
+    members = pd.concat([each[each["is_member"]] for each in galaxies], ignore_index=True)
     finder = tuned_red_sequence(
         initial_finder(red_sequence, pixel_arcsec, {name: values[0] for name, values in KNOBS.items()}),
         members,
@@ -228,6 +226,5 @@ def train(
         f"scatter {np.round(finder['colour_scatter'], 3).tolist()} mag, "
         f"correlation {finder['colour_correlation']:.2f}"
     )
-    finder = tune_knobs(finder, fields[:n_tuning_fields], image_size, tile_size, report)
-    finder = with_background(finder, fields, image_size)
-    return calibrated_finder(finder, fields, image_size, tile_size)
+    finder = tune_knobs(finder, fields["train"], fields["selection"], image_size, tile_size, report)
+    return calibrated_finder(finder, fields["calibration"], image_size, tile_size)

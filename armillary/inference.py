@@ -9,6 +9,7 @@ from torch import nn
 
 from armillary.calibration import NaturalPrior, expit
 from armillary.detections import detect_clusters
+from armillary.natural_tiles import encoder_features, tile_logistic
 from armillary.networks.sources import LN_RICHNESS_SCALE, OUTPUTS, REDSHIFT_SCALE
 from armillary.precision import autocast, pick_precision
 from armillary.tiles import bin_image, decode_pixels, encode_pixels
@@ -16,14 +17,15 @@ from armillary.training import build_network
 
 CHECKPOINT_KEYS = {
     "architecture", "width", "survey", "bands", "image_size", "tile_size", "bin_factor", "pixel_arcsec", "state",
-    "calibration", "redshift_error_scale", "natural_prior", "detection",
+    "calibration", "redshift_error_scale", "natural_prior", "detection", "natural_tiles",
 }  # fmt: skip
 
 
 class Encoder(NamedTuple):
     """A network with what it was trained for; `calibration` (slope and intercept of the logit) is keyed by factor,
     `detection` (the model of `armillary.detections`) by class prior; errors of redshift are `redshift_error_scale`
-    times what the network says."""
+    times what the network says; `natural_tiles` holds by factor the coefficients (7,) that give, of
+    `natural_tiles.encoder_features`, the probability of a tile at the natural rate."""
 
     network: nn.Module
     survey: str
@@ -36,6 +38,7 @@ class Encoder(NamedTuple):
     redshift_error_scale: float
     natural_prior: tuple[float, ...]
     detection: dict[str, dict]
+    natural_tiles: dict[str, list[float]]
     device: str
 
 
@@ -128,18 +131,23 @@ def prior_of(encoder: Encoder, class_prior: str) -> NaturalPrior:
 def readable(encoder: Encoder, raw: np.ndarray, *, class_prior: str) -> dict[str, np.ndarray]:
     """Raw outputs in physical units, each (B, T, T); errors are one standard deviation.
 
-    probability and centre_probability are calibrated; class_prior "natural" moves them and the richness from the
-    boosted cluster rate of the training fields to the rate of the sky, "training" leaves them.
+    probability and centre_probability are calibrated, at the cluster rate of the training fields ("training") or at
+    that of the sky ("natural"), for which fits to weighted tiles are stored. Richness moves to it in closed form.
     """
     prior = prior_of(encoder, class_prior)
     o = dict(zip(OUTPUTS, np.moveaxis(raw, 1, 0), strict=True))
     (z_mean, z_spread), (ln_mean, ln_spread) = REDSHIFT_SCALE, LN_RICHNESS_SCALE
     redshift = z_mean + z_spread * o["redshift"]
     richness = ln_mean + ln_spread * o["ln_richness"], ln_spread * np.exp(np.clip(o["ln_richness_ln_error"], -5, 3))
-    shift = prior.ln_odds_shift(*richness, redshift)
+    redshift_error = encoder.redshift_error_scale * z_spread * np.exp(np.clip(o["redshift_ln_error"], -5, 3))
+    drawn = {"ln_richness": richness[0], "ln_richness_error": richness[1],
+             "redshift": redshift, "redshift_error": redshift_error}  # fmt: skip
     probability = {}
     for factor, (slope, intercept) in encoder.calibration.items():
-        probability[factor] = expit(slope * o[f"{factor}_logit"] + intercept + shift)
+        probability[factor] = expit(slope * o[f"{factor}_logit"] + intercept)
+        if class_prior == "natural":
+            features = encoder_features(probability[factor], drawn)
+            probability[factor] = tile_logistic(features, encoder.natural_tiles[factor])
     ln_richness, ln_richness_error = prior.ln_richness(*richness)
     return {
         "probability": probability["membership"],
@@ -147,7 +155,7 @@ def readable(encoder: Encoder, raw: np.ndarray, *, class_prior: str) -> dict[str
         "offset_x": expit(o["offset_x"]),
         "offset_y": expit(o["offset_y"]),
         "redshift": redshift,
-        "redshift_error": encoder.redshift_error_scale * z_spread * np.exp(np.clip(o["redshift_ln_error"], -5, 3)),
+        "redshift_error": redshift_error,
         "ln_richness": ln_richness,
         "ln_richness_error": ln_richness_error,
     }

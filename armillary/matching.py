@@ -7,8 +7,8 @@ halo, or -1.
 Candidates are pairs within a radius (physical, at the halo's redshift) and a redshift difference. They are ranked by
 one distance, sqrt((separation / radius)^2 + (dz / largest dz)^2), on both sides: a detection prefers the nearer halo,
 a halo the nearer detection. With one ranking for both sides there is exactly one stable match, and taking pairs in
-the order of their distance finds it. Of pairs at equal distance the more probable detection goes first, then the lower row of
-detections, then the lower row of haloes. Richness plays no part.
+the order of their distance finds it. Of pairs at equal distance the more probable detection goes first, then the
+lower row of detections, then the lower row of haloes. Richness plays no part.
 """
 
 from typing import NamedTuple

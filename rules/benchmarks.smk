@@ -135,8 +135,8 @@ rule benchmarks_compare_encoders:
     """
     input:
         train=collect("<results>/clusters/file_data/file_data_{batch}.pt", batch=clusters_batches("train")),
-        validation=collect(
-            "<results>/clusters/file_data/file_data_{batch}.pt", batch=clusters_batches("validation")
+        selection=collect(
+            "<results>/clusters/file_data/file_data_{batch}.pt", batch=clusters_batches("selection")
         ),
         test=collect("<results>/clusters/file_data/file_data_{batch}.pt", batch=clusters_batches("test")),
         checkpoint="<results>/clusters/checkpoints/best_encoder.ckpt",

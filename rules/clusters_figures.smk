@@ -37,7 +37,7 @@ rule clusters_plot_render_residuals:
     input:
         residuals=collect(
             "<results>/clusters/residuals/residuals_{batch}.json",
-            batch=[b for s in ("train", "validation", "test") for b in clusters_batches(s)],
+            batch=[batch for split in clusters_split_sizes() for batch in clusters_batches(split)],
         ),
         code=code_of("scripts/clusters/plot_render_residuals.py"),
     output:
@@ -65,8 +65,8 @@ rule clusters_plot_render_residuals:
 rule clusters_plot_training:
     """Draw loss, validation score and learning rate of the encoder's training."""
     input:
-        history="<results>/clusters/checkpoints/history.csv",
-        predictions="<results>/clusters/predictions/encoder_validation.npz",
+        history="<results>/clusters/checkpoints/training_0/history.csv",
+        predictions="<results>/clusters/predictions/encoder_0_calibration.npz",
         code=code_of("scripts/clusters/plot_training.py"),
     output:
         figure=report(
@@ -94,7 +94,7 @@ rule clusters_plot_field:
         catalogs=clusters_first_test_batch(CATALOGS),
         images=clusters_first_test_batch(IMAGES),
         truth=clusters_first_test_batch(["<results>/clusters/catalogs/truth_{batch}.dat"])[0],
-        predictions="<results>/clusters/predictions/encoder_test.npz",
+        predictions="<results>/clusters/predictions/encoder_0_test.npz",
         code=code_of("scripts/clusters/plot_field.py"),
     output:
         figure=report(

@@ -23,7 +23,11 @@ CATALOGS = [f"<results>/clusters/catalogs/{name}.dat" for name in FIELDS_OF_BATC
 IMAGES = [
     f"<results>/clusters/images/{name}_{band}.fits" for name in FIELDS_OF_BATCH for band in CLUSTERS["bands"]
 ]
+FILE_DATA = "<results>/clusters/file_data/file_data_{batch}.pt"
+PHOTOMETRY = "<results>/clusters/photometry/photometry_{batch}.fits"
+TRUTH = "<results>/clusters/catalogs/truth_{batch}.dat"
 MAPS = ["probability", "centre_probability", "redshift", "redshift_error", "richness"]
+THREE_TRAININGS = ["0", "1", "2"]  # trainings of the target clusters_seeds, whatever the config's number
 REAL_COLLECTIONS = [
     "clusters/redmapper",
     "clusters/redsequence",
@@ -33,41 +37,69 @@ REAL_COLLECTIONS = [
 
 
 def clusters_split_sizes():
-    """Number of batches of each split, the last two at least one."""
+    """Number of batches of each split. The validation batches are two splits: selection, which chooses the encoder's
+    epoch and the finder's knobs, and calibration."""
     n_batches, rest = divmod(CLUSTERS["nfiles"], CLUSTERS["n_catalogs_per_file"])
-    held_out = {
-        name: max(round(CLUSTERS[f"{name}_fraction"] * n_batches), 1) for name in ("validation", "test")
-    }
-    n_train = n_batches - sum(held_out.values())
+    n_validation, n_test = (
+        max(round(CLUSTERS[f"{name}_fraction"] * n_batches), 1) for name in ("validation", "test")
+    )
+    n_train = n_batches - n_validation - n_test
     if rest or n_train < 1:
         raise WorkflowError(
             f"clusters: nfiles is {CLUSTERS['nfiles']}; it must be a multiple of n_catalogs_per_file "
             f"({CLUSTERS['n_catalogs_per_file']}) with at least one batch for each of train, validation and test"
         )
-    return {"train": n_train, **held_out}
+    if n_validation < 2:
+        raise WorkflowError(
+            f"clusters: validation_fraction is {CLUSTERS['validation_fraction']} of {n_batches} batches, which is one; "
+            "it must give two at least, one for selection and one for calibration: raise it, or nfiles"
+        )
+    n_selection = min(max(round(CLUSTERS["selection_fraction"] * n_validation), 1), n_validation - 1)
+    return {
+        "train": n_train,
+        "selection": n_selection,
+        "calibration": n_validation - n_selection,
+        "test": n_test,
+    }
 
 
-def clusters_batches(split, n_most=None):
-    """Batch numbers of a split as five digits: training first, then validation, then test."""
+def clusters_batches(split):
+    """Batch numbers of a split as five digits: training first, then selection, calibration and test."""
     sizes = clusters_split_sizes()
     first = sum(size for name, size in sizes.items() if list(sizes).index(name) < list(sizes).index(split))
-    return [f"{batch:05d}" for batch in range(first, first + sizes[split])][:n_most]
+    return [f"{batch:05d}" for batch in range(first, first + sizes[split])]
 
 
 def clusters_split_of(wildcards):
-    """The split that a batch belongs to."""
-    return next(name for name in clusters_split_sizes() if wildcards.batch in clusters_batches(name))
+    """The split that a batch belongs to, as the prior of real catalogues knows them: train, validation or test."""
+    split = next(name for name in clusters_split_sizes() if wildcards.batch in clusters_batches(name))
+    return "validation" if split in ("selection", "calibration") else split
 
 
 def clusters_files(pattern):
     """An input function: the files of all batches of the split that the wildcards name."""
-    return lambda wildcards: collect(pattern, batch=clusters_batches(wildcards.split))
+    return lambda wildcards: clusters_files_of(pattern, wildcards.split)
 
 
-def clusters_tuning_files(pattern):
-    """Files of the first training batches, as many as the baseline finder is tuned on."""
-    n_batches = -(-CLUSTERS["train_finder"]["n_fields"] // CLUSTERS["n_catalogs_per_file"])
-    return collect(pattern, batch=clusters_batches("train", n_batches))
+def clusters_files_of(pattern, *splits):
+    """The files of all batches of some splits, in the order of the batches."""
+    return collect(pattern, batch=[batch for split in splits for batch in clusters_batches(split)])
+
+
+def clusters_n_fields():
+    """Number of fields of the splits that tune the finder, in the order of the batches."""
+    sizes, n = clusters_split_sizes(), CLUSTERS["n_catalogs_per_file"]
+    return {split: sizes[split] * n for split in ("train", "selection", "calibration")}
+
+
+def clusters_trainings():
+    """Numbers of the trainings of the encoder that the config asks for, as text: wildcard `training`."""
+    return [str(number) for number in range(CLUSTERS["train_encoder"]["seeds"])]
+
+
+def clusters_training_seed(wildcards):
+    """The seed of one training: of its initial network and of the order of its data. The first has the config's."""
+    return CLUSTERS["seed"] + 1000 * int(wildcards.training)
 
 
 def clusters_first_test_batch(paths):
@@ -193,10 +225,46 @@ def clusters_inferred_tiles():
 
 
 def clusters_products():
-    """What the target `clusters` asks for. The encoder itself, too: without it, scores of an encoder before would do."""
+    """Files of the target `clusters`. The encoders, too: without them, scores of encoders before would do."""
     tiles = [f"tile_{clusters_shown_tiles()[0]}", *(["tiles"] if len(clusters_shown_tiles()) > 1 else [])]
-    nouns = ["field", *tiles, *"pr_curves completeness estimates training catalogs render_residuals".split()]
+    nouns = [
+        "field",
+        *tiles,
+        *"pr_curves completeness selection estimates training catalogs render_residuals".split(),
+    ]
     figures = [f"<results>/clusters/figures/{noun}.png" for noun in nouns]
     exposures = ["<results>/clusters/exposures/testcase9.json"] if clusters_real_data() else []
-    encoder = "<results>/clusters/checkpoints/best_encoder.ckpt"
-    return ["<results>/clusters/metrics.json", encoder, *figures, *exposures]
+    folder = "<results>/clusters/checkpoints"
+    encoders = [f"{folder}/training_{number}/encoder.ckpt" for number in clusters_trainings()]
+    return [
+        "<results>/clusters/metrics.json",
+        f"{folder}/best_encoder.ckpt",
+        *encoders,
+        *figures,
+        *exposures,
+    ]
+
+
+def clusters_seeds_products():
+    """Files of the target `clusters_seeds`: the scores of three trainings."""
+    return [f"<results>/clusters/seeds/{name}" for name in ("metrics.json", "selection_function.dat")]
+
+
+def clusters_methods(trainings):
+    """Names of the methods that are scored: the baseline, the limit, and the encoder and the combination by training."""
+    return [
+        "finder",
+        "limit",
+        *(f"{name}_{number}" for number in trainings for name in ("encoder", "combined")),
+    ]
+
+
+def clusters_scored_files(trainings):
+    """Inputs of the score of the simulated fields: predictions and detections by split, in the order of the methods."""
+    return {
+        f"{kind}_{split}": [
+            f"<results>/clusters/{kind}/{method}_{split}.{end}" for method in clusters_methods(trainings)
+        ]
+        for kind, end in (("predictions", "npz"), ("detections", "dat"))
+        for split in ("calibration", "test")
+    }

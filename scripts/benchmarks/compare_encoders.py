@@ -18,7 +18,7 @@ from armillary.training import Settings, build_network, evaluate, fit
 
 def compare_encoders(
     train: list[str],
-    validation: list[str],
+    selection: list[str],
     test: list[str],
     checkpoint: str,
     code: list[str],
@@ -49,7 +49,7 @@ def compare_encoders(
         precision="float32", seed=seed,
     )  # fmt: skip
     history = fit(
-        baseline, fields, Fields([read_file_data(path) for path in validation[:1]], baseline), settings,
+        baseline, fields, Fields([read_file_data(path) for path in selection[:1]], baseline), settings,
         folder=work_folder, device="cpu",
         fingerprint=fingerprint(
             settings._asdict() | {"width": width, "n_training_fields": n_training_fields}, contents=code, stamped=train

@@ -18,7 +18,7 @@ def infer_fields(
     checkpoint: str, file_data: list[str], predictions: str, detections: str, *,
     survey: str, bands: list[str], image_size: int, tile_size: int, threshold: float, threads: int,
 ) -> None:  # fmt: skip
-    """Tile maps keep the cluster rate of the fields, which they are scored on; detections are at that of the sky."""
+    """Tile maps are at the cluster rate of the fields, `probability_natural` and the detections at that of the sky."""
     torch.set_num_threads(threads)
     encoder = read_encoder(checkpoint)
     check_fits(encoder, checkpoint, survey=survey, bands=bands, image_size=image_size, tile_size=tile_size)
@@ -28,6 +28,7 @@ def infer_fields(
         for k, field in enumerate(data["field"].tolist()):
             raw = raw_outputs(encoder, data["images"][k : k + 1], data["sky_sigma"][k : k + 1])
             window = {name: value[0] for name, value in readable(encoder, raw, class_prior="training").items()}
+            window["probability_natural"] = readable(encoder, raw, class_prior="natural")["probability"][0]
             found = clusters_of(encoder, raw[0], threshold=threshold, class_prior="natural")
             found = without_fragments(found, encoder.pixel_arcsec)
             found.insert(0, "field", field)

@@ -26,7 +26,7 @@ from armillary.metrics import (
     share_of_way,
     validate_metrics,
 )
-from armillary.natural_tiles import natural_tile_weights
+from armillary.natural_tiles import weights_of_fields
 from armillary.scoring import (
     Tiles,
     best_f1_threshold,
@@ -153,13 +153,8 @@ class Sky:
         """The flat tiles of a prediction file at the boosted or the natural rate of clusters."""
         if rate == "boosted":
             return Tiles(flat["probability"], flat["truth"], flat["unit"], np.ones(len(flat["truth"])))
-        geometry = {"image_size": self.image_size, "tile_size": self.tile_size, "pixel_arcsec": self.pixel_arcsec}
-        of_field = dict(iter(self.haloes.groupby("field")))
-        weights = [
-            natural_tile_weights(of_field.get(field, self.haloes.iloc[:0]), **geometry).ravel()
-            for field in flat["field"]
-        ]
-        return Tiles(flat["probability_natural"], flat["truth"], flat["unit"], np.concatenate(weights))
+        weights = weights_of_fields(self.haloes, flat["field"], self.image_size, self.tile_size, self.pixel_arcsec)
+        return Tiles(flat["probability_natural"], flat["truth"], flat["unit"], weights.ravel())
 
     def clusters(self, path: str, fields: np.ndarray) -> tuple[pd.DataFrame, pd.DataFrame]:
         """Detections of a catalogue and the true haloes, of these fields."""

@@ -1,44 +1,50 @@
-"""Tune the red-sequence finder on the training fields; its knobs on the first `n_tuning_fields` of them, to
-save time."""
+"""Tune the red-sequence finder: red sequence and background on the training fields, knobs on the selection fields,
+calibration on the calibration fields; and the limit, for which the haloes are known, on those, too."""
+
+from itertools import islice
 
 from armillary.files import read_catalog, read_catalog_meta, read_table, write_arrays
-from armillary.finder_training import train
+from armillary.finder_training import calibrated_limit, known_field, train
+from armillary.sky import tan_wcs
 from armillary.step import announce, progress, run
 from armillary.surveys import survey_constants
 
 
 def train_finder(
-    photometry: list[str], catalogs: list[str], truth: list[str], red_sequence: str, finder: str, *,
-    survey: str, image_size: int, tile_size: int, min_flux_for_loss: float, n_tuning_fields: int,
+    photometry: list[str], catalogs: list[str], truth: list[str], red_sequence: str, finder: str, limit: str, *,
+    survey: str, image_size: int, tile_size: int, min_flux_for_loss: float, n_fields: dict[str, int],
 ) -> None:  # fmt: skip
-    """`photometry` and `truth` are those of the training batches, `catalogs` the .dat files of their
-    fields."""
+    """`photometry` and `truth` are those of all batches, `catalogs` the .dat files of their fields: the splits that
+    `n_fields` counts, one after the other."""
     table = read_catalog(red_sequence)
-    fields = _read_fields(photometry, catalogs, truth)
+    sizes = {"image_size": image_size, "tile_size": tile_size}
+    pixel_arcsec = survey_constants(survey).pixel_arcsec
+    known = _read_fields(photometry, catalogs, truth, pixel_arcsec, min_flux_for_loss=min_flux_for_loss, **sizes)
+    fields = {name: list(islice(known, n)) for name, n in n_fields.items()}
     tuned, score = train(
-        table[table["survey"] == survey], fields, n_tuning_fields=n_tuning_fields,
-        pixel_arcsec=survey_constants(survey).pixel_arcsec, image_size=image_size, tile_size=tile_size,
-        min_flux_for_loss=min_flux_for_loss, report=announce,
+        table[table["survey"] == survey], fields, pixel_arcsec=pixel_arcsec, report=announce, **sizes
     )  # fmt: skip
-    announce(f"tile PR-AUC {score:.4f} on {len(fields)} training fields")
+    announce(f"tile PR-AUC {score:.4f} on {len(fields['calibration'])} calibration fields")
     write_arrays(finder, **tuned)
+    write_arrays(limit, **calibrated_limit(tuned, fields["calibration"], **sizes))
 
 
-def _read_fields(photometry: list[str], catalogs: list[str], truth: list[str]) -> list[dict]:
-    """Galaxies, catalogue and haloes of each field of `catalogs`."""
+def _read_fields(photometry: list[str], catalogs: list[str], truth: list[str], pixel_arcsec: float, **sizes):
+    """Yield the fields of `catalogs` in turn."""
     galaxies, haloes = {}, {}
     for path in photometry:
         galaxies |= dict(iter(read_table(path).groupby("field")))
     for path in truth:
         haloes |= dict(iter(read_catalog(path).groupby("field")))
-    fields = []
+    none = read_catalog(truth[0]).iloc[:0]
     for path in progress(catalogs, "read catalogues"):
-        number = read_catalog_meta(path)["field"]
+        meta = read_catalog_meta(path)
+        number = meta["field"]
         if number not in galaxies:
             raise ValueError(f"field {number} of {path} has no source in {photometry[0]} ... {photometry[-1]}")
-        none = next(iter(haloes.values())).iloc[:0] if haloes else read_catalog(truth[0])
-        fields.append({"galaxies": galaxies[number], "catalog": read_catalog(path), "truth": haloes.get(number, none)})
-    return fields
+        wcs = tan_wcs(meta["ra_deg"], meta["dec_deg"], sizes["image_size"], pixel_arcsec)
+        of_field = galaxies[number].reset_index(drop=True), read_catalog(path), haloes.get(number, none)
+        yield known_field(number, wcs, *of_field, **sizes)
 
 
 if __name__ == "__main__":

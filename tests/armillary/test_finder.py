@@ -4,10 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from armillary import finder_training
+from armillary import detection_training, finder_training
 from armillary.calibration import fit_logistic
 from armillary.cosmology import pixels_per_mpc, richness_radius_mpc
-from armillary.finder import find_clusters, read_finder, tile_features, tile_probability
+from armillary.detection_training import located
+from armillary.finder import NO_MEMBERS, PRIORS, calibrated, find_clusters, read_finder, tile_features, tile_probability
 from armillary.finder_filters import (
     PROFILE_RADII_MPC,
     chi2_density,
@@ -18,13 +19,11 @@ from armillary.finder_filters import (
     red_sequence_chi2,
     rings_inside,
 )
-from armillary.finder_sequence import initial_finder, match_catalog, tuned_red_sequence, with_matches
-from armillary.finder_training import (  # fmt: skip
-    match_detections,
-    train,
-    true_membership,
-    with_background,
-)
+from armillary.finder_sequence import initial_finder, match_catalog, tuned_red_sequence
+from armillary.finder_training import background_of, calibrated_limit, known_field, train, true_membership
+from armillary.limit import limit_tile_features, measure_haloes
+from armillary.scoring import average_precision
+from armillary.sky import sky_of_pixel, tan_wcs
 
 PIXEL_ARCSEC = 0.263
 IMAGE_SIZE, TILE_SIZE = 1280, 128
@@ -115,12 +114,16 @@ def draw_field(rng, haloes, number=0, n_field=1200):
     catalog = pd.DataFrame({"X": x, "Y": y, "MEM": member, "FLUX_I": 10 ** (0.4 * (30 - mag)), "CLUSTER_Z": cluster_z})[
         ok
     ]
-    truth = pd.DataFrame(haloes, columns=["richness", "redshift", "x", "y"], dtype=float).assign(field=number)
-    return {
-        "galaxies": galaxies[galaxies.mag_i < 23.6].reset_index(drop=True),
-        "catalog": catalog,
-        "truth": truth,
-    }
+    wcs = tan_wcs(10.0 + number, -30.0, IMAGE_SIZE, PIXEL_ARCSEC)
+    truth = pd.DataFrame(haloes, columns=["richness", "redshift", "x", "y"], dtype=float)
+    ra, dec = sky_of_pixel(truth.x, truth.y, wcs) if len(truth) else (np.empty(0), np.empty(0))
+    truth = truth.assign(
+        field=number, ra=ra, dec=dec, cluster_id=np.arange(len(truth)), weight=np.where(truth.richness > 20, 0.1, 0.5)
+    )
+    galaxies = galaxies[galaxies.mag_i < 23.6].reset_index(drop=True)
+    return known_field(
+        number, wcs, galaxies, catalog, truth, image_size=IMAGE_SIZE, tile_size=TILE_SIZE, min_flux_for_loss=0.0
+    )
 
 
 def draw_haloes(rng):
@@ -141,10 +144,10 @@ def training_fields():
 
 @pytest.fixture(scope="module")
 def finder(training_fields):
-    """Red sequence, background and calibration of 40 drawn fields; knobs at their first values."""
-    fields = [with_matches(field) for field in training_fields]
-    members = pd.concat([f["galaxies"][f["galaxies"].is_member] for f in fields], ignore_index=True)
-    return with_background(tuned_red_sequence(initial_finder(TABLE, PIXEL_ARCSEC, KNOBS), members), fields, IMAGE_SIZE)
+    """Red sequence and background of the drawn fields; knobs at their first values."""
+    members = pd.concat([f["galaxies"][f["galaxies"].is_member] for f in training_fields], ignore_index=True)
+    bare = tuned_red_sequence(initial_finder(TABLE, PIXEL_ARCSEC, KNOBS), members)
+    return bare | background_of(bare, training_fields, IMAGE_SIZE)
 
 
 def test_profile_is_the_projected_nfw():
@@ -227,8 +230,8 @@ def test_no_galaxies_and_a_single_one_give_nothing(finder):
     for few in (galaxies.iloc[:0], galaxies.iloc[:1]):
         detections, p = find_clusters(few, finder, IMAGE_SIZE)
         assert len(detections) == 0 and p.shape == (0, len(few))
-        features = tile_features(few, detections, p, finder, IMAGE_SIZE, TILE_SIZE)
-        assert tile_probability(features, finder).max() < 1e-12
+        features = tile_features(few, detections.assign(probability=1.0), p, finder, IMAGE_SIZE, TILE_SIZE)
+        assert (features == np.log(NO_MEMBERS)).all()
 
 
 def test_a_missing_colour_column_is_a_clear_error(finder):
@@ -237,29 +240,90 @@ def test_a_missing_colour_column_is_a_clear_error(finder):
         find_clusters(galaxies, finder, IMAGE_SIZE)
 
 
-def test_training_tunes_calibrates_and_finds_new_fields(training_fields, monkeypatch):
+@pytest.fixture(scope="module")
+def trained(training_fields):
+    """A finder with few knobs tried, the limit that goes with it, and the lines that training tells."""
     few = {name: values[:2] for name, values in finder_training.KNOBS.items()}
     few["faint_limit_mag"], few["central_weight"] = (1.75,), (1.0,)
-    monkeypatch.setattr(finder_training, "KNOBS", few)
     lines = []
-    tuned, score = train(
-        TABLE, training_fields, n_tuning_fields=8, pixel_arcsec=PIXEL_ARCSEC, image_size=IMAGE_SIZE,
-        tile_size=TILE_SIZE, min_flux_for_loss=0.0, report=lines.append,
-    )  # fmt: skip
+    splits = {"train": training_fields, "selection": training_fields[:10], "calibration": training_fields[10:]}
+    sizes = {"image_size": IMAGE_SIZE, "tile_size": TILE_SIZE}
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(finder_training, "KNOBS", few)
+        tuned, score = train(TABLE, splits, pixel_arcsec=PIXEL_ARCSEC, report=lines.append, **sizes)
     assert score > 0.6 and len(lines) == 4
-    tuned = read_finder({key: np.asarray(value) for key, value in tuned.items()}, "finder.npz")
+    limit = calibrated_limit(tuned, splits["calibration"], **sizes)
+    both = ({name: np.asarray(value) for name, value in one.items()} for one in (tuned, limit))
+    return tuple(read_finder(one, "finder.npz") for one in both)
+
+
+@pytest.fixture(scope="module")
+def new_fields():
     rng = np.random.default_rng(11)
-    truth, probability = [], []
-    for number in range(10):
-        field = draw_field(rng, draw_haloes(rng), number)
-        detections, p = find_clusters(field["galaxies"], tuned, IMAGE_SIZE)
-        assert detections.probability.between(0, 1).all()
-        features = tile_features(field["galaxies"], detections, p, tuned, IMAGE_SIZE, TILE_SIZE)
-        probability.append(tile_probability(features, tuned))
-        truth.append(true_membership(field["catalog"], IMAGE_SIZE, TILE_SIZE, 0.0))
-    truth, probability = np.array(truth), np.array(probability)
-    assert probability[truth].mean() > 5 * probability[~truth].mean()
-    assert abs(probability.mean() - truth.mean()) < 0.06
+    return [draw_field(rng, draw_haloes(rng), number) for number in range(20)]
+
+
+def finder_maps(field, tuned) -> list[np.ndarray]:
+    """Probabilities of tiles at both rates."""
+    detections, p = find_clusters(field["galaxies"], tuned, IMAGE_SIZE)
+    detections = calibrated(detections, tuned)
+    assert detections.probability.between(0, 1).all()
+    features = tile_features(field["galaxies"], detections, p, tuned, IMAGE_SIZE, TILE_SIZE)
+    return [tile_probability(features, tuned, prior) for prior in PRIORS]
+
+
+def test_training_tunes_calibrates_and_finds_new_fields(trained, new_fields):
+    truth = np.array([field["membership"] for field in new_fields])
+    drawn, natural = np.moveaxis([finder_maps(field, trained[0]) for field in new_fields], 1, 0)
+    assert drawn[truth].mean() > 5 * drawn[~truth].mean()
+    assert abs(drawn.mean() - truth.mean()) < 0.06
+    assert natural.mean() < drawn.mean()
+
+
+def test_no_finder_beats_the_limit(trained, new_fields):
+    tuned, limit = trained
+    truth = np.array([field["membership"] for field in new_fields])
+    features = [limit_tile_features(f["galaxies"], f["truth"], limit, IMAGE_SIZE, TILE_SIZE) for f in new_fields]
+    for k, prior in enumerate(PRIORS):
+        found = np.array([finder_maps(field, tuned)[k] for field in new_fields])
+        known = np.array([tile_probability(each, limit, prior) for each in features])
+        scores = [average_precision(each.ravel(), truth.ravel()) for each in (found, known)]
+        assert scores[1] >= scores[0], prior
+
+
+def test_the_limit_ranks_true_haloes_in_their_places(trained, new_fields):
+    _, limit = trained
+    for field in new_fields:
+        found = calibrated(measure_haloes(field["galaxies"], field["truth"], limit, IMAGE_SIZE), limit)
+        truth = field["truth"]
+        assert found.x.tolist() == truth.x.tolist() and found.redshift.tolist() == truth.redshift.tolist()
+        assert (found.redshift_error > 0).all()
+        if len(truth) and truth.richness[0] > 40:
+            assert found.probability[0] > 0.5
+
+
+def test_known_haloes_outside_the_image_take_their_galaxies_and_are_no_candidates(trained):
+    _, limit = trained
+    field = draw_field(np.random.default_rng(3), [(80.0, 0.4, -60.0, 640.0), (8.0, 0.4, 100.0, 640.0)])
+    alone = {**field, "truth": field["truth"].iloc[1:]}
+    with_it, without = (measure_haloes(f["galaxies"], f["truth"], limit, IMAGE_SIZE) for f in (field, alone))
+    assert len(with_it) == len(without) == 1
+    assert with_it.raw_richness.item() < 0.7 * without.raw_richness.item()
+
+
+def test_finder_and_encoder_are_calibrated_by_the_same_functions():
+    assert finder_training.judged_candidates is detection_training.judged_candidates
+    assert finder_training.fit_probability is detection_training.fit_probability
+
+
+def test_candidates_are_judged_at_the_natural_rate(new_fields):
+    """The matched one has its halo's richness and counts with its weight; that of a halo outside is dropped."""
+    fields = [draw_field(np.random.default_rng(1), [(30.0, 0.4, 640.0, 640.0), (30.0, 0.4, -20.0, 100.0)], 0)]
+    table = pd.DataFrame({"x": [645.0, 10.0, 1270.0], "y": [640.0, 100.0, 1270.0], "redshift": [0.41, 0.4, 0.7]})
+    table = located(table.assign(richness=30.0, probability=0.5), 0, fields[0]["wcs"])
+    judged = detection_training.judged_candidates(table, fields[0]["truth"], [0], IMAGE_SIZE)
+    assert judged.true_richness.tolist() == [30.0, 0.0] and judged.true_redshift.tolist() == [0.4, 0.0]
+    assert judged.weight[0] == pytest.approx(0.1 * judged.weight[1])
 
 
 def test_untrained_file_is_a_clear_error():
@@ -273,13 +337,10 @@ def test_membership_map_is_row_column():
     assert truth.sum() == 1 and truth[0, 7]
 
 
-def test_matching_takes_the_brightest_source_and_each_halo_once():
+def test_matching_takes_the_brightest_source():
     galaxies = pd.DataFrame({"x": [10.0, 500.0], "y": [10.0, 500.0]})
     catalog = pd.DataFrame({"X": [11.0, 10.0], "Y": [10.0, 10.0], "FLUX_I": [50.0, 5.0]})
     assert match_catalog(galaxies, catalog).tolist() == [0, -1]
-    detections = pd.DataFrame({"x": [100.0, 110.0], "y": [100.0, 100.0], "redshift": [0.4, 0.4]})
-    truth = pd.DataFrame({"x": [100.0], "y": [100.0], "redshift": [0.41], "richness": [30.0]})
-    assert match_detections(detections, truth, PIXEL_ARCSEC).tolist() == [0, -1]
 
 
 def test_logistic_fit_recovers_its_model():

@@ -19,6 +19,7 @@ def checkpoint(tmp_path):
         {"architecture": "sources", "width": 16, "survey": "des", "bands": list("griz"), "image_size": 128,
          "tile_size": 32, "bin_factor": 2, "pixel_arcsec": 0.263, "state": network.state_dict(), "calibration": same,
          "redshift_error_scale": 1.0, "natural_prior": (-2.0, 0.0, 0.0, 0.0, 0.0),
+         "natural_tiles": {factor: [1.0, *[0.0] * 5, -2.0] for factor in same},
          "detection": {prior: {"coefficients": [1.0, *[0.0] * 7, constant], "ln_richness_bias": 0.0}
                        for prior, constant in (("natural", -3.0), ("training", 0.0))}}, path,
     )  # fmt: skip
@@ -41,7 +42,7 @@ def test_windows_and_coded_images_agree(checkpoint, rng):
     assert one["probability"].shape == (2, 4, 4)
 
 
-def test_natural_prior_moves_log_odds(checkpoint, rng):
+def test_the_natural_rate_moves_log_odds(checkpoint, rng):
     encoder = inference.read_encoder(checkpoint)
     counts, sigma = rng.normal(size=(1, 4, 128, 128)).astype(np.float32), np.ones(4)
     raw = inference.raw_windows(encoder, counts, sigma)

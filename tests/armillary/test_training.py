@@ -4,6 +4,7 @@ import math
 import os
 import signal
 import time
+from pathlib import Path
 from threading import Thread
 
 import numpy as np
@@ -16,6 +17,8 @@ from armillary.encoder_training import TrainingRun, train_together
 from armillary.interruption import Interrupted
 from armillary.networks.sources import N_REDSHIFTS, OUTPUTS
 from armillary.tiles import encode_pixels
+from armillary.training_log import write_history
+from scripts.clusters.summarise_trainings import summarise_trainings
 
 
 def toy_file(rng: np.random.Generator, n_fields: int) -> dict:
@@ -174,6 +177,20 @@ def test_training_learns_and_the_interrupted_run_ends_the_same(tmp_path):
         assert torch.equal(value, resumed.state_dict()[name]), name
 
 
+def test_trainings_from_three_seeds_differ_and_the_best_is_taken(tmp_path, monkeypatch):
+    paths, losses = [], []
+    for seed in (5, 1005, 2005):
+        monkeypatch.setitem(NETWORK, "seed", seed)
+        network, history = toy_run(tmp_path / str(seed), np.random.default_rng(0), seed=seed, n_epochs=2)
+        paths.append(str(tmp_path / f"{seed}.ckpt"))
+        torch.save(network.state_dict(), paths[-1])
+        write_history(paths[-1] + ".csv", training.HISTORY, history)
+        losses.append(min(row["validation_loss"] for row in history))
+    assert len({path.read_bytes() for path in map(Path, paths)}) == 3
+    summarise_trainings(paths, [path + ".csv" for path in paths], str(tmp_path / "best.ckpt"))
+    assert (tmp_path / "best.ckpt").read_bytes() == Path(paths[int(np.argmin(losses))]).read_bytes()
+
+
 def after_steps(n_steps: int, what):
     """A `why_stop` that gives a reason, or raises it, at the n-th step of a run."""
     asked = []
@@ -211,7 +228,7 @@ def test_early_stop(tmp_path):
 def test_two_processes_train_as_one_does(tmp_path, rng):
     """The world is two, each step's gradient is the mean of both shares, and the result is that of one process."""
     paths = []
-    for name, n_fields in (("train", 16), ("validation", 8)):
+    for name, n_fields in (("train", 16), ("selection", 8)):
         paths.append(str(tmp_path / f"{name}.pt"))
         torch.save(toy_file(rng, n_fields), paths[-1])
     settings = SETTINGS._replace(n_epochs=2, band_drop=0.0)
@@ -221,7 +238,7 @@ def test_two_processes_train_as_one_does(tmp_path, rng):
             paths[:1], paths[1:], NETWORK, SPOTS.numpy(), settings, str(tmp_path / f"of_{n_processes}"), "a", None, 60
         )
         network, fields, history = train_together(run, n_processes)
-        found[n_processes] = training.evaluate(network, fields["validation"], "cpu", torch.float32)[0]
+        found[n_processes] = training.evaluate(network, fields["selection"], "cpu", torch.float32)[0]
         assert [row["epoch"] for row in history] == [1, 2]
         assert found[n_processes] == pytest.approx(min(row["validation_loss"] for row in history), rel=1e-4)
     endless = run._replace(folder=str(tmp_path / "cut"), settings=settings._replace(n_epochs=999, patience=999))

@@ -17,7 +17,7 @@ from astropy.wcs import WCS
 from PIL import Image
 from running import ROOT, snakemake
 
-from armillary.files import read_catalog
+from armillary.files import read_arrays, read_catalog
 from armillary.metrics import validate_metrics
 from armillary.surveys import survey_constants
 
@@ -65,7 +65,7 @@ def test_every_product_is_there(results):
     assert metrics["tile_pr_auc"]["baseline"] == "finder_tile_pr_auc"
     for noun in "catalogs render_residuals training field pr_curves completeness estimates".split():
         assert (results / f"figures/{noun}.png").stat().st_size > 10_000
-    for step in ("render_images_00000", "train_encoder", "score_fields"):
+    for step in ("render_images_00000", "train_encoder_0", "score_fields"):
         record = json.loads((results / f"provenance/{step}.json").read_text())
         assert record["rule"].startswith("clusters_")
         assert record["settings"]
@@ -101,6 +101,49 @@ def test_residuals_of_the_renderer_are_within_its_promise(results):
         residuals = json.loads(path.read_text())
         assert np.max(residuals["residual_sigma"]) < 0.06
         assert np.max(np.abs(residuals["flux_error"])) < 1e-6
+
+
+def fields_of(results: Path, step: str, kind: str) -> set[str]:
+    """Batches whose files a step read."""
+    record = json.loads((results / f"provenance/{step}.json").read_text())
+    return set(re.findall(kind + r"_(\d{5})\.", json.dumps(record["inputs"])))
+
+
+def test_fields_that_choose_calibrate_and_score_are_different_ones(results):
+    """Encoder and finder learn, choose and calibrate on the same batches; no other step has them."""
+    learned = fields_of(results, "train_encoder_0", "file_data")
+    assert learned == fields_of(results, "train_finder", "photometry") == {"00000", "00001", "00002", "00003"}
+    maps = {
+        split: read_arrays(str(results / f"predictions/encoder_0_{split}.npz")) for split in ("calibration", "test")
+    }
+    assert set(maps["calibration"]["field"]) == set(
+        range(12, 16)
+    )  # four fields a batch: two to train on, one to select
+    assert set(maps["test"]["field"]) == set(range(16, 24))
+
+
+def test_every_method_has_maps_at_both_rates_and_a_list(results):
+    wanted = [f"{method}_{split}" for method in ("limit", "combined_0") for split in ("calibration", "test")]
+    paths = [f"results/test/clusters/predictions/{name}.npz" for name in wanted]
+    done = snakemake(*paths, "--configfile", "config/test.yaml")
+    assert done.returncode == 0, done.stderr[-3000:]
+    for split in ("calibration", "test"):
+        for method in ("finder", "limit", "encoder_0", "combined_0"):
+            maps = read_arrays(str(results / f"predictions/{method}_{split}.npz"))
+            for name in ("probability", "probability_natural"):
+                assert maps[name].shape == maps["membership"].shape == (len(maps["field"]), 12, 12)
+                assert ((maps[name] >= 0) & (maps[name] <= 1)).all()
+            found = read_catalog(str(results / f"detections/{method}_{split}.dat"))
+            assert found.columns.tolist() == (
+                "field ra dec x y probability redshift redshift_error richness richness_error".split()
+            )
+            assert set(found.field) <= set(maps["field"]) and (found.probability > 0.02).all()
+
+
+def test_three_trainings_are_a_target_of_their_own(tmp_path):
+    (tmp_path / "new.yaml").write_text(f"pathvars: {{results: {tmp_path}}}\n")
+    done = snakemake("clusters_seeds", "-n", "--configfile", "config/test.yaml", str(tmp_path / "new.yaml"))
+    assert re.search(r"^clusters_train_encoder +3$", done.stdout + done.stderr, flags=re.M), done.stderr
 
 
 def planned(folder: Path) -> set[str]:
@@ -141,7 +184,7 @@ def test_touch_says_that_an_edit_means_nothing(copy):
 
 def test_a_training_that_was_killed_when_it_ran_again_is_planned(copy):
     """Snakemake removes the encoder of the run before; scores of that one are there still, and must not do."""
-    encoder = copy / "results/test/clusters/checkpoints/best_encoder.ckpt"
+    encoder = copy / "results/test/clusters/checkpoints/training_0/encoder.ckpt"
     aside = encoder.rename(encoder.with_suffix(".aside"))
     assert "clusters_train_encoder" in planned(copy)
     aside.rename(encoder)
@@ -295,7 +338,7 @@ def test_a_survey_goes_on_shard_by_shard(results, tmp_path):
 @pytest.mark.parametrize("survey", ["hsc", "lsst"])
 def test_another_survey_is_one_word_of_the_config(survey, tmp_path):
     """A field of it is sampled, rendered and tiled, and the encoder finds the sources of its catalogue at its depth."""
-    settings = {"survey": survey, "nfiles": 3, "n_catalogs_per_file": 1, "render_images": {"n_compared": 2}}
+    settings = {"survey": survey, "nfiles": 8, "n_catalogs_per_file": 1, "render_images": {"n_compared": 2}}
     (tmp_path / "survey.yaml").write_text(json.dumps({"pathvars": {"results": str(tmp_path)}, "clusters": settings}))
     path = tmp_path / "clusters/file_data/file_data_00000.pt"
     done = snakemake(str(path), "--configfile", "config/test.yaml", str(tmp_path / "survey.yaml"))

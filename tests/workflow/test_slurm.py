@@ -173,7 +173,7 @@ def uninterrupted(checkout) -> tuple[bytes, list[dict]]:
 
 def trained(checkout: Path) -> tuple[bytes, list[dict]]:
     """A finished training: the bytes of its checkpoint, and its history but for the seconds that it took."""
-    with open(checkout / "results/test/clusters/checkpoints/history.csv") as stream:
+    with open(checkout / "results/test/clusters/checkpoints/training_0/history.csv") as stream:
         history = [{name: value for name, value in row.items() if name != "seconds"} for row in csv.DictReader(stream)]
     return (checkout / CHECKPOINT).read_bytes(), history
 
@@ -183,7 +183,7 @@ def test_an_interrupted_training_ends_the_same(site, uninterrupted):
     if site.name not in INTERRUPTIONS:
         pytest.skip("tried on one site an executor")
     shutil.rmtree(site.checkout / "results/test/clusters/checkpoints")
-    log = site.checkout / "results/test/clusters/logs/all_tries/train_encoder.log"
+    log = site.checkout / "results/test/clusters/logs/all_tries/train_encoder_0.log"
     log.unlink(missing_ok=True)
     run = site.start(CHECKPOINT, *HURRY, "--retries", "2", *site.plugin, settings=LONGER)
     for number, interrupt in enumerate(INTERRUPTIONS[site.name], start=1):
@@ -218,7 +218,7 @@ def test_two_gpus_train_together(site, uninterrupted):
     job = site.jobs_of("clusters_train_encoder")[-1]
     assert "gres:gpu:l40s-48:2" in (job.get("TresPerNode"), job.get("TresPerJob"))
     assert job["Devices"].count(",") == 1 and job["NumCPUs"] == "16"
-    told = (site.checkout / "results/test/clusters/logs/train_encoder.log").read_text()
+    told = (site.checkout / "results/test/clusters/logs/train_encoder_0.log").read_text()
     assert "process 1 of 2 on cpu" in told and "process 2 of 2 on cpu" in told
     two, one = trained(site.checkout)[1][-1], uninterrupted[1][-1]
     assert float(two["validation_loss"]) == pytest.approx(float(one["validation_loss"]), rel=0.05)
