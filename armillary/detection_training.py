@@ -1,13 +1,14 @@
 """How likely a candidate is a cluster, and how rich, learned from fields whose clusters are known.
 
-Peaks of the encoder, detections of the red-sequence finder and haloes of the limit go through the same two functions:
-`judged_candidates` says what each is and what it counts for, `fit_probability` fits a logistic model to that.
+Peaks of the encoder, detections of the red-sequence finder and haloes of the limit go through the same functions:
+`judged_candidates` finds the halo and the natural weight of each, `fit_probability` fits a logistic model of the
+probability, `richness_relation` and `redshift_relation` fit the estimates to the truth.
 """
 
 import numpy as np
 import pandas as pd
 
-from armillary.calibration import NaturalPrior, expit, fit_logistic
+from armillary.calibration import NaturalPrior, fit_logistic
 from armillary.completeness import judge
 from armillary.detections import find_peaks, peak_features
 from armillary.haloes import RICHNESS_CLUSTER
@@ -17,6 +18,7 @@ from armillary.splits import field_truth
 
 MATCH_RADIUS_MPC, MATCH_DZ = 1.0, 0.05  # a candidate and a halo are the same within these
 RIDGE = 0.3
+RICHNESS_PRIOR = 0.5  # mean-weighted matches that hold the richness relation to ln true = ln raw
 
 
 def located(table: pd.DataFrame, number: int, wcs) -> pd.DataFrame:
@@ -51,6 +53,51 @@ def fit_probability(features: np.ndarray, judged: pd.DataFrame, weight: np.ndarr
     return fit_logistic(features, is_cluster.astype(float), weight, ridge=RIDGE)
 
 
+def genuine(table) -> pd.Series:
+    """Detections mostly on the image and within a factor e of the halo they match: the rest are chance matches."""
+    ratio = np.log(table["raw_richness"] / table["true_richness"].clip(lower=1e-3))
+    return (table["true_richness"] > 0) & (ratio.abs() < 1) & (table["inside"] > 0.4)
+
+
+def richness_relation(table) -> dict:
+    """Fit of ln true richness (linear in its raw value and redshift) of genuine matches, and its scatter."""
+    table = table[genuine(table)]
+    known = np.array([1.0, 0.0, 0.0])
+    if table.empty:
+        return {"richness_coefficients": known, "richness_scatter_ln": 0.0}
+    raw, true = (np.log(table[name].to_numpy()) for name in ("raw_richness", "true_richness"))
+    design = np.column_stack([raw, table["redshift"].to_numpy() - 0.45, np.ones(len(table))])
+    # Richer clusters count more: that is where the calibration is used
+    weight = table["weight"].to_numpy() * np.minimum(table["raw_richness"].to_numpy() / RICHNESS_CLUSTER, 1) ** 2
+    # ASSUME: a weak prior at ln true = ln raw keeps the fit finite where few clusters are known
+    normal = (design * weight[:, None]).T @ design + RICHNESS_PRIOR * weight.mean() * np.eye(3)
+    coefficients = known + np.linalg.solve(normal, (design * weight[:, None]).T @ (true - design @ known))
+    residual = (true - design @ coefficients)[table["true_richness"].to_numpy() >= RICHNESS_CLUSTER]
+    scatter = robust_sigma(residual) if len(residual) else 0.0
+    return {"richness_coefficients": coefficients, "richness_scatter_ln": scatter}
+
+
+def redshift_relation(table) -> dict:
+    """Bias of redshift (quadratic in z) and scale and floor of its errors, from genuine matches of clusters."""
+    table = table[genuine(table) & (table["true_richness"] >= RICHNESS_CLUSTER)]
+    z, error = table["redshift"].to_numpy() - 0.45, (table["redshift"] - table["true_redshift"]).to_numpy()
+    if table.empty:
+        return {"redshift_bias": np.zeros(1), "redshift_error_scale": 1.0, "redshift_error_floor": 0.0}
+    good = np.abs(error - np.median(error)) < 0.03
+    bias = np.polyfit(z[good], error[good], 2 if good.sum() > 30 else 0)
+    left = error - np.polyval(bias, z)
+    return {
+        "redshift_bias": bias,
+        "redshift_error_scale": min(robust_sigma(left / table["redshift_error"].to_numpy()), 3.0),
+        "redshift_error_floor": 0.3 * robust_sigma(left),
+    }
+
+
+def robust_sigma(values) -> float:
+    """Half the central 68 % interval."""
+    return float(np.diff(np.percentile(values, (15.865, 84.135)))[0] / 2)
+
+
 def fit_detections(
     predictions: list[dict],
     fields: list[dict],
@@ -62,8 +109,8 @@ def fit_detections(
 ) -> dict[str, dict]:
     """What `detections.detect_clusters` needs, by class prior, "training" and "natural".
 
-    That is coefficients (9,) of the peaks' features, and ln_richness_bias, the mean of ln(estimated / true richness) of
-    the clusters that are found.
+    That is coefficients (9,) of the peaks' features, richness_coefficients of `richness_relation` and redshift_bias of
+    `redshift_relation`.
 
     `predictions`: one field's (T, T) maps at the rate of the training fields; `fields`: field number, wcs header and
     truth table of each. The network must not have learned from them: of those that it has, it is too sure. At the
@@ -87,10 +134,11 @@ def fit_detections(
 
 
 def _model(judged: pd.DataFrame, weight: np.ndarray, prior: NaturalPrior) -> dict:
-    features, is_cluster = peak_features(judged), (judged["true_richness"] >= RICHNESS_CLUSTER).to_numpy()
-    coefficients = fit_probability(features, judged, weight)
-    found = weight * expit(features @ coefficients[:-1] + coefficients[-1])
-    ln_richness, _ = prior.ln_richness(judged["ln_richness"][is_cluster], judged["ln_richness_error"][is_cluster])
-    residual = ln_richness - np.log(judged["true_richness"][is_cluster])
-    bias = np.average(residual, weights=found[is_cluster]) if is_cluster.any() else 0.0
-    return {"coefficients": coefficients.tolist(), "ln_richness_bias": float(bias)}
+    ln_richness, _ = prior.ln_richness(judged["ln_richness"], judged["ln_richness_error"])
+    table = judged.assign(raw_richness=np.exp(ln_richness), weight=weight)
+    relations = richness_relation(table) | redshift_relation(table)
+    return {
+        "coefficients": fit_probability(peak_features(judged), judged, weight).tolist(),
+        "richness_coefficients": relations["richness_coefficients"].tolist(),
+        "redshift_bias": relations["redshift_bias"].tolist(),
+    }

@@ -9,7 +9,7 @@ say by how much its richness is too large on average.
 import numpy as np
 import pandas as pd
 
-from armillary.calibration import NaturalPrior, expit
+from armillary.calibration import REFERENCE_REDSHIFT, NaturalPrior, expit
 from armillary.cosmology import pixels_per_mpc, richness_radius_mpc
 from armillary.footprint import disc_inside
 
@@ -92,15 +92,19 @@ def detect_clusters(
 ) -> pd.DataFrame:
     """COLUMNS of the clusters of one window whose probability exceeds `threshold`, most probable first.
 
-    `prediction` is at the rate of the training fields; `model` (coefficients (9,) of the peaks' features, the constant
-    last, and ln_richness_bias) and `prior` carry the rate at which probability and richness are given.
+    `prediction` is at the rate of the training fields. `model` (coefficients (9,) of the peaks' features, the constant
+    last; richness_coefficients and redshift_bias of `armillary.detection_training`) and `prior` carry the rate at which
+    probability and richness are given.
     """
     peaks = find_peaks(prediction, tile_size=tile_size, pixel_arcsec=pixel_arcsec)
     coefficients = np.asarray(model["coefficients"])
     ln_richness, ln_error = prior.ln_richness(peaks["ln_richness"], peaks["ln_richness_error"])
-    richness = np.exp(ln_richness - model["ln_richness_bias"])
+    slope, tilt, constant = model["richness_coefficients"]
+    place = peaks["redshift"] - REFERENCE_REDSHIFT
+    richness = np.exp(slope * ln_richness + tilt * place + constant)
     clusters = peaks.assign(
         probability=expit(peak_features(peaks) @ coefficients[:-1] + coefficients[-1]),
+        redshift=peaks["redshift"] - np.polyval(model["redshift_bias"], place),
         richness=richness,
         richness_error=richness * ln_error,
     )[COLUMNS]

@@ -10,7 +10,14 @@ import numpy as np
 import pandas as pd
 from scipy.ndimage import gaussian_filter
 
-from armillary.detection_training import fit_probability, judged_candidates, located
+from armillary.detection_training import (
+    fit_probability,
+    genuine,
+    judged_candidates,
+    located,
+    redshift_relation,
+    richness_relation,
+)
 from armillary.finder import (
     PRIORS,
     calibrated,
@@ -27,7 +34,6 @@ from armillary.limit import limit_of, limit_tile_features, measure_haloes
 from armillary.natural_tiles import fit_tiles, weights_of_fields
 from armillary.scoring import average_precision
 
-RICHNESS_PRIOR = 0.5  # mean-weighted matches that hold the richness relation to ln true = ln raw
 MIN_CALIBRATORS = 2  # true clusters found, below which nothing is calibrated
 BACKGROUND_MAG_EDGES = np.arange(15.0, 25.01, 0.25)
 BACKGROUND_CHI2_EDGES = np.array([0, 0.25, 0.5, 1, 1.5, 2, 3, 4, 5, 6.5, 8, 10, 12, 14, 17, MAX_CHI2])
@@ -111,46 +117,6 @@ def calibrate_detections(finder: dict, fields: list[dict], found: list[tuple], i
         )
     coefficients = fit_probability(detection_features(table), table, table["weight"].to_numpy())
     return finder | {"probability_coefficients": coefficients} | richness_relation(table) | redshift_relation(table)
-
-
-def genuine(table) -> pd.Series:
-    """Detections mostly on the image and within a factor e of the halo they match: the rest are chance matches."""
-    ratio = np.log(table["raw_richness"] / table["true_richness"].clip(lower=1e-3))
-    return (table["true_richness"] > 0) & (ratio.abs() < 1) & (table["inside"] > 0.4)
-
-
-def richness_relation(table) -> dict:
-    """Fit of ln true richness (linear in its raw value and redshift) of genuine matches, and its scatter."""
-    table = table[genuine(table)]
-    raw, true = (np.log(table[name].to_numpy()) for name in ("raw_richness", "true_richness"))
-    design = np.column_stack([raw, table["redshift"].to_numpy() - 0.45, np.ones(len(table))])
-    # Richer clusters count more: that is where the calibration is used
-    weight = table["weight"].to_numpy() * np.minimum(table["raw_richness"].to_numpy() / RICHNESS_CLUSTER, 1) ** 2
-    # ASSUME: a weak prior at ln true = ln raw keeps the fit finite where few clusters are known
-    known = np.array([1.0, 0.0, 0.0])
-    normal = (design * weight[:, None]).T @ design + RICHNESS_PRIOR * weight.mean() * np.eye(3)
-    coefficients = known + np.linalg.solve(normal, (design * weight[:, None]).T @ (true - design @ known))
-    residual = (true - design @ coefficients)[table["true_richness"].to_numpy() >= RICHNESS_CLUSTER]
-    return {"richness_coefficients": coefficients, "richness_scatter_ln": robust_sigma(residual)}
-
-
-def redshift_relation(table) -> dict:
-    """Bias of redshift (quadratic in z) and scale and floor of its errors, from genuine matches of clusters."""
-    table = table[genuine(table) & (table["true_richness"] >= RICHNESS_CLUSTER)]
-    z, error = table["redshift"].to_numpy() - 0.45, (table["redshift"] - table["true_redshift"]).to_numpy()
-    good = np.abs(error - np.median(error)) < 0.03
-    bias = np.polyfit(z[good], error[good], 2 if good.sum() > 30 else 0)
-    left = error - np.polyval(bias, z)
-    return {
-        "redshift_bias": bias,
-        "redshift_error_scale": min(robust_sigma(left / table["redshift_error"].to_numpy()), 3.0),
-        "redshift_error_floor": 0.3 * robust_sigma(left),
-    }
-
-
-def robust_sigma(values) -> float:
-    """Half the central 68 % interval."""
-    return float(np.diff(np.percentile(values, (15.865, 84.135)))[0] / 2)
 
 
 def calibrate_tiles(finder: dict, fields: list[dict], features: np.ndarray, image_size: int, tile_size: int) -> dict:

@@ -147,7 +147,7 @@ def magnitudes(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def read_cluster_lists(paths: list[str]) -> pd.DataFrame:
-    """`read_clusters` of several files as one table: one observed list, or the truth of several emulated tiles."""
+    """`read_clusters` of several files as one table: one observed list, or the truth of several simulated tiles."""
     return pd.concat([read_clusters(path) for path in paths], ignore_index=True)
 
 

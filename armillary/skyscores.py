@@ -1,4 +1,4 @@
-"""Scores of tiles of real (or emulated) sky against a cluster catalogue: who owns what, counted once.
+"""Scores of tiles of real or simulated sky against a cluster catalogue: who owns what, counted once.
 
 The sky is not boosted: every weight is 1. The bootstrap resamples clusters (a cluster with the detection that
 matched it, or a detection without one) for cluster scores, and blocks of sky for tile scores.

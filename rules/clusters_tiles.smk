@@ -1,4 +1,4 @@
-"""DES tiles: emulated or real coadd tiles, the encoder at work on them, and its score against redMaPPer.
+"""DES tiles: simulated or real coadd tiles, the encoder at work on them, and its score against redMaPPer.
 
 Makes  <results>/clusters/tiles/<tile>_{probability,...}.fits, <tile>_clusters.dat, <tile>_cells.fits (probabilities of the
        encoder's own tiles) and the redMaPPer score.

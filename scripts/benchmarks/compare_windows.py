@@ -29,7 +29,7 @@ def compare_windows(
     seed: int,
     threads: int,
 ) -> None:
-    """Write `metrics`: speed-up, memory ratio and equality of windows of an emulated tile of noise."""
+    """Write `metrics`: speed-up, memory ratio and equality of windows of a simulated tile of noise."""
     with tempfile.TemporaryDirectory(dir=Path(metrics).parent) as folder:
         paths, small = (_write_noise_tile(Path(folder) / str(size), size, seed) for size in (image_size, 64))
         settings = {

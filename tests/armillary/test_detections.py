@@ -9,8 +9,9 @@ from armillary.detection_training import fit_detections
 from armillary.detections import COLUMNS, detect_clusters, find_peaks, peak_features
 from armillary.sky import sky_of_pixel, wcs_keywords, wcs_of_header
 
-CERTAIN = {"coefficients": [0.0] * 8 + [20.0], "ln_richness_bias": 0.0}  # every peak is a cluster
-BY_CENTRE = {"coefficients": [1.0] + [0.0] * 8, "ln_richness_bias": 0.0}  # the centre probability as it is
+UNCHANGED = {"richness_coefficients": [1.0, 0.0, 0.0], "redshift_bias": [0.0]}
+CERTAIN = UNCHANGED | {"coefficients": [0.0] * 8 + [20.0]}  # every peak is a cluster
+BY_CENTRE = UNCHANGED | {"coefficients": [1.0] + [0.0] * 8}  # the centre probability as it is
 PIXEL = {"pixel_arcsec": 0.263}
 
 
@@ -133,8 +134,7 @@ def test_richness_that_is_too_large_on_average_is_lowered():
     prediction = maps(centre_probability={(5, 4): 0.9}, ln_richness={(5, 4): np.log(30.0)})
     fields = [{"field": k, "wcs": header, "truth": truth | {"field": [k]}} for k in range(2)]
     models = fit_detections(2 * [prediction], fields, NaturalPrior(slope=-2.0), image_size=1000, tile_size=100, **PIXEL)
-    assert models["training"]["ln_richness_bias"] == pytest.approx(np.log(1.2))
-    assert models["natural"]["ln_richness_bias"] == pytest.approx(np.log(1.2) - 2 * 0.04)
-    lowered = {"coefficients": CERTAIN["coefficients"], "ln_richness_bias": np.log(1.2)}
-    found = detect_clusters(prediction, lowered, NaturalPrior(), tile_size=100, threshold=0.3, **PIXEL)
-    assert found.richness[0] == pytest.approx(25)
+    for name, prior in (("training", NaturalPrior()), ("natural", NaturalPrior(slope=-2.0))):
+        model = models[name] | {"coefficients": CERTAIN["coefficients"]}
+        found = detect_clusters(prediction, model, prior, tile_size=100, threshold=0.3, **PIXEL)
+        assert found.richness[0] == pytest.approx(25, rel=0.02) and found.redshift[0] == pytest.approx(0.4, abs=1e-6)

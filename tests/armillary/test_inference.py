@@ -9,6 +9,8 @@ from armillary.networks.sources import OUTPUTS
 from armillary.tiles import bin_image, encode_pixels
 from armillary.training import build_network
 
+UNCHANGED = {"richness_coefficients": [1.0, 0.0, 0.0], "redshift_bias": [0.0]}
+
 
 @pytest.fixture
 def checkpoint(tmp_path):
@@ -20,7 +22,7 @@ def checkpoint(tmp_path):
          "tile_size": 32, "bin_factor": 2, "pixel_arcsec": 0.263, "state": network.state_dict(), "calibration": same,
          "redshift_error_scale": 1.0, "natural_prior": (-2.0, 0.0, 0.0, 0.0, 0.0),
          "natural_tiles": {factor: [1.0, *[0.0] * 5, -2.0] for factor in same},
-         "detection": {prior: {"coefficients": [1.0, *[0.0] * 7, constant], "ln_richness_bias": 0.0}
+         "detection": {prior: {"coefficients": [1.0, *[0.0] * 7, constant], **UNCHANGED}
                        for prior, constant in (("natural", -3.0), ("training", 0.0))}}, path,
     )  # fmt: skip
     return path
