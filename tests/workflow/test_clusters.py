@@ -10,7 +10,9 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
+import recompute
 from astropy.io import fits
 from astropy.table import Table
 from astropy.wcs import WCS
@@ -61,9 +63,9 @@ def copy_if_still_there(source: str, target: str) -> None:
 def test_every_product_is_there(results):
     metrics = json.loads((results / "metrics.json").read_text())
     validate_metrics(metrics, "metrics.json")
-    assert 0 < metrics["tile_base_rate"]["value"] < 1
-    assert metrics["tile_pr_auc"]["baseline"] == "finder_tile_pr_auc"
-    for noun in "catalogs render_residuals training field pr_curves completeness estimates".split():
+    assert 0 < metrics["finder_tile_base_rate_boosted"]["value"] < 1
+    assert metrics["encoder_tile_pr_auc_boosted"]["baseline"] == "finder_tile_pr_auc_boosted"
+    for noun in "catalogs render_residuals training field pr_curves completeness selection estimates".split():
         assert (results / f"figures/{noun}.png").stat().st_size > 10_000
     for step in ("render_images_00000", "train_encoder_0", "score_fields"):
         record = json.loads((results / f"provenance/{step}.json").read_text())
@@ -120,6 +122,24 @@ def test_fields_that_choose_calibrate_and_score_are_different_ones(results):
         range(12, 16)
     )  # four fields a batch: two to train on, one to select
     assert set(maps["test"]["field"]) == set(range(16, 24))
+
+
+@pytest.mark.parametrize("method", ["encoder", "finder", "combined", "limit"])
+def test_areas_and_cuts_are_those_of_the_detection_tables(results, method):
+    """An independent recomputation from the tables that the run wrote."""
+    metrics = json.loads((results / "metrics.json").read_text())
+    haloes = pd.concat([read_catalog(str(path)) for path in sorted((results / "catalogs").glob("truth_*.dat"))])
+    haloes = haloes.assign(inside=haloes.x.between(0, 768, "left") & haloes.y.between(0, 768, "left"))
+    name = f"{method}_0" if method in ("encoder", "combined") else method
+    curves = {}
+    for split, fields in (("calibration", range(12, 16)), ("test", range(16, 24))):
+        detections = read_catalog(str(results / f"detections/{name}_{split}.dat"))
+        curves[split] = {
+            edge: recompute.curve(detections, haloes[haloes.field.isin(fields)], edge) for edge in (20.0, 30.0)
+        }
+    for edge, points in curves["test"].items():
+        assert metrics[f"{method}_cluster_area_gt{edge:g}"]["value"] == pytest.approx(recompute.area(points), abs=0.002)
+    assert metrics[f"{method}_cluster_threshold"]["value"] in recompute.cuts(curves["calibration"][20.0])
 
 
 def test_every_method_has_maps_at_both_rates_and_a_list(results):

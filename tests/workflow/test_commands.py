@@ -18,6 +18,7 @@ ELSEWHERE = {  # what a command says -> the test that runs it
     "--report": "test_clusters.py::test_the_report_is_one_file_that_needs_no_network",
     "--touch": "test_clusters.py::test_touch_says_that_an_edit_means_nothing",
     "--unlock": "test_clusters.py::test_a_locked_folder_is_unlocked",
+    "clusters_compare": "test_clusters_compare.py::test_two_files_of_any_columns_are_compared",
     "clusters_survey": "test_clusters.py::test_a_survey_goes_on_shard_by_shard",
     "report --configfile": "test_clusters.py::test_the_light_report_holds_together",
     "hsc_observed": "test_hsc.py::test_own_stamps_have_the_posterior_of_the_same_simulated_ones",
