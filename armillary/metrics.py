@@ -17,6 +17,7 @@ import numpy as np
 
 FORM = ("value", "lo", "hi", "n", "unit", "baseline", "note")
 SIGMA_PERCENTILES = (15.865, 84.135)
+SHARED_WAY_SIGMA = 2.0  # a shorter way has no meaningful share
 
 
 class Score(NamedTuple):
@@ -61,16 +62,16 @@ def difference(score: Score, other: Score, note: str) -> Score:
 
 
 def share_of_way(score: Score, start: Score, end: Score, note: str) -> Score:
-    """(score - start) / (end - start), paired over the same resamples: 0 at the start, 1 at the end."""
-    value = _divide_signed(score.value - start.value, end.value - start.value).item()
-    samples = _divide_signed(score.samples - start.samples, end.samples - start.samples)
-    return Score(value, samples, score.n, "", note)
+    """(score - start) / (end - start), paired over the same resamples: 0 at the start, 1 at the end.
 
-
-def _divide_signed(top, bottom) -> np.ndarray:
-    """top / bottom, NaN where bottom is 0."""
-    top, bottom = np.asarray(top, dtype=float), np.asarray(bottom, dtype=float)
-    return np.divide(top, bottom, out=np.full(top.shape, np.nan), where=bottom != 0)
+    NaN where start and end differ by less than SHARED_WAY_SIGMA times the spread of their difference.
+    """
+    way = end.samples - start.samples
+    if not end.value - start.value > SHARED_WAY_SIGMA * np.nanstd(way):
+        nothing = np.full(way.shape, np.nan)
+        return Score(math.nan, nothing, score.n, "", join_notes(note, "start and end do not differ by two errors"))
+    share = (score.value - start.value) / (end.value - start.value)
+    return Score(share, _divide(score.samples - start.samples, way), score.n, "", note)
 
 
 def measurement(value, lo=None, hi=None, n=None, unit="", baseline=None, note="") -> dict:
