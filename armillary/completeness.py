@@ -5,10 +5,11 @@ another one in front of it is missed more often, and on the real sky few have on
 ratio of its natural rate to the rate at which it was drawn. An object at some place of the sky counts with the product
 of the weights of all haloes around it (`natural_weights`): a missed or found halo like a false detection.
 
-Completeness is the share of true clusters above a richness that the catalogue holds. Purity is the share of the *whole*
-catalogue, poor estimates included, whose halo has at least `pure_richness`. Both change with the probability at which
-the catalogue is cut. A `CatalogueCurve` holds them at every distinct probability: at each the catalogue above it is
-matched anew (`armillary.matching.match_as_threshold_falls`).
+A catalogue is what is listed in the redshift range that is scored; a detection that is estimated outside it is not in
+the catalogue and finds nothing. Completeness is the share of true clusters above a richness that the catalogue holds.
+Purity is the share of the *whole* catalogue, poor estimates included, whose halo has at least `pure_richness`. Both
+change with the probability at which the catalogue is cut. A `CatalogueCurve` holds them at every distinct
+probability: at each the catalogue above it is matched anew (`armillary.matching.match_as_threshold_falls`).
 """
 
 from typing import NamedTuple
@@ -69,9 +70,15 @@ def natural_weights(detections, truth, radius_mpc: float) -> tuple[np.ndarray, n
     # ASSUME: a halo farther away on the sky than that does not matter, whatever its redshift.
     """
     weight, drawn = (_product_around(each, truth, radius_mpc) for each in (detections, truth))
-    inside = truth["inside"].to_numpy(dtype=bool)
-    factor = truth["weight"].to_numpy()[inside].sum() / drawn[inside].sum() if inside.any() else 1.0
+    factor = weight_of_blank_sky(truth, radius_mpc)
     return factor * weight, factor * drawn
+
+
+def weight_of_blank_sky(truth, radius_mpc: float) -> float:
+    """The factor of `natural_weights`: the weight of a place without any halo around it."""
+    inside = truth["inside"].to_numpy(dtype=bool)
+    drawn = _product_around(truth[inside], truth, radius_mpc)
+    return float(truth["weight"].to_numpy()[inside].sum() / drawn.sum()) if inside.any() else 1.0
 
 
 def _product_around(objects, truth, radius_mpc: float) -> np.ndarray:
@@ -84,6 +91,11 @@ def _looked_up(column, row, otherwise) -> np.ndarray:
     """column[row], and `otherwise` where row is -1."""
     values = np.append(column.to_numpy(), otherwise)
     return values[row]
+
+
+def in_range(detections, criteria: Criteria):
+    """The detections that are listed: estimated redshift in the range that is scored."""
+    return detections[between(detections["redshift"], *criteria.redshift_range)].reset_index(drop=True)
 
 
 def between(values, low: float, high: float) -> np.ndarray:
@@ -133,8 +145,12 @@ class CatalogueCurve(NamedTuple):
 
     def purity(self, counts: np.ndarray) -> np.ndarray:
         """Weighted share of the listed detections that are pure, (B, K); 1 where nothing is listed."""
-        listed, pure = (each.sums(counts, len(self.threshold)) for each in (self.listed, self.pure))
+        listed, pure = self.n_listed(counts), self.n_pure(counts)
         return np.divide(pure, listed, out=np.ones(listed.shape), where=listed > 1e-12)
+
+    def n_pure(self, counts: np.ndarray) -> np.ndarray:
+        """Weighted number of pure detections, (B, K)."""
+        return self.pure.sums(counts, len(self.threshold))
 
     def n_listed(self, counts: np.ndarray) -> np.ndarray:
         """Weighted number of listed detections, (B, K)."""
@@ -144,17 +160,17 @@ class CatalogueCurve(NamedTuple):
 def catalogue_curve(detections, truth, criteria: Criteria, *, estimated_above: float = -np.inf) -> CatalogueCurve:
     """The curve of a catalogue.
 
-    A detection is listed if its estimated redshift is in the range, its halo's centre in the image (or it has no halo),
-    and its estimated richness above `estimated_above`, by default whatever it is.
+    Only detections in the redshift range take part (`in_range`). A detection counts in the purity if its halo's centre
+    is in the image (or it has no halo), and its estimated richness above `estimated_above`, by default whatever it is.
     """
+    detections = in_range(detections, criteria)
     order, changes = match_as_threshold_falls(detections, truth, **criteria.matching)
     weight, true_weight = natural_weights(detections, truth, criteria.match_radius_mpc)
     probability = detections["probability"].to_numpy(float)[order]
     threshold, index_of_step = _distinct(probability)
     index = index_of_step[changes.step - 1]
 
-    eligible = between(detections["redshift"], *criteria.redshift_range)
-    eligible &= detections["richness"].to_numpy(float) > estimated_above
+    eligible = detections["richness"].to_numpy(float) > estimated_above
     weight = np.where(eligible, weight, 0.0)[changes.detection]
     unit = detections["unit"].to_numpy(dtype=int)[changes.detection]
     is_listed = np.append(truth["inside"].to_numpy(dtype=bool), [False, True])  # [-2]: absent, [-1]: without halo
@@ -188,11 +204,16 @@ def completeness_at_purity(completeness: np.ndarray, purity: np.ndarray, wanted:
     return np.max(np.where(purity >= wanted, completeness, 0.0), axis=1, initial=0.0)
 
 
-def at_density(values: np.ndarray, n_listed: np.ndarray, n_wanted: float, otherwise: float) -> np.ndarray:
-    """Values (B, K) at the lowest threshold at which no more than `n_wanted` are listed, (B,)."""
-    n_thresholds = (n_listed <= n_wanted).sum(axis=1)  # the number listed hardly ever falls as the threshold does
-    padded = np.concatenate([np.full((len(values), 1), otherwise), values], axis=1)
-    return padded[np.arange(len(values)), n_thresholds]
+def at_density(values: np.ndarray, n_listed: np.ndarray, n_wanted: float) -> np.ndarray:
+    """Values (B, K), 0 where nothing is listed, interpolated to the place where `n_wanted` are listed, (B,).
+
+    NaN where the list ends before. A detection can weigh much, so thresholds alone reach a number only roughly.
+    """
+    rising = np.maximum.accumulate(n_listed, axis=1)  # the number listed hardly ever falls as the threshold does
+    start = np.zeros((len(values), 1))
+    rising, values = (np.concatenate([start, each], axis=1) for each in (rising, values))
+    found = [np.interp(n_wanted, x, y) for x, y in zip(rising, values, strict=True)]
+    return np.where(rising[:, -1] >= n_wanted, found, np.nan)
 
 
 def choose_operating_point(detections, truth, criteria: Criteria, *, richness_above: float) -> dict:

@@ -8,11 +8,12 @@ probability, `richness_relation` and `redshift_relation` fit the estimates to th
 import numpy as np
 import pandas as pd
 
-from armillary.calibration import NaturalPrior, fit_logistic
+from armillary.calibration import NaturalPrior, error_scale, fit_logistic
 from armillary.completeness import judge
 from armillary.detections import find_peaks, peak_features
 from armillary.haloes import RICHNESS_CLUSTER
 from armillary.matching import UNMATCHED
+from armillary.percolation import without_fragments
 from armillary.sky import sky_of_pixel, wcs_of_header
 from armillary.splits import field_truth
 
@@ -60,11 +61,14 @@ def genuine(table) -> pd.Series:
 
 
 def richness_relation(table) -> dict:
-    """Fit of ln true richness (linear in its raw value and redshift) of genuine matches, and its scatter."""
+    """Fit of ln true richness (linear in its raw value and redshift) of genuine matches, and its scatter.
+
+    Where `table` has errors of the raw ln richness, raw_ln_error, `richness_error_scale` makes them hold 68 %.
+    """
     table = table[genuine(table)]
     known = np.array([1.0, 0.0, 0.0])
     if table.empty:
-        return {"richness_coefficients": known, "richness_scatter_ln": 0.0}
+        return {"richness_coefficients": known, "richness_scatter_ln": 0.0, "richness_error_scale": 1.0}
     raw, true = (np.log(table[name].to_numpy()) for name in ("raw_richness", "true_richness"))
     design = np.column_stack([raw, table["redshift"].to_numpy() - 0.45, np.ones(len(table))])
     # Richer clusters count more: that is where the calibration is used
@@ -72,9 +76,14 @@ def richness_relation(table) -> dict:
     # ASSUME: a weak prior at ln true = ln raw keeps the fit finite where few clusters are known
     normal = (design * weight[:, None]).T @ design + RICHNESS_PRIOR * weight.mean() * np.eye(3)
     coefficients = known + np.linalg.solve(normal, (design * weight[:, None]).T @ (true - design @ known))
-    residual = (true - design @ coefficients)[table["true_richness"].to_numpy() >= RICHNESS_CLUSTER]
+    is_rich = table["true_richness"].to_numpy() >= RICHNESS_CLUSTER
+    residual = (true - design @ coefficients)[is_rich]
     scatter = robust_sigma(residual) if len(residual) else 0.0
-    return {"richness_coefficients": coefficients, "richness_scatter_ln": scatter}
+    relation = {"richness_coefficients": coefficients, "richness_scatter_ln": scatter}
+    if "raw_ln_error" in table:
+        quoted = abs(coefficients[0]) * table["raw_ln_error"].to_numpy()[is_rich]
+        relation["richness_error_scale"] = error_scale(residual, quoted)
+    return relation
 
 
 def redshift_relation(table) -> dict:
@@ -109,22 +118,23 @@ def fit_detections(
 ) -> dict[str, dict]:
     """What `detections.detect_clusters` needs, by class prior, "training" and "natural".
 
-    That is coefficients (9,) of the peaks' features, richness_coefficients of `richness_relation` and redshift_bias of
-    `redshift_relation`.
+    That is coefficients (9,) of the peaks' features, richness_coefficients and richness_error_scale of
+    `richness_relation`, and redshift_bias of `redshift_relation`.
 
     `predictions`: one field's (T, T) maps at the rate of the training fields; `fields`: field number, wcs header and
     truth table of each. The network must not have learned from them: of those that it has, it is too sure. At the
     natural rate a peak counts with the weight of the halo that causes it.
     """
     scale = {"tile_size": tile_size, "pixel_arcsec": pixel_arcsec}
-    peaks = [
-        located(find_peaks(maps, **scale), field["field"], wcs_of_header(field["wcs"], f"field {field['field']}"))
-        for maps, field in zip(predictions, fields, strict=True)
-    ]
+    peaks = []
+    for maps, field in zip(predictions, fields, strict=True):
+        found = find_peaks(maps, **scale)
+        found = without_fragments(found.assign(probability=found["centre_probability"]), pixel_arcsec)
+        peaks.append(located(found, field["field"], wcs_of_header(field["wcs"], f"field {field['field']}")))
     peaks = pd.concat(peaks, ignore_index=True)
     truth = pd.concat([pd.DataFrame(field["truth"]) for field in fields], ignore_index=True)
     judged = judged_candidates(
-        peaks.assign(probability=peaks["centre_probability"], richness=np.exp(peaks["ln_richness"])),
+        peaks.assign(richness=np.exp(peaks["ln_richness"])),
         truth, [field["field"] for field in fields], image_size,
     )  # fmt: skip
     return {
@@ -134,11 +144,12 @@ def fit_detections(
 
 
 def _model(judged: pd.DataFrame, weight: np.ndarray, prior: NaturalPrior) -> dict:
-    ln_richness, _ = prior.ln_richness(judged["ln_richness"], judged["ln_richness_error"])
-    table = judged.assign(raw_richness=np.exp(ln_richness), weight=weight)
+    ln_richness, ln_error = prior.ln_richness(judged["ln_richness"], judged["ln_richness_error"])
+    table = judged.assign(raw_richness=np.exp(ln_richness), raw_ln_error=ln_error, weight=weight)
     relations = richness_relation(table) | redshift_relation(table)
     return {
         "coefficients": fit_probability(peak_features(judged), judged, weight).tolist(),
         "richness_coefficients": relations["richness_coefficients"].tolist(),
+        "richness_error_scale": relations["richness_error_scale"],
         "redshift_bias": relations["redshift_bias"].tolist(),
     }

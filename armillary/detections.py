@@ -93,8 +93,8 @@ def detect_clusters(
     """COLUMNS of the clusters of one window whose probability exceeds `threshold`, most probable first.
 
     `prediction` is at the rate of the training fields. `model` (coefficients (9,) of the peaks' features, the constant
-    last; richness_coefficients and redshift_bias of `armillary.detection_training`) and `prior` carry the rate at which
-    probability and richness are given.
+    last; richness_coefficients, richness_error_scale and redshift_bias of `armillary.detection_training`) and `prior`
+    carry the rate at which probability and richness are given.
     """
     peaks = find_peaks(prediction, tile_size=tile_size, pixel_arcsec=pixel_arcsec)
     coefficients = np.asarray(model["coefficients"])
@@ -106,7 +106,7 @@ def detect_clusters(
         probability=expit(peak_features(peaks) @ coefficients[:-1] + coefficients[-1]),
         redshift=peaks["redshift"] - np.polyval(model["redshift_bias"], place),
         richness=richness,
-        richness_error=richness * ln_error,
+        richness_error=richness * model["richness_error_scale"] * abs(slope) * ln_error,
     )[COLUMNS]
     clusters = clusters[clusters["probability"] > threshold]
     return clusters.sort_values("probability", ascending=False, ignore_index=True)

@@ -13,14 +13,18 @@ from armillary.completeness import (
     catalogue_curve,
     completeness_at_purity,
     fraction_in,
+    in_range,
     judge,
     score_boxes,
+    weight_of_blank_sky,
 )
 from armillary.metrics import Score, measurement, over_trainings, poisson_68, sum_by_unit
 from armillary.residuals import matched_clusters, residual_scores
 from armillary.splits import WHOLE_SHARE
 
-WEIGHT_NOTE = "weighted to the natural cluster rate; n is the effective number"
+RATE_NOTE = "weighted to the natural cluster rate"
+WEIGHT_NOTE = f"{RATE_NOTE}; n is the effective number"
+COUNT_NOTE = f"{RATE_NOTE}; n is the plain number"
 EVERYTHING = (-np.inf, np.inf)
 RESAMPLES_AT_ONCE = 50  # curves of all thresholds are held in memory for these
 
@@ -65,12 +69,13 @@ def cluster_scores(
     `detections` and `truth` are frames of one sky (`armillary.completeness.judge`), `counts` (B, n_units) resamples.
     """
     criteria, span = scoring.criteria, scoring.criteria.redshift_range
-    cut = detections[detections["probability"] >= threshold].reset_index(drop=True)
+    cut = in_range(detections[detections["probability"] >= threshold], criteria)
     judged, found = judge(cut, truth, **criteria.matching)
+    blank_weight = weight_of_blank_sky(truth, criteria.match_radius_mpc)
     rows = bin_rows(judged, found, counts, scoring)
     scores = {f"cluster_{row['key']}": row["score"] for row in rows}
-    scores |= catalogue_scores(judged, counts, scoring, area_deg2)
-    scores |= true_density(found, counts, scoring, area_deg2)
+    scores |= catalogue_scores(judged, counts, scoring, area_deg2, blank_weight)
+    scores |= true_density(found, counts, scoring, area_deg2, blank_weight)
     if "whole" in judged:
         scores |= whole_scores(judged, found, counts, scoring)
         scores |= as_drawn_scores(judged, found, counts, scoring)
@@ -83,7 +88,7 @@ def cluster_scores(
         redshift_range=span,
         match_radius_mpc=scoring.match_radius_mpc,
     )
-    edges = [edge for edge in scoring.selection_richness_edges if edge >= scoring.pure_richness]
+    edges = richness_bias_edges(scoring)
     scores |= residual_scores(matches, counts, outlier_dz=scoring.outlier_dz, richness_edges=edges[:-1])
     details = Details(
         bins=rows,
@@ -125,38 +130,54 @@ def bin_rows(judged, found, counts, scoring: Scoring) -> list[dict]:
     return rows
 
 
-def catalogue_scores(judged, counts, scoring: Scoring, area_deg2: float) -> dict[str, Score]:
+def richness_bias_edges(scoring: Scoring) -> list[float]:
+    """The edges of the selection function from the least richness of a cluster on; ValueError if there are too few."""
+    edges = [edge for edge in scoring.selection_richness_edges if edge >= scoring.pure_richness]
+    if len(edges) < 2:
+        raise ValueError(
+            f"clusters: scoring: selection_richness_edges are {scoring.selection_richness_edges}; at least two of them "
+            f"must be pure_richness ({scoring.pure_richness:g}) or more"
+        )
+    return edges
+
+
+def catalogue_scores(judged, counts, scoring: Scoring, area_deg2: float, blank_weight: float) -> dict[str, Score]:
     """Purity of the whole catalogue, and its detections and false detections per square degree.
 
     Each also with haloes down to `group_richness` counted as true.
     """
-    span = scoring.criteria.redshift_range
-    listed = judged[judged["counted"] & between(judged["redshift"], *span)]
-    scores = {"cluster_detections_per_deg2": density(listed, counts, area_deg2, f"the catalogue; {WEIGHT_NOTE}")}
+    span, listed = scoring.criteria.redshift_range, judged[judged["counted"]]
+    note = f"the catalogue; {COUNT_NOTE}"
+    scores = {"cluster_detections_per_deg2": density(listed, counts, area_deg2, note, blank_weight)}
     for suffix, least in (("", scoring.pure_richness), (f"_halo{scoring.group_richness:g}", scoring.group_richness)):
         pure = listed["true_richness"] >= least
-        note = f"matched to a halo of richness >= {least:g}; {WEIGHT_NOTE}"
+        rule = f"matched to a halo of richness >= {least:g}"
         scores[f"cluster_purity{suffix}"] = fraction_in(
-            listed, pure, EVERYTHING, span, counts, f"whole catalogue, all estimated richnesses; pure: {note}"
+            listed, pure, EVERYTHING, span, counts, f"whole catalogue; pure: {rule}; {WEIGHT_NOTE}"
         )
-        scores[f"cluster_false{suffix}_per_deg2"] = density(listed[~pure], counts, area_deg2, f"not {note}")
+        scores[f"cluster_false{suffix}_per_deg2"] = density(
+            listed[~pure], counts, area_deg2, f"not {rule}; {COUNT_NOTE}", blank_weight
+        )
     return scores
 
 
-def true_density(found, counts, scoring: Scoring, area_deg2: float) -> dict[str, Score]:
+def true_density(found, counts, scoring: Scoring, area_deg2: float, blank_weight: float) -> dict[str, Score]:
     """True clusters per square degree at the natural rate."""
     true = found[found["inside"] & (found["richness"] > scoring.pure_richness)]
     true = true[between(true["redshift"], *scoring.criteria.redshift_range)]
-    note = f"true richness > {scoring.pure_richness:g}, weighted to the natural rate; n is the plain number"
-    return {"cluster_truth_per_deg2": density(true, counts, area_deg2, note)}
+    note = f"true richness > {scoring.pure_richness:g}; {COUNT_NOTE}"
+    return {"cluster_truth_per_deg2": density(true, counts, area_deg2, note, blank_weight)}
 
 
-def density(frame, counts, area_deg2: float, note: str) -> Score:
-    """Weighted objects per square degree; a plain count has Poisson bounds, which none found has, too."""
+def density(frame, counts, area_deg2: float, note: str, blank_weight: float) -> Score:
+    """Weighted objects per square degree.
+
+    Objects of equal weight, `blank_weight`, have Poisson bounds; so has no object, where resamples do not differ.
+    """
     by_unit = sum_by_unit(frame["weight"], frame["unit"].to_numpy(dtype=int), counts.shape[1])
     bounds = None
-    if (frame["weight"] == 1.0).all():
-        bounds = tuple(bound / area_deg2 for bound in poisson_68(len(frame)))
+    if np.allclose(frame["weight"], blank_weight):
+        bounds = tuple(blank_weight * bound / area_deg2 for bound in poisson_68(len(frame)))
     return Score(by_unit.sum() / area_deg2, counts @ by_unit / area_deg2, len(frame), "deg^-2", note, bounds)
 
 
@@ -206,11 +227,12 @@ def curve_scores(detections, truth, counts, scoring: Scoring, area_deg2: float) 
     }
 
     def values(rows) -> dict[str, np.ndarray]:
-        purity, n_listed = whole.purity(rows), whole.n_listed(rows)
+        purity, n_listed, n_pure = whole.purity(rows), whole.n_listed(rows), whole.n_pure(rows)
         found = {}
         for per_deg2 in scoring.densities_per_deg2:
             key = f"cluster_purity_at_{per_deg2:g}_per_deg2"
-            found[key] = at_density(purity, n_listed, per_deg2 * area_deg2, 1.0)
+            n_wanted = per_deg2 * area_deg2
+            found[key] = at_density(n_pure, n_listed, n_wanted) / n_wanted
             notes[key] = f"purity of the most probable {per_deg2:g} detections per deg2"
         for edge in scoring.curve_richness:
             completeness = whole.completeness(edge, rows)
@@ -223,7 +245,7 @@ def curve_scores(detections, truth, counts, scoring: Scoring, area_deg2: float) 
                 notes[key] = f"completeness (true richness > {edge:g}) at {target:.0%} purity of the whole catalogue"
             for per_deg2 in scoring.densities_per_deg2:
                 key = f"cluster_completeness_gt{edge:g}_at_{per_deg2:g}_per_deg2"
-                found[key] = at_density(completeness, n_listed, per_deg2 * area_deg2, 0.0)
+                found[key] = at_density(completeness, n_listed, per_deg2 * area_deg2)
                 notes[key] = f"completeness (> {edge:g}) of the most probable {per_deg2:g} detections per deg2"
             partial = rich_only[edge]
             key = f"cluster_area_gt{edge:g}_poor_detections_left_out"
@@ -240,7 +262,7 @@ def curve_scores(detections, truth, counts, scoring: Scoring, area_deg2: float) 
             np.concatenate([chunk[key] for chunk in chunks]),
             n_units,
             "",
-            f"{notes[key]}; measured on the very fields that are scored; {WEIGHT_NOTE}",
+            f"{notes[key]}; measured on the very fields that are scored; {RATE_NOTE}; n: units of the bootstrap",
         )
         for key, value in measured.items()
     }

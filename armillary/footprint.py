@@ -183,7 +183,7 @@ def restrict(catalog, inside, name: str):
     inside = np.asarray(inside, dtype=bool)
     if not inside.any():
         raise ValueError(
-            f"none of the {len(inside)} clusters of {name} lies in the footprint of the tiles: "
-            "give the tiles of that sky, or a catalogue of this one"
+            f"none of the {len(inside)} clusters of {name} lies in the footprint of the tiles: give the tiles of "
+            "that sky (clusters: infer_tile: tiles), or a list of this one (clusters: score_redmapper: clusters_file)"
         )
     return catalog[inside].reset_index(drop=True)

@@ -1,10 +1,10 @@
-"""The limit: what photometry allows where the true haloes are known, which no finder can beat.
+"""The limit: photometry where the true haloes are known.
 
 Tiles: position, redshift and richness of every true halo are given, and memberships are computed from the true profile
-and the colour model of true members on the measured photometry. Clusters: candidates are all true haloes at their true
-positions and redshifts; the richness of each is measured there from the photometry, all others known, and the
-probability of a cluster comes from that. So the limit misses and invents no halo: at cluster level it errs only by
-ranking, at tile level only where photometry cannot tell members.
+and the colour model of true members on the measured photometry. No finder can beat that. Clusters: candidates are all
+true haloes at their true positions and redshifts; the richness of each is measured there from the photometry, all
+others known, and the probability of a cluster comes from that. So it misses and invents no halo, and errs only by
+ranking; a finder that ranks by more than richness may come near it, or, at one purity, pass it.
 It goes through the finder's functions and is calibrated on the same fields by the same fits.
 """
 

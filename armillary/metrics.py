@@ -35,7 +35,8 @@ class Score(NamedTuple):
 
     def entry(self, baseline: str | None = None) -> dict:
         """The score in the metrics form."""
-        lo, hi = self.bounds or interval_68(self.samples)
+        known = math.isfinite(self.value)
+        lo, hi = (self.bounds or interval_68(self.samples)) if known else (None, None)
         return measurement(self.value, lo, hi, self.n, self.unit, baseline, self.note)
 
 
@@ -45,15 +46,19 @@ def over_trainings(scores: list[Score], rng: np.random.Generator) -> Score:
     The spread (standard deviation of one training, n - 1 in the denominator) is added to the resamples as Gaussian
     noise. Of one training nothing is known of it, and the note says so.
     """
-    first, values = scores[0], np.array([score.value for score in scores], dtype=float)
-    if len(scores) == 1:
-        return first._replace(note=join_notes(first.note, "one training: its spread is not in the error"))
-    spread = float(np.std(values, ddof=1))
-    samples = np.mean([score.samples for score in scores], axis=0)
+    known = [score for score in scores if math.isfinite(score.value)]
+    if len(scores) == 1 or not known:
+        return scores[0]._replace(note=join_notes(scores[0].note, "one training: its spread is not in the error"))
+    values = np.array([score.value for score in known])
+    spread = float(np.std(values, ddof=1)) if len(known) > 1 else 0.0
+    samples = np.mean([score.samples for score in known], axis=0)
     samples = samples + spread * rng.standard_normal(len(samples))
-    note = f"mean of {len(scores)} trainings; their spread of {spread:.2g} is in the error"
-    bounds = first.bounds if spread == 0.0 else None
-    return first._replace(value=float(values.mean()), samples=samples, note=join_notes(first.note, note), bounds=bounds)
+    others = f" (no value in {len(scores) - len(known)} more)" if len(known) < len(scores) else ""
+    note = join_notes(
+        known[0].note, f"mean of {len(known)} trainings{others}; their spread of {spread:.2g} is in the error"
+    )
+    bounds = known[0].bounds if spread == 0.0 else None
+    return known[0]._replace(value=float(values.mean()), samples=samples, note=note, bounds=bounds)
 
 
 def difference(score: Score, other: Score, note: str) -> Score:
@@ -138,8 +143,9 @@ def bootstrap_statistic(statistic, unit, counts) -> tuple[float, np.ndarray]:
 def fraction(part, weight, unit, counts, note="") -> Score:
     """Weighted fraction of the items for which `part` (n,) is true; NaN of none.
 
-    `n` is the effective number of items, (sum w)^2 / sum w^2 (Kish 1965). Where every resample agrees (all or
-    none of a few items) the bootstrap sees no error, and the Wilson (1927) interval of `n` items stands in.
+    `n` is the effective number of items, (sum w)^2 / sum w^2 (Kish 1965). Where resamples hardly differ (all or none
+    of a few items) the bootstrap sees too small an error: the Wilson (1927) interval of `n` items stands in for a
+    narrower one.
     """
     part, weight = np.asarray(part, dtype=bool), np.asarray(weight, dtype=float)
     if weight.sum() <= 0:
@@ -148,7 +154,8 @@ def fraction(part, weight, unit, counts, note="") -> Score:
     value, samples = bootstrap_ratio(part * weight, weight, unit, counts)
     n = effective_number(weight)
     lo, hi = interval_68(samples)
-    bounds = wilson_68(value, n) if hi - lo < 1e-9 else None
+    wilson = wilson_68(value, n)
+    bounds = wilson if hi - lo < wilson[1] - wilson[0] else None
     return Score(value, samples, round(n, 1), "", note, bounds)
 
 

@@ -42,6 +42,7 @@ MEMBER_COLUMNS = {
     "spec_z": ("z_spec", "zspec"),
 }
 MEMBER_REQUIRED = ("cluster_id", "ra", "dec")
+MAX_REDSHIFT = 3.0  # distances are tabulated to this
 PROBABILITY_FACTORS = (("p",), ("p_free", "pfree"), ("theta_i",), ("theta_r",))
 MAGNITUDE = re.compile(r"^(?:model_)?mag(?P<error>_?err)?(?:_auto)?_(?P<band>[ugrizy]|\d)$")
 BANDS_OF_VECTOR = {4: "griz", 5: "ugriz"}
@@ -52,7 +53,7 @@ def read_clusters(path: str) -> pd.DataFrame:
     frame = _lower_case(_read_any(path, CLUSTER_GROUP))
     clusters = _renamed(frame, CLUSTER_COLUMNS, CLUSTER_REQUIRED, path, "a redMaPPer cluster catalogue")
     clusters["name"] = clusters["name"].astype(str).where(clusters["name"].notna(), "")
-    clusters["cluster_id"] = clusters["cluster_id"].astype(np.int64)
+    clusters["cluster_id"] = whole_numbers(clusters["cluster_id"], path)
     clusters["spec_z"] = clusters["spec_z"].where(clusters["spec_z"] > 0)
     return clusters
 
@@ -95,12 +96,33 @@ def read_members(path: str) -> pd.DataFrame:
     """
     frame = _lower_case(_read_any(path, MEMBER_GROUP))
     members = _renamed(frame, MEMBER_COLUMNS, MEMBER_REQUIRED, path, "a redMaPPer member table")
-    members["cluster_id"] = members["cluster_id"].astype(np.int64)
+    members["cluster_id"] = whole_numbers(members["cluster_id"], path)
     members["spec_z"] = members["spec_z"].where(members["spec_z"] > 0)
     # ASSUME: R is in physical h^-1 Mpc, as the redMaPPer papers and code have it.
     members["radius_mpc"] = frame["r"].astype(float) / HUBBLE_H if "r" in frame else np.nan
     members["p_mem"] = member_probability(frame, path)
     return pd.concat([members, magnitudes(frame)], axis=1)
+
+
+def whole_numbers(column: pd.Series, path: str) -> pd.Series:
+    """Cluster ids as int64; ValueError naming the file and the first row that has none."""
+    values = pd.to_numeric(column, errors="coerce")
+    is_whole = np.isfinite(values) & (values % 1 == 0)
+    if not is_whole.all():
+        row = int(np.flatnonzero(~is_whole)[0])
+        raise ValueError(f"{path}: row {row} has the cluster id {column.iloc[row]}; ids must be whole numbers")
+    return values.astype(np.int64)
+
+
+def usable_clusters(clusters: pd.DataFrame, name: str) -> pd.DataFrame:
+    """The clusters with a position, a redshift above 0 and a richness above 0; ValueError if the list has rows and none
+    is usable. 0, -1 and NaN are how lists say that there is none."""
+    placed = np.isfinite(clusters["ra"]) & clusters["dec"].between(-90, 90)
+    known = (clusters["redshift"] > 0) & (clusters["redshift"] < MAX_REDSHIFT) & (clusters["richness"] > 0)
+    usable = placed & known & np.isfinite(clusters["richness"])
+    if len(clusters) and not usable.any():
+        raise ValueError(f"no row of {name}, of {len(clusters)}, has ra, dec, a redshift and a richness above 0")
+    return clusters[usable].reset_index(drop=True)
 
 
 def usable_members(members: pd.DataFrame, name: str) -> pd.DataFrame:

@@ -174,12 +174,13 @@ def tile_scores(tiles: Tiles, counts, *, bins: np.ndarray, suffix: str, threshol
             "expected calibration error in bins of probability",
         ),
     }
-    for name, pair in bootstrap_confusion(tiles, 0.5, counts).items():
-        scores[f"tile_{name}{suffix}"] = Score(*pair, n, "", "tiles called at probability 0.5")
+    calls = {"": (0.5, "tiles called at probability 0.5")}
     if threshold is not None:
-        for name, pair in bootstrap_confusion(tiles, threshold, counts).items():
-            note = "tiles called at the probability of best F1 on calibration fields"
-            scores[f"tile_{name}_tuned{suffix}"] = Score(*pair, n, "", note)
+        calls["_tuned"] = threshold, "tiles called at the probability of best F1 on calibration fields"
+    for label, (cut, note) in calls.items():
+        for name, (value, samples) in bootstrap_confusion(tiles, cut, counts).items():
+            value = value if name == "accuracy" or tiles.truth.any() else np.nan  # nothing to be found
+            scores[f"tile_{name}{label}{suffix}"] = Score(value, samples, n, "", note)
     return scores
 
 

@@ -49,9 +49,13 @@ def sky_detections(frames: list, maps: list[dict], names: list[str]) -> pd.DataF
 def sky_truth(clusters, maps: list[dict], name: str, match_radius_mpc: float, *, may_be_empty=False) -> pd.DataFrame:
     """Clusters in or near the footprint, with tile (index of the owner, -1 outside), inside and weight 1.
 
-    ValueError where none lies in the footprint, unless it `may_be_empty`.
+    With a column `listed_by` (index of a map) each tile has a list of its own: what a list says of another tile's sky
+    is left out. ValueError where no cluster lies in the footprint, unless it `may_be_empty`.
     """
     tile = owners(clusters["ra"].to_numpy(), clusters["dec"].to_numpy(), maps)
+    if "listed_by" in clusters:
+        own = (tile == NOBODY) | (tile == clusters["listed_by"].to_numpy())
+        clusters, tile = clusters[own].reset_index(drop=True), tile[own]
     if not may_be_empty:
         restrict(clusters, tile != NOBODY, name)
     near = tile != NOBODY

@@ -4,7 +4,7 @@ Makes  <results>/clusters/metrics.json, figures/, checkpoints/best_encoder.ckpt 
 From   resources/red_sequence.ecsv and the settings in config/clusters.yaml; real tables and images where those name them.
 Steps  sample_catalog -> render_images -> tile_images -> train_encoder -> infer_fields -> score_fields;
        estimate_photometry -> train_finder -> infer_finder is the baseline that the same score judges, infer_limit what
-       no finder can beat; train_combination -> infer_combined is the mean of encoder and finder;
+       no finder can beat on tiles; train_combination -> infer_combined is the mean of encoder and finder;
        simulate_tile, or the DR2 release -> infer_tile -> score_redmapper is the encoder at work on DES tiles.
 
 A batch is n_catalogs_per_file fields: one job samples, renders or tiles a batch. Whole batches go to one split.
@@ -154,6 +154,7 @@ rule clusters_summarise_trainings:
         code=code_of("scripts/clusters/summarise_trainings.py"),
     output:
         checkpoint="<results>/clusters/checkpoints/best_encoder.ckpt",
+        record="<results>/clusters/checkpoints/best_training.json",
     log:
         "<results>/clusters/logs/summarise_trainings.log",
     benchmark:
@@ -280,7 +281,7 @@ rule clusters_infer_finder:
 
 rule clusters_infer_limit:
     """Rank the true haloes of the {wildcards.split} fields by their photometry, and find the members of known clusters:
-    what no finder can beat."""
+    no finder can beat it on tiles."""
     input:
         photometry=clusters_files(PHOTOMETRY),
         catalogs=clusters_files(CATALOGS),

@@ -157,6 +157,11 @@ def clusters_given_file(step, key):
 
 # Looked up at the start, so that a wrong name ends the run with one line before any job.
 OBSERVED_LIST = clusters_given_file("score_redmapper", "clusters_file")
+MEMBER_LISTS = (
+    [clusters_given_file("score_redmapper", "members_file")]
+    if CLUSTERS["score_redmapper"]["members_file"]
+    else []
+)
 TILE_LISTS = (
     [clusters_given_file("simulate_tile", "clusters_file")]
     if CLUSTERS["simulate_tile"]["clusters_file"]
@@ -203,8 +208,7 @@ def clusters_reference_members(_):
     if CLUSTERS["infer_tile"]["source"] == "simulated":
         tiles = CLUSTERS["infer_tile"]["tiles"]
         return [f"<results>/clusters/tile_images/{tile}/{tile}_members.dat" for tile in tiles]
-    name = CLUSTERS["score_redmapper"]["members_file"]
-    return [name if Path(name).exists() else dataset_file(name)] if name else []
+    return MEMBER_LISTS
 
 
 def clusters_tile_shards():

@@ -108,6 +108,7 @@ rule clusters_score_redmapper:
         catalog=clusters_reference_catalog,
         members=clusters_reference_members,
         fields_metrics="<results>/clusters/scores/score_fields.json",
+        best_training="<results>/clusters/checkpoints/best_training.json",
         code=code_of("scripts/clusters/score_redmapper.py"),
     output:
         metrics="<results>/clusters/scores/score_redmapper.json",

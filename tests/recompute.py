@@ -3,7 +3,7 @@
 `detections` (field, ra, dec, redshift, probability) and `haloes` (field, ra, dec, redshift, richness, weight, inside)
 are tables of whole fields. A pair may match within 1 Mpc (physical, at the halo) and |dz| <= 0.05 (1 + z); pairs are
 taken in the order of sqrt((separation / 1 Mpc)^2 + (dz / (0.05 (1 + z)))^2), each object once. Redshifts from 0.2 to
-0.65 count.
+0.65 count; detections outside are not in the catalogue.
 """
 
 import numpy as np
@@ -34,6 +34,7 @@ def natural_weights(detections, haloes) -> tuple[np.ndarray, np.ndarray]:
 
 def curve(detections, haloes, richness_above: float) -> np.ndarray:
     """Threshold, completeness and purity (3, K) at every distinct probability."""
+    detections = detections[(detections.redshift >= 0.2) & (detections.redshift < 0.65)]
     detections, haloes = detections.reset_index(drop=True), haloes.reset_index(drop=True)
     weight, halo_weight = natural_weights(detections, haloes)
     apart = separations_mpc(detections, haloes)
@@ -51,7 +52,7 @@ def curve(detections, haloes, richness_above: float) -> np.ndarray:
         listed = pure = found = wanted = 0.0
         for d in np.flatnonzero(detections.probability >= threshold):
             h = halo_of.get(d)
-            if 0.2 <= detections.redshift[d] < 0.65 and (h is None or haloes.inside[h]):
+            if h is None or haloes.inside[h]:
                 listed += weight[d]
                 pure += weight[d] * (h is not None and haloes.richness[h] >= 20)
         for h in range(len(haloes)):

@@ -40,7 +40,11 @@ from armillary.scoring import (
 from armillary.splits import field_detections, field_truth, flat_tiles, require_same_tiles, with_whole
 from armillary.step import announce, run
 
-CONTRASTED = re.compile("tile_pr_auc_(boosted|natural)|cluster_area|cluster_(completeness|purity)_.*at_")
+# Scores that are compared with the finder's: those where more is better
+CONTRASTED = re.compile(
+    "tile_(pr_auc|precision|recall|f1)(_tuned)?_(boosted|natural)$|cluster_area|cluster_(completeness|purity)_.*at_|"
+    r"cluster_completeness_richness_gt\d+$|cluster_purity$|richness_(slope|correlation)$"
+)
 METHODS = ("encoder", "finder", "combined", "limit")
 
 
@@ -122,7 +126,6 @@ def score_fields(
     report |= {
         name: score.entry(baseline_of(name, scores["finder"])) for name, score in pooled(scores, trainings, rng).items()
     }
-    report = {name_of_first(key, trainings): entry for key, entry in report.items()}
     report |= {
         "area_deg2": measurement(sky.area_deg2(len(fields)), n=len(fields), unit="deg^2", note="held-out test fields"),
         "n_fields_test": measurement(len(fields), n=len(fields)),
@@ -177,10 +180,10 @@ def pooled(scores: dict[str, dict[str, Score]], trainings: list[str], rng) -> di
     result |= {f"limit_{key}": score for key, score in limit.items()}
     for method in ("encoder", "combined"):
         of_training = [scores[f"{method}_{training}"] for training in trainings]
-        for key in of_training[0]:
+        for key in dict.fromkeys(key for each in of_training for key in each):
             of_key = [each[key] for each in of_training if key in each]
             result[f"{method}_{key}"] = over_trainings(of_key, rng)
-            if not CONTRASTED.match(key):
+            if not (CONTRASTED.match(key) and key in finder and key in limit):
                 continue
             gains = [
                 difference(score, finder[key], f"{method} minus finder, same resampled fields") for score in of_key
@@ -200,11 +203,6 @@ def baseline_of(name: str, finder: dict[str, Score]) -> str | None:
     if method == "finder" and key.startswith("tile_pr_auc_") and "over" not in key:
         return name.replace("pr_auc", "base_rate")
     return None
-
-
-def name_of_first(key: str, trainings: list[str]) -> str:
-    """Cuts are those of the first training: encoder_0_tile_threshold is encoder_tile_threshold."""
-    return re.sub(rf"^(encoder|combined)_{trainings[0]}_", r"\1_", key)
 
 
 def details_of(method: str, details: dict[str, Details], trainings: list[str], rng) -> Details:

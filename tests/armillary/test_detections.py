@@ -9,7 +9,7 @@ from armillary.detection_training import fit_detections
 from armillary.detections import COLUMNS, detect_clusters, find_peaks, peak_features
 from armillary.sky import sky_of_pixel, wcs_keywords, wcs_of_header
 
-UNCHANGED = {"richness_coefficients": [1.0, 0.0, 0.0], "redshift_bias": [0.0]}
+UNCHANGED = {"richness_coefficients": [1.0, 0.0, 0.0], "richness_error_scale": 1.0, "redshift_bias": [0.0]}
 CERTAIN = UNCHANGED | {"coefficients": [0.0] * 8 + [20.0]}  # every peak is a cluster
 BY_CENTRE = UNCHANGED | {"coefficients": [1.0] + [0.0] * 8}  # the centre probability as it is
 PIXEL = {"pixel_arcsec": 0.263}

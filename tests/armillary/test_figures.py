@@ -12,10 +12,11 @@ import pytest
 
 from armillary.figures.catalogs import draw_catalogs, magnitude
 from armillary.figures.curves import draw_cluster_scores, draw_tile_scores, part
-from armillary.figures.estimates import draw_estimates
+from armillary.figures.estimates import draw_estimates, richness_bias_bins
 from armillary.figures.fields import draw_field
 from armillary.figures.renders import draw_residuals
 from armillary.figures.rgb import asinh_rgb, block_mean, block_rows, robust_sigma, sky_rgb
+from armillary.figures.selection import draw_selection
 from armillary.figures.style import page, redshift_colours
 from armillary.figures.tiles import count_line, draw_tile, draw_tiles
 from armillary.figures.training import draw_training
@@ -148,7 +149,7 @@ def test_redshift_colours_differ_at_the_ends_and_take_none():
 
 
 def test_import_needs_neither_pyplot_nor_pandas_nor_torch():
-    modules = "catalogs curves estimates fields renders rgb style tiles training".split()
+    modules = "selection catalogs curves estimates fields renders rgb style tiles training".split()
     code = f"import sys\nfor m in {modules}: __import__('armillary.figures.' + m)\nprint(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert not {"matplotlib.pyplot", "pandas", "torch", "jax", "astropy"} & set(loaded.split())
@@ -201,10 +202,10 @@ def test_counts_leave_out_what_is_not_counted(rng):
 
 def test_draw_tile_scores(tmp_path):
     line = np.linspace(0, 1, 5)
-    curve = {"recall": line, "precision": 1 - 0.8 * line, "pr_auc": 0.6, "ece": 0.02}
-    curve |= {"predicted": line, "observed": line, "observed_error": np.full(5, 0.1)}
-    methods = {"encoder": curve, "finder": curve}
-    assert drawn_size(tmp_path, draw_tile_scores, methods, base_rate=0.2) == (1600, 900)
+    curve = {"recall": line, "precision": 1 - 0.8 * line, "predicted": line, "observed": line, "lo": line - 0.1}
+    curve |= {"hi": line + 0.1, "n_expected": np.array([0.0, 3.0, 30.0, 30.0, 30.0])}
+    arrays = {f"{rate}_{name}": column for rate in ("boosted", "natural") for name, column in curve.items()}
+    assert drawn_size(tmp_path, draw_tile_scores, {"encoder": arrays, "limit": arrays}) == (1600, 900)
 
 
 @pytest.mark.parametrize("n_counted", [0, 7])
@@ -216,8 +217,8 @@ def test_draw_cluster_scores(n_counted, tmp_path):
         for method in ("encoder", "finder") for score in ("completeness", "purity")
         for against, low, high in (("richness", 20, 30), ("richness", 30, np.inf), ("redshift", 0.2, 0.4))
     ])  # fmt: skip
-    curve = {"completeness": [0, 0.9], "purity": [1, 0.5]}
-    trade = pd.DataFrame({"method": "encoder", "sample": "λ > 20"} | curve)
+    curve = {"completeness": [0, 0.9], "purity": [1, 0.5], "per_deg2": [1.0, 4.0]}
+    trade = pd.DataFrame({"method": "encoder", "richness_above": 20.0} | curve)
     assert drawn_size(tmp_path, draw_cluster_scores, bins, trade[:n_counted]) == (1600, 900)
 
 
@@ -242,12 +243,30 @@ def test_draw_residuals(tmp_path, rng):
 def test_draw_estimates(n_matches, tmp_path, rng):
     redshift, richness = rng.uniform(0.2, 0.6, n_matches), rng.uniform(20, 90, n_matches)
     matches = pd.DataFrame({
-        "redshift_true": redshift, "redshift": redshift + 0.01, "redshift_error": 0.02,
+        "method": "encoder", "redshift_true": redshift, "redshift": redshift + 0.01, "redshift_error": 0.02,
+        "offset_mpc": 0.1, "weight": 1.0,
         "richness_true": richness, "richness": 1.1 * richness, "richness_error": np.nan,
     })  # fmt: skip
     entry = {"value": 0.01, "lo": 0.0, "hi": 0.02} if n_matches else {"value": None, "lo": None, "hi": None}
-    names = ("redshift_bias", "redshift_scatter", "richness_bias", "richness_scatter")
-    assert drawn_size(tmp_path, draw_estimates, matches, dict.fromkeys(names, entry)) == (1600, 900)
+    names = "redshift_bias redshift_scatter richness_slope richness_correlation richness_scatter richness_bias_20_25"
+    measured = {f"{method}_{name}": entry for name in names.split() for method in ("encoder", "finder")}
+    assert drawn_size(tmp_path, draw_estimates, matches, measured) == (1600, 900)
+
+
+def test_draw_selection(tmp_path):
+    rows = [
+        {"method": method, "richness_low": low, "richness_high": 2 * low, "redshift_low": z, "redshift_high": z + 0.2,
+         "p_found": p, "p_low": 0.4, "p_high": 0.9, "n": 3.0}
+        for method in ("encoder", "finder") for low in (5, 10, 20) for z, p in ((0.2, 0.5), (0.4, np.nan))
+    ]  # fmt: skip
+    assert drawn_size(tmp_path, draw_selection, pd.DataFrame(rows)) == (1600, 900)
+
+
+def test_richness_bias_is_read_bin_by_bin():
+    entry = {"value": 0.1, "lo": 0.0, "hi": 0.2}
+    measured = {"a_richness_bias_20_25": entry, "a_richness_bias_gt100": entry, "a_richness_bias": entry}
+    measured |= {"a_richness_bias_25_30": {"value": None, "lo": None, "hi": None}}
+    assert richness_bias_bins(measured, "a")[:, :2].tolist() == [[20, 25], [100, 200]]
 
 
 @pytest.mark.parametrize("n_haloes", [0, 10])

@@ -9,7 +9,7 @@ from armillary.networks.sources import OUTPUTS
 from armillary.tiles import bin_image, encode_pixels
 from armillary.training import build_network
 
-UNCHANGED = {"richness_coefficients": [1.0, 0.0, 0.0], "redshift_bias": [0.0]}
+UNCHANGED = {"richness_coefficients": [1.0, 0.0, 0.0], "richness_error_scale": 1.0, "redshift_bias": [0.0]}
 
 
 @pytest.fixture

@@ -92,6 +92,13 @@ def test_a_certain_looking_fraction_keeps_an_error_bar():
     assert wilson_68(0.0, 9)[1] == pytest.approx(1 / 10)
 
 
+def test_a_failure_that_hardly_weighs_does_not_make_a_fraction_certain():
+    weight = np.array([1.0] * 12 + [1e-3])
+    part = weight == 1.0
+    entry = fraction(part, weight, np.arange(13), resample_counts(13, 200, np.random.default_rng(3))).entry()
+    assert entry["value"] > 0.999 and entry["lo"] == pytest.approx(12 / 13, abs=0.01)
+
+
 def test_an_empty_bin_is_none_with_a_note():
     entry = fraction([], [], [], resample_counts(3, 10, np.random.default_rng(0))).entry()
     assert entry["value"] is None and entry["n"] == 0 and "no object" in entry["note"]
@@ -121,5 +128,7 @@ def test_the_spread_of_trainings_goes_into_the_error():
     entry = over_trainings(scores, rng).entry()
     assert entry["value"] == pytest.approx(0.5) and "3 trainings" in entry["note"]
     assert 0.5 * (entry["hi"] - entry["lo"]) == pytest.approx(np.hypot(0.1, 0.01 / np.sqrt(3)), rel=0.05)
+    failed = over_trainings([*scores, Score(np.nan, np.full(4000, np.nan))], rng).entry()
+    assert failed["value"] == pytest.approx(0.5) and "no value in 1 more" in failed["note"]
     alone = over_trainings(scores[:1], rng).entry()
     assert alone["value"] == 0.4 and "not in the error" in alone["note"]

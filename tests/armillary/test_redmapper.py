@@ -15,7 +15,7 @@ from armillary.footprint import (
     restrict,
     truth_from_discs,
 )
-from armillary.redmapper import radial_weight_richness, read_clusters, read_members, usable_members
+from armillary.redmapper import radial_weight_richness, read_clusters, read_members, usable_clusters, usable_members
 from armillary.sky import sky_of_pixel, tan_wcs
 
 CLUSTER_FORM = [
@@ -349,3 +349,19 @@ def test_area_and_empty_footprint():
     assert cell_area_deg2(simple_map()) == pytest.approx((1 / 60) ** 2, rel=1e-5)
     with pytest.raises(ValueError, match="none of the 2 clusters of y3.csv lies in the footprint"):
         restrict(pd.DataFrame({"ra": [1, 2]}), [False, False], "y3.csv")
+
+
+def test_rows_without_position_redshift_or_richness_are_left_out():
+    rows = [(10, -50, 0.4, 30), (10, -50, 0, 30), (10, -50, -1, 30), (10, -50, np.nan, 30), (10, -50, 0.4, 0)]
+    rows += [(10, -50, 0.4, np.nan), (np.nan, -50, 0.4, 30), (10, -95, 0.4, 30), (10, -50, 0.4, np.inf)]
+    table = pd.DataFrame(rows, columns=["ra", "dec", "redshift", "richness"])
+    assert len(usable_clusters(table, "a.csv")) == 1
+    with pytest.raises(ValueError, match=r"no row of a.csv, of 8, has ra, dec, a redshift and a richness above 0"):
+        usable_clusters(table[1:], "a.csv")
+
+
+def test_a_cluster_without_an_id_is_named(tmp_path):
+    path = str(tmp_path / "ids.csv")
+    pd.DataFrame({"MEM_MATCH_ID": [1, np.nan], "RA": 1, "dec": 2, "redshift": 0.3, "lambda": 30}).to_csv(path)
+    with pytest.raises(ValueError, match=r"ids.csv: row 1 has the cluster id nan; ids must be whole numbers"):
+        read_clusters(path)

@@ -14,6 +14,7 @@ import torch
 from armillary import training
 from armillary.encoder_data import LABELS, Fields, augmented, dropped_bands, turn_labels
 from armillary.encoder_training import TrainingRun, train_together
+from armillary.files import read_json
 from armillary.interruption import Interrupted
 from armillary.networks.sources import N_REDSHIFTS, OUTPUTS
 from armillary.tiles import encode_pixels
@@ -187,7 +188,9 @@ def test_trainings_from_three_seeds_differ_and_the_best_is_taken(tmp_path, monke
         write_history(paths[-1] + ".csv", training.HISTORY, history)
         losses.append(min(row["validation_loss"] for row in history))
     assert len({path.read_bytes() for path in map(Path, paths)}) == 3
-    summarise_trainings(paths, [path + ".csv" for path in paths], str(tmp_path / "best.ckpt"))
+    best, record = str(tmp_path / "best.ckpt"), str(tmp_path / "best.json")
+    summarise_trainings(paths, [path + ".csv" for path in paths], best, record)
+    assert read_json(record)["training"] == int(np.argmin(losses))
     assert (tmp_path / "best.ckpt").read_bytes() == Path(paths[int(np.argmin(losses))]).read_bytes()
 
 
