@@ -139,7 +139,7 @@ def test_areas_and_cuts_are_those_of_the_detection_tables(results, method):
         }
     for edge, points in curves["test"].items():
         assert metrics[f"{method}_cluster_area_gt{edge:g}"]["value"] == pytest.approx(recompute.area(points), abs=0.002)
-    assert metrics[f"{method}_cluster_threshold"]["value"] in recompute.cuts(curves["calibration"][20.0])
+    assert metrics[f"{name}_cluster_threshold"]["value"] in recompute.cuts(curves["calibration"][20.0])
 
 
 def test_every_method_has_maps_at_both_rates_and_a_list(results):
