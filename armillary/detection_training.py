@@ -1,14 +1,14 @@
 """How likely a candidate is a cluster, and how rich, learned from fields whose clusters are known.
 
 Peaks of the encoder, detections of the red-sequence finder and haloes of the limit go through the same functions:
-`judged_candidates` finds the halo and the natural weight of each, `fit_probability` fits a logistic model of the
-probability, `richness_relation` and `redshift_relation` fit the estimates to the truth.
+`judged_candidates` finds the halo and the natural weight of each, `fit_relations` fits a logistic model of the
+probability, and richness and redshift to the truth.
 """
 
 import numpy as np
 import pandas as pd
 
-from armillary.calibration import NaturalPrior, error_scale, fit_logistic
+from armillary.calibration import NaturalPrior, error_scale, expit, fit_logistic
 from armillary.completeness import judge
 from armillary.detections import find_peaks, peak_features
 from armillary.haloes import RICHNESS_CLUSTER
@@ -54,6 +54,18 @@ def fit_probability(features: np.ndarray, judged: pd.DataFrame, weight: np.ndarr
     return fit_logistic(features, is_cluster.astype(float), weight, ridge=RIDGE)
 
 
+def fit_relations(features: np.ndarray, judged: pd.DataFrame) -> dict:
+    """Calibration of the judged candidates with weights `weight` (n,): probability_coefficients of `fit_probability`,
+    and the entries of `richness_relation` and `redshift_relation`.
+
+    Estimates are fitted to candidates as a catalogue lists them: each counts with its probability to be a cluster, too.
+    """
+    weight = judged["weight"].to_numpy()
+    coefficients = fit_probability(features, judged, weight)
+    listed = judged.assign(weight=weight * expit(features @ coefficients[:-1] + coefficients[-1]))
+    return {"probability_coefficients": coefficients} | richness_relation(listed) | redshift_relation(listed)
+
+
 def genuine(table) -> pd.Series:
     """Detections mostly on the image and within a factor e of the halo they match: the rest are chance matches."""
     ratio = np.log(table["raw_richness"] / table["true_richness"].clip(lower=1e-3))
@@ -71,8 +83,7 @@ def richness_relation(table) -> dict:
         return {"richness_coefficients": known, "richness_scatter_ln": 0.0, "richness_error_scale": 1.0}
     raw, true = (np.log(table[name].to_numpy()) for name in ("raw_richness", "true_richness"))
     design = np.column_stack([raw, table["redshift"].to_numpy() - 0.45, np.ones(len(table))])
-    # Richer clusters count more: that is where the calibration is used
-    weight = table["weight"].to_numpy() * np.minimum(table["raw_richness"].to_numpy() / RICHNESS_CLUSTER, 1) ** 2
+    weight = table["weight"].to_numpy()
     # ASSUME: a weak prior at ln true = ln raw keeps the fit finite where few clusters are known
     normal = (design * weight[:, None]).T @ design + RICHNESS_PRIOR * weight.mean() * np.eye(3)
     coefficients = known + np.linalg.solve(normal, (design * weight[:, None]).T @ (true - design @ known))
@@ -146,9 +157,9 @@ def fit_detections(
 def _model(judged: pd.DataFrame, weight: np.ndarray, prior: NaturalPrior) -> dict:
     ln_richness, ln_error = prior.ln_richness(judged["ln_richness"], judged["ln_richness_error"])
     table = judged.assign(raw_richness=np.exp(ln_richness), raw_ln_error=ln_error, weight=weight)
-    relations = richness_relation(table) | redshift_relation(table)
+    relations = fit_relations(peak_features(judged), table)
     return {
-        "coefficients": fit_probability(peak_features(judged), judged, weight).tolist(),
+        "coefficients": relations["probability_coefficients"].tolist(),
         "richness_coefficients": relations["richness_coefficients"].tolist(),
         "richness_error_scale": relations["richness_error_scale"],
         "redshift_bias": relations["redshift_bias"].tolist(),

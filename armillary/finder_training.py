@@ -11,12 +11,10 @@ import pandas as pd
 from scipy.ndimage import gaussian_filter
 
 from armillary.detection_training import (
-    fit_probability,
+    fit_relations,
     genuine,
     judged_candidates,
     located,
-    redshift_relation,
-    richness_relation,
 )
 from armillary.finder import (
     PRIORS,
@@ -115,8 +113,7 @@ def calibrate_detections(finder: dict, fields: list[dict], found: list[tuple], i
             f"{rich} true clusters are found among {len(table)} detections in {len(fields)} fields; calibration "
             f"needs {MIN_CALIBRATORS}: raise clusters: nfiles"
         )
-    coefficients = fit_probability(detection_features(table), table, table["weight"].to_numpy())
-    return finder | {"probability_coefficients": coefficients} | richness_relation(table) | redshift_relation(table)
+    return finder | fit_relations(detection_features(table), table)
 
 
 def calibrate_tiles(finder: dict, fields: list[dict], features: np.ndarray, image_size: int, tile_size: int) -> dict:

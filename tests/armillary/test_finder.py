@@ -313,7 +313,7 @@ def test_known_haloes_outside_the_image_take_their_galaxies_and_are_no_candidate
 
 def test_finder_and_encoder_are_calibrated_by_the_same_functions():
     assert finder_training.judged_candidates is detection_training.judged_candidates
-    assert finder_training.fit_probability is detection_training.fit_probability
+    assert finder_training.fit_relations is detection_training.fit_relations
 
 
 def test_candidates_are_judged_at_the_natural_rate(new_fields):
