@@ -70,7 +70,9 @@ def area(points: np.ndarray) -> float:
 
 
 def cuts(points: np.ndarray) -> np.ndarray:
-    """The thresholds at which the lesser of completeness and purity is largest."""
+    """The thresholds at which the lesser of completeness and purity is largest; one half where nothing is listed."""
     threshold, completeness, purity = points
+    if len(threshold) == 0:
+        return np.array([0.5])
     least = np.minimum(completeness, purity)
     return threshold[least >= least.max() - 1e-9]
