@@ -76,7 +76,9 @@ def draw_richness_bias(axes: Axes, measured: dict[str, dict]) -> None:
     ticks = [20, 30, 40, 60, 100, 200]
     axes.xaxis.set_ticks(ticks, [str(tick) for tick in ticks])
     axes.xaxis.set_ticks([], minor=True)
-    axes.legend(fontsize=8)
+    bottom, top = axes.get_ylim()
+    axes.set_ylim(bottom - 0.5 * (top - bottom), top)  # room for the legend
+    axes.legend(fontsize=8, loc="lower left")
 
 
 def richness_bias_bins(measured: dict[str, dict], method: str) -> np.ndarray:
