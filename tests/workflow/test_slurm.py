@@ -27,7 +27,8 @@ ROOT = Path(__file__).parents[2]
 ACCOUNTS = {"narval": "def-someone", "bridges2": "abc123456p", "slurm": "anyone"}
 SMALLEST = """
 clusters:
-  nfiles: 12
+  nfiles: 16
+  validation_fraction: 0.5
   infer_shard: {source: empty, tile_list: tiles.txt, n_tiles_per_shard: 2}
 """
 HURRY = (
