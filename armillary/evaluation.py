@@ -183,29 +183,27 @@ def density(frame, counts, area_deg2: float, note: str, blank_weight: float) -> 
 
 def whole_scores(judged, found, counts, scoring: Scoring) -> dict[str, Score]:
     """Completeness and purity of clusters that the image's edge does not cut, at the same threshold."""
-    span = scoring.criteria.redshift_range
     listed, true = judged[judged["counted"] & judged["whole"]], found[found["inside"] & found["whole"]]
     note = f"{WHOLE_SHARE:.0%} of the disc of R_lambda or more in the image; {WEIGHT_NOTE}"
-    pure = listed["true_richness"] >= scoring.pure_richness
-    scores = {"cluster_purity_whole": fraction_in(listed, pure, EVERYTHING, span, counts, note)}
-    for edge in scoring.curve_richness:
-        scores[f"cluster_completeness_richness_gt{edge:g}_whole"] = fraction_in(
-            true, true["found"], (edge, np.inf), span, counts, note
-        )
-    return scores
+    return variant_scores(listed, true, counts, scoring, "whole", note)
 
 
 def as_drawn_scores(judged, found, counts, scoring: Scoring) -> dict[str, Score]:
     """Completeness and purity on the crowded sky as it was drawn, where every cluster and detection counts once."""
-    span = scoring.criteria.redshift_range
     listed, true = judged[judged["counted"]].assign(weight=1.0), found[found["inside"]].assign(weight=1.0)
-    wanted = between(true["redshift"], *span) & (true["richness"] > scoring.pure_richness)
+    wanted = between(true["redshift"], *scoring.criteria.redshift_range) & (true["richness"] > scoring.pure_richness)
     per_field = wanted.sum() / counts.shape[1]
     note = f"not weighted: the sky as drawn, {per_field:.1f} clusters of richness > {scoring.pure_richness:g} a field"
+    return variant_scores(listed, true, counts, scoring, "as_drawn", note)
+
+
+def variant_scores(listed, true, counts, scoring: Scoring, suffix, note) -> dict[str, Score]:
+    """Purity of the detections `listed` and completeness of the clusters `true`, named with `suffix`."""
+    span = scoring.criteria.redshift_range
     pure = listed["true_richness"] >= scoring.pure_richness
-    scores = {"cluster_purity_as_drawn": fraction_in(listed, pure, EVERYTHING, span, counts, note)}
+    scores = {f"cluster_purity_{suffix}": fraction_in(listed, pure, EVERYTHING, span, counts, note)}
     for edge in scoring.curve_richness:
-        scores[f"cluster_completeness_richness_gt{edge:g}_as_drawn"] = fraction_in(
+        scores[f"cluster_completeness_richness_gt{edge:g}_{suffix}"] = fraction_in(
             true, true["found"], (edge, np.inf), span, counts, note
         )
     return scores
