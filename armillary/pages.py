@@ -59,12 +59,6 @@ def _cell(entry: dict | None) -> dict:
     return {"text": shown(entry), "unit": entry["unit"], "note": "; ".join(filter(None, [entry["note"], n]))}
 
 
-def headline(page: dict, metrics: dict[str, dict]) -> dict[str, str]:
-    """What a rule set is judged by, as text: what it is, this run's value, and the baseline's."""
-    text, key, baseline = (page["headline"][name] for name in ("text", "key", "baseline"))
-    return {"text": text, "value": shown(metrics.get(key)), "baseline": shown(metrics.get(baseline))}
-
-
 def markdown_table(columns: list[str], rows: list[list[str]]) -> str:
     """A table as Markdown; the first cell of a row is its label."""
     lines = [["", *columns], ["---"] * (len(columns) + 1), *rows]

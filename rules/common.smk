@@ -9,6 +9,7 @@ import yaml
 from jsonschema import Draft202012Validator
 
 from armillary.datasets import collection_datasets, manifest_entry
+from armillary.headlines import check_headlines
 from armillary.local_slurm import what_is_missing
 from armillary.script_imports import modules_needed
 
@@ -40,6 +41,14 @@ def check_settings(settings, name: str) -> None:
         place = ": ".join(str(key) for key in error.absolute_path) or "top level"
         wanted = f" ({error.schema['description']})" if "description" in error.schema else ""
         raise WorkflowError(f"config, {name}: {place}: {error.message}{wanted}")
+
+
+def read_headlines(rule_set):
+    """The table of a rule set's headlines, checked."""
+    table = read_yaml(f"config/headlines/{rule_set}.yaml")
+    check_settings(table, "headlines")
+    check_headlines(table, rule_set)
+    return table
 
 
 def dataset_file(dataset):

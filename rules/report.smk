@@ -29,6 +29,7 @@ rule report_summarise_rule_set:
     params:
         rule_set=lambda wildcards: wildcards.rule_set,
         page=lambda wildcards: REPORT_PAGES[wildcards.rule_set],
+        headlines=lambda wildcards: HEADLINES[wildcards.rule_set],
         pages=lambda wildcards: report_links(),
         steps=lambda wildcards: STEPS_OF_RULE_SETS[wildcards.rule_set],
     script:
@@ -155,7 +156,7 @@ rule report_summarise_settings:
 
 
 rule report_summarise_overview:
-    """Write the first page: what each rule set asks, its headline number beside its baseline, its cost."""
+    """Write the first page: what each rule set asks, its headline beside the strongest baseline, its cost."""
     input:
         metrics=report_metrics,
         figures=report_first_figures,
@@ -178,6 +179,7 @@ rule report_summarise_overview:
         runtime=5,
     params:
         pages=lambda wildcards: report_links(),
+        headlines=HEADLINES,
         steps=STEPS_OF_RULE_SETS,
     script:
         "../scripts/report/summarise_overview.py"
@@ -207,6 +209,7 @@ rule report_summarise_readme:
         runtime=5,
     params:
         pages=REPORT_PAGES,
+        headlines=HEADLINES,
         steps=STEPS_OF_RULE_SETS,
     script:
         "../scripts/report/summarise_readme.py"

@@ -1,6 +1,7 @@
 """What the report covers: the rule sets of which there are results, their pages, figures and captions; no rule lives here."""
 
 REPORT_PAGES = {name: read_yaml(f"resources/pages/{name}.yaml") for name in STEPS_OF_RULE_SETS}
+HEADLINES = {name: read_headlines(name) for name in STEPS_OF_RULE_SETS}
 REPORT_TEMPLATES = [
     f"resources/pages/{name}"
     for name in (
@@ -73,7 +74,7 @@ def report_captions(wildcards):
 
 
 def report_links():
-    """Name, title, question and headline of the pages that there are."""
+    """Name, title and question of the pages that there are."""
     return [{"name": name, **REPORT_PAGES[name]} for name in report_sets()]
 
 

@@ -7,10 +7,8 @@ import yaml
 
 from armillary.metrics import measurement
 from armillary.pages import (
-    MISSING,
     allowed,
     filled_tables,
-    headline,
     markdown_table,
     render_page,
     settings_rows,
@@ -87,16 +85,10 @@ def test_marked_tables_of_a_text_are_replaced():
         with_numbers(text, {"massmap: A": table}, "README.md")
 
 
-def test_a_headline_stands_beside_its_baseline():
-    page = {"headline": {"text": "accuracy", "key": "accuracy", "baseline": "guess_accuracy"}}
-    measured = {"value": 0.84, "lo": 0.82, "hi": 0.86}
-    assert headline(page, {"accuracy": measured}) == {"text": "accuracy", "value": shown(measured), "baseline": MISSING}
-
-
 def test_the_readme_asks_only_for_tables_that_pages_have():
     pages = {path.stem: yaml.safe_load(path.read_text()) for path in TEMPLATES.glob("*.yaml")}
     tables = {f"{name}: {table['title']}": "" for name, page in pages.items() for table in page["tables"]}
-    tables["all: rule sets"] = ""
+    tables |= {"all: rule sets": ""} | {f"{name}: headlines": "" for name in pages}
     readme = (TEMPLATES.parents[1] / "README.md").read_text()
     with_numbers(readme, tables, "README.md")
     assert all(f"resources/gallery/{name}" in readme for page in pages.values() for name in page["gallery"])
