@@ -40,7 +40,9 @@ def check_settings(settings, name: str) -> None:
     if error is not None:
         place = ": ".join(str(key) for key in error.absolute_path) or "top level"
         wanted = f" ({error.schema['description']})" if "description" in error.schema else ""
-        raise WorkflowError(f"config, {name}: {place}: {error.message}{wanted}")
+        # a file that holds no settings has hundreds of unexpected keys: the first few say enough
+        message = error.message if len(error.message) <= 300 else f"{error.message[:300]} ..."
+        raise WorkflowError(f"config, {name}: {place}: {message}{wanted}")
 
 
 def read_headlines(rule_set):
