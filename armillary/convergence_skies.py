@@ -14,6 +14,8 @@ from scipy import fft
 from armillary.convergence import power_on_grid, shear_of_convergence
 from armillary.shear_catalogs import ARCMIN_PER_RADIAN, Grid, ShearMap, pixels_of
 
+MISMATCHES = ("same", "low_shift", "high_shift", "gaussian", "low_amplitude")
+
 
 class SkyModel(NamedTuple):
     """What a sky is drawn from."""
@@ -42,6 +44,20 @@ def white_to_gaussian_power(model: SkyModel, shape: tuple[int, int]) -> tuple[np
         power = np.clip(fft.rfft2(np.log1p(np.clip(correlation / model.shift**2, -0.99, None))).real, 0.0, None)
         power[0, 0] = 0.0
     return power, float(fft.irfft2(power, shape)[0, 0])
+
+
+def with_drawn_shift(model: SkyModel, spread: float, rng: np.random.Generator) -> SkyModel:
+    """The model of one sky whose shift is a draw: log-normal about the model's, `spread` in ln shift."""
+    return model._replace(shift=float(model.shift * np.exp(spread * rng.standard_normal())))
+
+
+def mismatched(model: SkyModel, kind: str) -> SkyModel:
+    """The model that skies of one of MISMATCHES are drawn from when methods expect `model`."""
+    changes = {
+        "same": {}, "low_shift": {"shift": 0.6 * model.shift}, "high_shift": {"shift": 1.8 * model.shift},
+        "gaussian": {"kind": "gaussian"}, "low_amplitude": {"power": 0.8 * model.power},
+    }  # fmt: skip
+    return model._replace(**changes[kind])
 
 
 def draw_convergence(model: SkyModel, size: int, rng: np.random.Generator) -> np.ndarray:

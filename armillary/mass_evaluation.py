@@ -10,8 +10,6 @@ import numpy as np
 
 from armillary.convergence import mean_free
 from armillary.mass_scores import (
-    QUANTILES_68,
-    UPPER_QUANTILES_68,
     correlation,
     coverage_in_bins,
     covered,
@@ -24,13 +22,14 @@ from armillary.mass_scores import (
     squared_error,
     whole_map_errors,
 )
-from armillary.metrics import estimate, measurement, sum_by_unit
+from armillary.metrics import Score, difference, estimate, measurement, over_trainings, resample_counts, sum_by_unit
 from armillary.shear_catalogs import ShearMap
 
 PEAK_EDGES = np.arange(-0.02, 0.1301, 0.01)
 PDF_EDGES = np.arange(-0.06, 0.1601, 0.005)
 HIGH_PEAK = 0.05
 HIGH_PIXEL = 0.1
+LEAST_SHARE = 0.01
 SAMPLE_MULTIPOLES = (300.0, 5000.0)
 SAMPLE_SMOOTHING_ARCMIN = 1.0
 
@@ -93,8 +92,36 @@ def error_metrics(scores: dict[str, MethodScores], units: np.ndarray, counts: np
             "1 is a map of zeros",
         )
         found[f"{method}_r"] = estimate(r, r_samples, n, "", baseline and f"{baseline}r")
-        for other in {"wiener": ["kaiser_squires"], "kaiser_squires": []}.get(method, ["wiener"]):
-            found[f"{method}_gain_over_{other}"] = _gain(score, scores[other], of_maps, counts, f"{other}_rmse")
+        if method != "wiener":
+            gain = gain_over(score.squared_error, scores["wiener"].squared_error, of_maps, counts)
+            found[f"{method}_gain_over_wiener"] = gain.entry("wiener_rmse")
+        if method == "wiener":
+            gain = gain_over(score.squared_error, scores["kaiser_squires"].squared_error, of_maps, counts)
+            found["wiener_gain_over_kaiser_squires"] = gain.entry("kaiser_squires_rmse")
+    return found
+
+
+def training_metrics(
+    scores: dict[str, MethodScores], trainings: np.ndarray, units: np.ndarray, counts: np.ndarray,
+    rng: np.random.Generator,
+) -> dict:  # fmt: skip
+    """The learned method's gain over Wiener as the mean of its trainings, with their spread in the error, and how far
+    it is above every other method's gain; `trainings` are squared errors (n_trainings, n_maps). All on the same maps.
+    """
+
+    def gains(n_maps: int) -> Score:
+        wiener = scores["wiener"].squared_error[:n_maps]
+        each = [gain_over(one[:n_maps], wiener, units[:n_maps], counts) for one in trainings]
+        return over_trainings(each, rng)
+
+    found = {"learned_gain_over_wiener": gains(len(units)).entry("wiener_rmse")}
+    for method, score in scores.items():
+        if method in ("learned", "wiener"):
+            continue
+        n_maps = len(score.squared_error)
+        other = gain_over(score.squared_error, scores["wiener"].squared_error, units[:n_maps], counts)
+        note = f"share of Wiener's RMSE, the {n_maps} maps that both have; trainings and skies in the error"
+        found[f"learned_gain_minus_{method}"] = difference(gains(n_maps), other, note).entry()
     return found
 
 
@@ -113,14 +140,12 @@ def whole_map_metrics(
     return found
 
 
-def _gain(score: MethodScores, other: MethodScores, units: np.ndarray, counts: np.ndarray, baseline: str) -> dict:
-    """1 - RMSE / RMSE of another method on the same maps."""
-    mine, my_samples = _mean_over_units(score.squared_error, units, counts)
-    theirs, their_samples = _mean_over_units(other.squared_error[: len(units)], units, counts)
-    return estimate(
-        1 - np.sqrt(mine / theirs), 1 - np.sqrt(my_samples / their_samples), len(units), "", baseline,
-        "share by which the RMSE is lower, same maps",
-    )  # fmt: skip
+def gain_over(mine: np.ndarray, theirs: np.ndarray, units: np.ndarray, counts: np.ndarray) -> Score:
+    """1 - RMSE / RMSE of another method, from squared errors (n,) of the same maps (theirs may have more)."""
+    mine, my_samples = _mean_over_units(mine, units, counts)
+    theirs, their_samples = _mean_over_units(theirs[: len(units)], units, counts)
+    note = "share by which the RMSE is lower, same maps"
+    return Score(1 - np.sqrt(mine / theirs), 1 - np.sqrt(my_samples / their_samples), len(units), "", note)
 
 
 def _mean_over_units(values: np.ndarray, units: np.ndarray, counts: np.ndarray) -> tuple[float, np.ndarray]:
@@ -168,65 +193,105 @@ def peak_metrics(scores: dict[str, MethodScores]) -> dict:
 def coverage_of(
     samples: np.ndarray, truths: np.ndarray, mask: np.ndarray, edges: list[float], high: float
 ) -> dict[str, np.ndarray]:
-    """How often 68 % intervals of samples (n_skies, n, n_y, n_x) hold the truth: in all, in bins of true and of
-    inferred convergence.
-
-    `sky` and `sky_upper` are per sky, of central intervals and of those between UPPER_QUANTILES_68; `*_high` count
-    pixels above `high`, in the truth and in the posterior mean.
+    """How often central 68 % intervals of samples (n_skies, n, n_y, n_x) hold the truth: in all, in bins of true and of
+    inferred convergence; `sky` per sky, `high_*` where truth or posterior mean is above `high`; ranks of the truth.
     """
-    central, upper, true, inferred, rank_bins, sky = [], [], [], [], [], []
+    inside, inferred, rank_bins = [], [], []
     for drawn, truth in zip(samples.astype(float), truths, strict=False):
         rank = rank_of_truth(drawn, truth, mask)
-        central.append(covered(rank, len(drawn)))
-        upper.append(covered(rank, len(drawn), UPPER_QUANTILES_68))
-        true.append(mean_free(truth, mask)[mask])
-        inferred.append(mean_free(drawn, mask).mean(0)[mask])
+        inside.append(covered(rank, len(drawn)))
+        inferred.append(mean_free(drawn, mask).mean(0))
         rank_bins.append(rank_density(rank, len(drawn)))
-        sky.append([one.mean() for one in (central[-1], upper[-1])])
-    central, upper, true, inferred = (np.concatenate(part) for part in (central, upper, true, inferred))
-    result = {"rank": np.mean(rank_bins, axis=0), "sky": np.array(sky)[:, 0], "sky_upper": np.array(sky)[:, 1]}
-    result["by_true"], result["n_by_true"] = coverage_in_bins(central, true, np.array(edges))
-    result["by_inferred"], result["n_by_inferred"] = coverage_in_bins(central, inferred, np.array(edges))
-    result["upper_by_true"], _ = coverage_in_bins(upper, true, np.array(edges))
-    for name, where in (("true", true > high), ("inferred", inferred > high)):
-        values = [part[where].mean() if where.any() else np.nan for part in (central, upper)]
-        result[f"high_{name}"] = np.array([*values, where.sum()])
+    return {"rank": np.mean(rank_bins, axis=0)} | _in_bins(inside, truths, inferred, mask, edges, high)
+
+
+def interval_coverage_of(
+    ends: np.ndarray, maps: np.ndarray, truths: np.ndarray, mask: np.ndarray, edges: list[float], high: float
+) -> dict[str, np.ndarray]:
+    """As `coverage_of`, of intervals that are given: ends (n, 2, n_y, n_x), low and high, of the first n maps; and
+    their mean `width`.
+    """
+    inside = []
+    for (low, top), truth in zip(ends.astype(float), truths, strict=False):
+        truth = mean_free(truth, mask)
+        inside.append(((truth >= low) & (truth <= top))[mask].astype(float))
+    width = (ends[:, 1] - ends[:, 0])[:, mask].mean()
+    return {"width": np.array(width)} | _in_bins(inside, truths, maps[: len(ends)].astype(float), mask, edges, high)
+
+
+def _in_bins(inside: list, truths, maps, mask: np.ndarray, edges: list[float], high: float) -> dict[str, np.ndarray]:
+    """Shares of pixels inside their intervals: a sky, in bins of truth and map, and above `high` of either."""
+    true = np.concatenate([mean_free(truth, mask)[mask] for truth, _ in zip(truths, inside, strict=False)])
+    inferred = np.concatenate([mean_free(kappa, mask)[mask] for kappa in maps])
+    result = {"sky": np.array([one.mean() for one in inside])}
+    every = np.concatenate(inside)
+    for name, values in (("true", true), ("inferred", inferred)):
+        result[f"by_{name}"], result[f"n_by_{name}"] = coverage_in_bins(every, values, np.array(edges))
+        above = values > high
+        result[f"high_{name}"] = np.array([every[above].mean() if above.any() else np.nan, above.sum()])
     return result
 
 
 def coverage_metrics(
-    method: str, coverage: dict[str, np.ndarray], samples: np.ndarray | None, truths: np.ndarray | None, like:
-    ShearMap, high: float
-) -> dict:  # fmt: skip
-    """Coverage as metrics; with samples given also the power of single samples over the truth's."""
-    n = len(coverage["sky"])
-    spread = coverage["sky"].std(ddof=1) / np.sqrt(n) if n > 1 else None
-    value = coverage["sky"].mean()
-    bounds = (None, None) if spread is None else (value - spread, value + spread)
-    kind = f"{QUANTILES_68[0]:.2f} to {QUANTILES_68[1]:.2f}"
-    raised = f"{UPPER_QUANTILES_68[0]} to {UPPER_QUANTILES_68[1]}"
-    found = {
-        f"{method}_coverage": measurement(
-            value, *bounds, n, note=f"pixels inside quantiles {kind} of the samples; 0.68 is right"
-        ),
-        f"{method}_coverage_raised": measurement(
-            coverage["sky_upper"].mean(), None, None, n, note=f"quantiles {raised}"
-        ),
-    }
+    key: str, coverage: dict[str, np.ndarray], units: np.ndarray, edges: list[float], high: float, what: str
+) -> dict:
+    """Coverage as metrics under `<key>...`; errors from the scatter over the skies of `units`, one a map.
+
+    `<key>_least_*` is the lowest of the bins that hold at least LEAST_SHARE of the pixels.
+    """
+    sky = np.array([coverage["sky"][units == unit].mean() for unit in np.unique(units)])
+    n, value = len(sky), coverage["sky"].mean()
+    spread = sky.std(ddof=1) / np.sqrt(n) if n > 1 else np.nan
+    found = {key: measurement(value, value - spread, value + spread, n, note=f"pixels inside {what}; 0.68 is right")}
+    if "width" in coverage:
+        found[f"{key}_width"] = measurement(coverage["width"], n=n, note=f"mean width of {what}")
     for name in ("true", "inferred"):
-        for k, (value, n_pixels) in enumerate(zip(coverage[f"by_{name}"], coverage[f"n_by_{name}"], strict=True)):
-            found[f"{method}_coverage_{name}_{k}"] = measurement(
-                value, n=int(n_pixels), note=f"bin {k} of {name} convergence; quantiles {kind}"
-            )
-        central, upper, n_pixels = coverage[f"high_{name}"]
-        found[f"{method}_coverage_{name}_high"] = measurement(
-            central, n=int(n_pixels), note=f"where {name} kappa > {high}; quantiles {kind}"
-        )
-        found[f"{method}_coverage_raised_{name}_high"] = measurement(
-            upper, n=int(n_pixels), note=f"where {name} kappa > {high}; quantiles {raised}"
-        )
-    if samples is not None:
-        found |= sample_metrics(method, samples, truths, like)
+        shares, counts = coverage[f"by_{name}"], coverage[f"n_by_{name}"]
+        for k, (share, n_pixels) in enumerate(zip(shares, counts, strict=True)):
+            note = f"{name} convergence {edges[k]:g} to {edges[k + 1]:g}; {what}"
+            found[f"{key}_{name}_{k}"] = measurement(share, n=int(n_pixels), note=note)
+        full = counts >= LEAST_SHARE * counts.sum()
+        found[f"{key}_least_{name}"] = measurement(
+            np.nanmin(np.where(full, shares, np.nan)), n=n,
+            note=f"lowest of the bins of {name} convergence with at least {LEAST_SHARE:.0%} of the pixels; {what}",
+        )  # fmt: skip
+        share, n_pixels = coverage[f"high_{name}"]
+        found[f"{key}_{name}_high"] = measurement(share, n=int(n_pixels), note=f"where {name} kappa > {high}; {what}")
+    return found
+
+
+def squared_errors(maps: np.ndarray, truths: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """`squared_error` of maps (n, n_y, n_x) against the first n truths, (n,)."""
+    return np.array([squared_error(a, b, mask) for a, b in zip(maps.astype(float), truths, strict=False)])
+
+
+def mismatch_metrics(
+    kinds: dict[str, dict[str, np.ndarray]],
+    mask: np.ndarray,
+    bins: dict,
+    counts_seed: list[int],
+    n_resamples: int = 200,
+) -> dict:
+    """Gain over Wiener and coverage of the intervals on skies of each kind: kind -> truth, the maps of each method, and
+    `<method>_intervals` (n, 2, n_y, n_x) where there are any. `bins` are the arguments of `interval_coverage_of`.
+    """
+    found = {}
+    for kind, stacks in kinds.items():
+        truths = stacks["truth"]
+        counts = resample_counts(len(truths), n_resamples, np.random.default_rng(counts_seed))
+        wiener = squared_errors(stacks["wiener"], truths, mask)
+        for method in (name for name in stacks if name not in ("truth", "wiener") and "_intervals" not in name):
+            units = np.arange(len(stacks[method]))
+            gain = gain_over(squared_errors(stacks[method], truths, mask), wiener, units, counts)
+            found[f"mismatch_{kind}_{method}_gain"] = gain.entry()
+            if f"{method}_intervals" in stacks:
+                coverage = interval_coverage_of(stacks[f"{method}_intervals"], stacks[method], truths, **bins)
+                entries = coverage_metrics(
+                    f"mismatch_{kind}_{method}_interval", coverage, units, bins["edges"], bins["high"],
+                    f"the map's 68 % intervals, skies: {kind}",
+                )  # fmt: skip
+                kept = ("interval", "interval_least_true", "interval_least_inferred")
+                found |= {key: entry for key, entry in entries.items() if key.endswith(kept)}
     return found
 
 

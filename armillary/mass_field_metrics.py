@@ -2,7 +2,14 @@
 
 import numpy as np
 
-from armillary.mass_nulls import excess_variance, signal_to_noise, stacked_signal
+from armillary.convergence import smooth
+from armillary.mass_nulls import (
+    excess_variance,
+    normal_scores,
+    pattern_signal_to_noise,
+    signal_to_noise,
+    stacked_signal,
+)
 from armillary.mass_scores import correlation, squared_error
 from armillary.metrics import measurement
 from armillary.shear_catalogs import Grid, ShearMap
@@ -67,8 +74,12 @@ def truth_metrics(field: str, method: str, kappa: np.ndarray, truth: np.ndarray,
     }  # fmt: skip
 
 
-def map_metrics(field: str, method: str, image: dict, mask: np.ndarray, positions, grid: Grid) -> dict:
-    """B over E of one method's maps, and its stacks at clusters."""
+def map_metrics(
+    field: str, method: str, image: dict, mask: np.ndarray, positions, grid: Grid, aperture_arcmin: float
+) -> dict:
+    """B over E of one method's maps, and its stacks at clusters with three errors: the map's own rms, the shifted
+    pattern, and the shifted pattern of ranks through an aperture, by which methods can be compared.
+    """
     key = f"{field}_{method}"
     ratio = image["KAPPA_B"][mask].std() / image["KAPPA_E"][mask].std()
     found = {f"{key}_b_over_e": measurement(ratio, note="rms of the B map over that of the E map")}
@@ -84,6 +95,16 @@ def map_metrics(field: str, method: str, image: dict, mask: np.ndarray, position
                 n,
                 "sigma",
                 f"{field}_kaiser_squires_stack_{mode}",
-                f"mean {mode.upper()} {mean:.4f} at clusters",
+                f"mean {mode.upper()} {mean:.4f} at clusters; error: the map's rms over the root of their number",
             )
+            ranked = smooth(normal_scores(kappa, mask), aperture_arcmin / grid.pixel_arcmin)
+            for name, one, what in (
+                ("pattern", kappa, ""),
+                ("ranked", ranked, f"ranks of the map through {aperture_arcmin:g} arcmin; "),
+            ):
+                value, n_shifts = pattern_signal_to_noise(one, mask, positions, grid)
+                found[f"{key}_{name}_{mode}"] = measurement(
+                    value, value - 1, value + 1, n, "sigma", f"{field}_kaiser_squires_{name}_{mode}",
+                    f"{what}error: the clusters' pattern at {n_shifts} shifts of 6 arcmin or more",
+                )  # fmt: skip
     return found

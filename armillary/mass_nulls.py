@@ -3,12 +3,17 @@ the shear.
 """
 
 import numpy as np
+from scipy.fft import irfft2, next_fast_len, rfft2
+from scipy.special import ndtri
+from scipy.stats import rankdata
 
 from armillary.convergence import kaiser_squires, mean_free, smooth
 from armillary.shear_catalogs import Grid, ShearMap, pixels_of
 
 SIGNS = {"(+, +)": (1, 1), "(+, -)": (1, -1), "(-, +)": (-1, 1), "(-, -)": (-1, -1)}
 LEAST_SIGNIFICANCE = 3.0
+LEAST_SHIFT_ARCMIN = 6.0
+LEAST_SHARE_IN_MASK = 0.5
 
 
 def stacked_signal(kappa: np.ndarray, mask: np.ndarray, positions: np.ndarray, grid: Grid) -> tuple[float, float, int]:
@@ -29,6 +34,58 @@ def signal_to_noise(kappa: np.ndarray, mask: np.ndarray, positions: np.ndarray, 
     """The stacked signal in units of its error."""
     mean, error, _ = stacked_signal(kappa, mask, positions, grid)
     return mean / error if error > 0 else float("nan")
+
+
+def shifted_stacks(
+    kappa: np.ndarray, mask: np.ndarray, positions: np.ndarray, grid: Grid
+) -> tuple[float, np.ndarray, int]:
+    """(stack, stacks of the shifted pattern, clusters in the mask): the mean of a map at the clusters, and at the whole
+    pattern of clusters moved by every shift of whole pixels of at least LEAST_SHIFT_ARCMIN.
+
+    A pattern that keeps less than LEAST_SHARE_IN_MASK of its clusters in the mask is left out; what a shifted stack has
+    more or fewer clusters than the real one changes its deviation from the mean of all by the square root of the
+    ratio. Clusters of one pattern share large-scale structure, and pixels of a map are not independent: the spread of
+    these stacks has both, that of as many single pixels has neither.
+    """
+    row, column, inside = pixels_of(positions[:, 0], positions[:, 1], grid)
+    inside &= mask[row, column]
+    if not inside.any():
+        raise ValueError("no cluster lies in the mask: is `clusters` a list for this field?")
+    pattern = np.zeros(mask.shape)
+    np.add.at(pattern, (row[inside], column[inside]), 1.0)
+    sides = tuple(next_fast_len(2 * n, real=True) for n in mask.shape)
+    lags = [np.fft.fftfreq(n, 1.0 / n) for n in sides]
+    moved = rfft2(pattern, sides).conj()
+    image = mean_free(kappa, mask)
+    total, number = (irfft2(moved * rfft2(one, sides), sides) for one in (image, mask.astype(float)))
+    n, number = int(inside.sum()), np.round(number)
+    far = np.hypot(lags[0][:, None], lags[1]) * grid.pixel_arcmin >= LEAST_SHIFT_ARCMIN
+    kept = far & (number >= LEAST_SHARE_IN_MASK * n)
+    stacks = total[kept] / number[kept]
+    middle = stacks.mean() if len(stacks) else 0.0
+    scaled = middle + (stacks - middle) * np.sqrt(number[kept] / n)
+    return float(total[0, 0] / n), scaled, n
+
+
+def pattern_signal_to_noise(
+    kappa: np.ndarray, mask: np.ndarray, positions: np.ndarray, grid: Grid
+) -> tuple[float, int]:
+    """The stack less the mean of the shifted patterns' stacks, in units of their spread, and how many there were; nan
+    where the field has no room for shifts.
+    """
+    value, stacks, _ = shifted_stacks(kappa, mask, positions, grid)
+    if len(stacks) < 20 or not stacks.std() > 0:
+        return float("nan"), len(stacks)
+    return float((value - stacks.mean()) / stacks.std()), len(stacks)
+
+
+def normal_scores(kappa: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """A map by the ranks of its pixels in the mask, as quantiles of a Gaussian: the same for every rising curve of the
+    map, so that a method cannot gain by the units it chooses. Ties share a rank.
+    """
+    scores = np.zeros(mask.shape)
+    scores[mask] = ndtri((rankdata(kappa[mask]) - 0.5) / mask.sum())
+    return scores
 
 
 def excess_variance(shear: ShearMap, rotations: np.ndarray, smoothing_px: float) -> tuple[float, float, float]:

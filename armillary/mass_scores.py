@@ -10,10 +10,6 @@ from scipy.ndimage import maximum_filter
 from armillary.convergence import binned_spectra, mean_free, smooth
 
 QUANTILES_68 = (0.15865, 0.84135)
-UPPER_QUANTILES_68 = (
-    0.29,
-    0.97,
-)  # as much probability, further up: posteriors of peaks have their truth in the upper tail
 
 
 def squared_error(kappa: np.ndarray, truth: np.ndarray, mask: np.ndarray) -> float:

@@ -9,6 +9,7 @@ import numpy as np
 
 LIGHT_SPEED_KM_S = 299792.458
 MULTIPOLE_MIN, MULTIPOLE_MAX, N_MULTIPOLES = 10, 100_000, 60
+SHIFT_OF_PLANES = ((0.7, 0.017), (1.25, 0.042))
 WAVENUMBER_MAX = 60.0  # 1/Mpc; beyond it the spectrum is extended as a power law
 
 
@@ -22,6 +23,19 @@ def source_redshifts(
     redshift = np.linspace(0.02, redshift_max, n_points)
     scale = mean_redshift / 1.5046  # the mean of z^2 exp(-z^1.5) is Gamma(8/3) / Gamma(2)
     return redshift, redshift**2 * np.exp(-((redshift / scale) ** 1.5))
+
+
+def lognormal_shift(redshift: np.ndarray, density: np.ndarray) -> float:
+    """Shift of a log-normal convergence for sources of density n(z): convergence is above its negative.
+
+    The shift of one source plane is a power law through 0.017 at z = 0.7 and 0.042 at z = 1.25, as Hilbert, Hartlap &
+    Schneider (2011) measured on ray-traced skies; of a distribution it is the mean over n(z), the convergence of a line
+    of sight that is emptiest to every source.
+    # ASSUME: the shift does not depend on the pixel, and cosmology enters by the spread that it is given.
+    """
+    (z_low, low), (z_high, high) = SHIFT_OF_PLANES
+    slope = np.log(high / low) / np.log(z_high / z_low)
+    return float(np.average(low * (redshift / z_low) ** slope, weights=density))
 
 
 def redshift_histogram(redshift: np.ndarray, weight: np.ndarray, step: float = 0.05) -> tuple[np.ndarray, np.ndarray]:

@@ -3,7 +3,7 @@
 Makes  <results>/massmap/metrics.json; for each field shear.fits, maps/<method>.fits, samples/<method>.h5 and figures/.
 From   a catalogue, binned maps, or a simulated catalogue (config/massmap.yaml: fields).
 Steps  estimate_spectrum -> (simulate_catalog) -> estimate_shear -> simulate_skies -> train_residual, train_score,
-       estimate_tuning -> infer_map, infer_skies, infer_nulls -> score_skies, score_field -> summarise_metrics.
+       estimate_tuning -> infer_map, infer_skies, infer_mismatch, infer_nulls -> score_skies, score_field -> summarise_metrics.
 """
 
 
@@ -28,7 +28,7 @@ rule massmap_estimate_spectrum:
         runtime=20,
     params:
         **MASSMAP["estimate_spectrum"],
-        **massmap_of_field("mean_redshift"),
+        **massmap_of_field("mean_redshift", "shift"),
         photo_z_column=massmap_column("photo_z"),
         weight_column=massmap_column("weight"),
     script:
@@ -56,8 +56,8 @@ rule massmap_simulate_catalog:
         runtime=20,
     params:
         **MASSMAP["simulate_catalog"],
-        **massmap_shared("sky", "shift", "margin_px", "seed"),
-        **massmap_of_field("pixel_arcmin", "map_shape", "centre", "reduced_shear"),
+        **massmap_shared("sky", "shift_spread", "margin_px", "seed"),
+        **massmap_of_field("pixel_arcmin", "map_shape", "centre", "reduced_shear", "true_shift"),
     script:
         "../scripts/massmap/simulate_catalog.py"
 
@@ -123,15 +123,15 @@ rule massmap_simulate_skies:
         mem_mb=4000,
         runtime=30,
     params:
-        **massmap_shared("sky", "shift", "margin_px", "seed"),
-        **massmap_of_field("reduced_shear"),
+        **massmap_shared("sky", "shift_spread", "margin_px", "seed"),
+        **massmap_of_field("reduced_shear", "true_shift"),
         n_skies=lambda wildcards: MASSMAP["simulate_skies"][f"n_{wildcards.split}"],
     script:
         "../scripts/massmap/simulate_skies.py"
 
 
 rule massmap_train_residual:
-    """Train what a Wiener map of field {wildcards.field} lacks: {params.n_steps} steps on skies with its mask and noise."""
+    """Train what a Wiener map of field {wildcards.field} lacks, {params.n_trainings} times: {params.n_steps} steps on skies with its mask and noise."""
     input:
         spectrum="<results>/massmap/{field}/spectrum.npz",
         shear="<results>/massmap/{field}/shear.fits",
@@ -181,7 +181,7 @@ rule massmap_train_score:
         runtime=120,
     params:
         **MASSMAP["train_score"],
-        **massmap_shared("sky", "shift", "seed"),
+        **massmap_shared("sky", "shift_spread", "seed"),
         **massmap_of_field("pixel_arcmin"),
         work_file=lambda wildcards, output: str(Path(output.weights).parent / "work" / "score.npz"),
     script:
@@ -209,10 +209,11 @@ rule massmap_estimate_tuning:
         runtime=60,
     params:
         **MASSMAP["estimate_tuning"],
-        **massmap_shared("shift", "seed"),
+        **massmap_shared("seed"),
         **massmap_of_field("reduced_shear"),
         n_scales=MASSMAP["reconstruct"]["n_scales"],
         n_sparse_iterations=MASSMAP["reconstruct"]["n_sparse_iterations"],
+        n_inpainting_iterations=MASSMAP["reconstruct"]["n_inpainting_iterations"],
     script:
         "../scripts/massmap/estimate_tuning.py"
 
@@ -242,7 +243,7 @@ rule massmap_infer_map:
         runtime=120,
     params:
         **MASSMAP["infer_map"],
-        **massmap_shared("shift", "seed"),
+        **massmap_shared("shift_spread", "seed"),
         **massmap_of_field("reduced_shear"),
         settings=MASSMAP["reconstruct"],
     script:
@@ -273,7 +274,7 @@ rule massmap_infer_skies:
         runtime=240,
     params:
         **MASSMAP["infer_skies"],
-        **massmap_shared("margin_px", "shift", "seed"),
+        **massmap_shared("margin_px", "shift_spread", "seed"),
         **massmap_of_field("reduced_shear"),
         settings=MASSMAP["reconstruct"],
     script:
@@ -303,11 +304,43 @@ rule massmap_infer_nulls:
         mem_mb=4000,
         runtime=60,
     params:
-        **massmap_shared("shift", "seed"),
+        **massmap_shared("shift_spread", "seed"),
         **massmap_of_field("reduced_shear"),
         settings=MASSMAP["reconstruct"],
     script:
         "../scripts/massmap/infer_nulls.py"
+
+
+rule massmap_infer_mismatch:
+    """Map skies unlike those of the training for field {wildcards.field}: {params.n_skies} of each kind, {params.n_sampled}
+    by the chain."""
+    input:
+        spectrum="<results>/massmap/{field}/spectrum.npz",
+        shear="<results>/massmap/{field}/shear.fits",
+        tuned="<results>/massmap/{field}/tuned.json",
+        residual="<results>/massmap/{field}/networks/residual.npz",
+        score="<results>/massmap/{field}/networks/score.npz",
+        code=code_of("scripts/massmap/infer_mismatch.py"),
+    output:
+        maps="<results>/massmap/{field}/mismatch.h5",
+    log:
+        "<results>/massmap/logs/infer_mismatch_{field}.log",
+    benchmark:
+        "<results>/massmap/benchmarks/infer_mismatch_{field}.tsv"
+    conda:
+        "../envs/jax.yaml"
+    threads: 2
+    resources:
+        mem_mb=8000,
+        runtime=120,
+    params:
+        **MASSMAP["infer_mismatch"],
+        **massmap_shared("sky", "shift_spread", "margin_px", "seed"),
+        **massmap_of_field("reduced_shear"),
+        methods=MASSMAP_MISMATCH_METHODS,
+        settings=MASSMAP["reconstruct"],
+    script:
+        "../scripts/massmap/infer_mismatch.py"
 
 
 rule massmap_score_skies:
@@ -316,6 +349,7 @@ rule massmap_score_skies:
         shear="<results>/massmap/{field}/shear.fits",
         skies="<results>/massmap/{field}/skies_test.h5",
         maps=massmap_each("<results>/massmap/{field}/test/{method}.h5", MASSMAP_METHODS),
+        mismatch="<results>/massmap/{field}/mismatch.h5",
         code=code_of("scripts/massmap/score_skies.py"),
     output:
         metrics="<results>/massmap/{field}/scores/score_skies.json",
@@ -335,6 +369,7 @@ rule massmap_score_skies:
         **massmap_shared("seed"),
         field="{field}",
         methods=MASSMAP_METHODS,
+        mismatch_methods=MASSMAP_MISMATCH_METHODS,
         n_noise_seeds=MASSMAP["infer_skies"]["n_noise_seeds"],
         reference_smoothing_arcmin=MASSMAP["infer_skies"]["reference_smoothing_arcmin"],
     script:

@@ -3,7 +3,18 @@
 from pathlib import Path
 
 MASSMAP = config["massmap"]
-MASSMAP_METHODS = ["kaiser_squires", "wiener", "sparse", "lognormal", "learned", "score"]
+MASSMAP_METHODS = [
+    "kaiser_squires",
+    "inpainted",
+    "wiener",
+    "cubic",
+    "linear",
+    "sparse",
+    "lognormal",
+    "learned",
+    "score",
+]
+MASSMAP_MISMATCH_METHODS = ["wiener", "cubic", "linear", "learned", "lognormal"]
 MASSMAP_NULL_METHODS = [
     "kaiser_squires",
     "wiener",

@@ -11,16 +11,18 @@ from matplotlib.figure import Figure
 from armillary.figures.style import BLUE, GREEN, INK, ORANGE, PALE, PURPLE, SKY, VERMILION, light_grid, note, say_empty
 
 COLOURS = {
-    "kaiser_squires": VERMILION, "wiener": BLUE, "sparse": ORANGE, "lognormal": INK, "learned": GREEN, "score": PURPLE,
-    "control": SKY,
+    "kaiser_squires": VERMILION, "inpainted": "#8c564b", "wiener": BLUE, "cubic": "#7f7f7f", "linear": "#bcbd22",
+    "sparse": ORANGE, "lognormal": INK, "learned": GREEN, "score": PURPLE, "control": SKY,
 }  # fmt: skip
 LABELS = {
-    "kaiser_squires": "Kaiser-Squires, smoothed", "wiener": "Wiener", "sparse": "sparse + Gaussian", "lognormal":
-    "log-normal prior", "learned": "learned residual", "score": "score prior",
+    "kaiser_squires": "Kaiser-Squires, smoothed", "inpainted": "Kaiser-Squires, inpainted", "wiener": "Wiener",
+    "cubic": "cubic of Wiener", "linear": "linear regression", "sparse": "sparse + Gaussian",
+    "lognormal": "log-normal prior", "learned": "learned residual", "score": "score prior",
     "control": "exact posterior, Gaussian skies",
 }  # fmt: skip
 MARKERS = {
-    "kaiser_squires": "o", "wiener": "s", "sparse": "^", "lognormal": "P", "learned": "D", "score": "v", "control": "x",
+    "kaiser_squires": "o", "inpainted": "h", "wiener": "s", "cubic": "<", "linear": ">", "sparse": "^",
+    "lognormal": "P", "learned": "D", "score": "v", "control": "x",
 }  # fmt: skip
 
 
@@ -127,23 +129,26 @@ def draw_peaks(figure: Figure, curves: dict[str, np.ndarray], methods: list[str]
 
 
 def draw_calibration(figure: Figure, curves: dict[str, np.ndarray], methods: list[str]) -> None:
-    """Draw coverage of 68 % intervals in bins of inferred and of true convergence, and the ranks of the truth."""
+    """Draw coverage in bins of inferred and of true convergence, filled and joined for a map's 68 % intervals, open and
+    dotted for central ones; and the ranks of the truth among samples.
+    """
     inferred_axes, true_axes, rank_axes = figure.subplots(1, 3)
     edges = curves["convergence_edges"]
-    middle = np.array([0.5 * (low + top) for low, top in zip(edges[:-1], edges[1:], strict=True)])
-    places = np.arange(len(middle))
+    places = np.arange(len(edges) - 1)
     for axes, name in ((inferred_axes, "by_inferred"), (true_axes, "by_true")):
         light_grid(axes)
         axes.axhline(0.6827, color=PALE, linestyle="--", linewidth=1.2)
         for method in methods:
-            enough = curves[f"{method}_coverage_n_{name}"] >= 30
-            axes.plot(
-                places[enough],
-                curves[f"{method}_coverage_{name}"][enough],
-                marker=MARKERS[method],
-                color=COLOURS[method],
-                label=LABELS[method],
-            )
+            for kind, style in (
+                ("interval", {"label": LABELS[method]}),
+                ("coverage", {"linestyle": ":", "linewidth": 1.0, "markerfacecolor": "white"}),
+            ):
+                if f"{method}_{kind}_{name}" not in curves:
+                    continue
+                number = curves[f"{method}_{kind}_n_{name}"]
+                enough = number >= 0.002 * number.sum()
+                values = curves[f"{method}_{kind}_{name}"][enough]
+                axes.plot(places[enough], values, marker=MARKERS[method], color=COLOURS[method], **style)
         labels = [
             f"< {edges[1]:g}",
             *(f"{low:g} to {top:g}" for low, top in zip(edges[1:-2], edges[2:-1], strict=True)),
@@ -154,13 +159,13 @@ def draw_calibration(figure: Figure, curves: dict[str, np.ndarray], methods: lis
     inferred_axes.set(xlabel="inferred convergence", title="Where the map says so")
     true_axes.set(xlabel="true convergence", title="Where the truth is so")
     handles, names = inferred_axes.get_legend_handles_labels()
-    figure.legend(handles, names, loc="outside upper left", ncols=3)
+    figure.legend(handles, names, loc="outside upper left", ncols=4)
     light_grid(rank_axes)
     rank_axes.axhline(1, color=PALE, linestyle="--", linewidth=1.2)
     for method in methods:
-        density = curves[f"{method}_coverage_rank"]
-        edges = np.linspace(0, 1, len(density) + 1)
-        rank_axes.stairs(density, edges, color=COLOURS[method], linewidth=1.5)
+        if f"{method}_coverage_rank" in curves:
+            density = curves[f"{method}_coverage_rank"]
+            rank_axes.stairs(density, np.linspace(0, 1, len(density) + 1), color=COLOURS[method], linewidth=1.5)
     rank_axes.set(xlabel="rank of the truth among samples", ylabel="density", ylim=(0, None), xlim=(0, 1))
     rank_axes.set_title("Ranks: flat is right")
 
@@ -169,7 +174,10 @@ def draw_nulls(figure: Figure, curves: dict[str, np.ndarray], methods: list[str]
     """Draw rms of E and B maps beside those of turned shapes, and stacks at clusters beside theirs."""
     rms_axes, stack_axes = figure.subplots(1, 2)
     places = {method: place for place, method in enumerate(methods)}
-    for axes, name, label in ((rms_axes, "rms", "rms of the map"), (stack_axes, "stack", "stack at clusters, sigma")):
+    for axes, name, label in (
+        (rms_axes, "rms", "rms of the map"),
+        (stack_axes, "stack", "stack at clusters over that of shifted patterns"),
+    ):
         light_grid(axes)
         if f"{methods[0]}_{name}" not in curves:
             say_empty(axes, "no list of clusters")

@@ -44,7 +44,8 @@ def _tempered(prior: ScorePrior, problem: WienerProblem, sigma: jax.Array) -> tu
     even = jnp.stack([w.sum() / jnp.maximum((w > 0).sum(), 1) for w in weight]).mean()
     root_mass = jnp.sqrt(1.0 + prior.shift**2 * power * even)
     offset = prior.offset - 0.5 * sigma**2  # so that the noise leaves the mean of kappa
-    gaussian = LognormalPrior(jnp.sqrt(power), offset, prior.shift, root_mass, prior.mode_share)
+    known = (jnp.sqrt(power)[None], offset[None], jnp.log(prior.shift)[None])  # tables of one shift
+    gaussian = LognormalPrior(*known, root_mass, prior.mode_share)
     return gaussian, problem._replace(weight=weight)
 
 
@@ -58,7 +59,7 @@ def _forces(prior: ScorePrior, problem: WienerProblem, data, sigma: jax.Array, r
 
     def push(position):
         added = correction(prior, _field(gaussian, position), sigma)[1] / sigma**2
-        modes = gaussian.root_power / gaussian.root_mass * jnp.fft.rfft2(added)
+        modes = gaussian.root_power[0] / gaussian.root_mass * jnp.fft.rfft2(added)
         return jnp.fft.irfft2(modes, position.shape)
 
     return gaussian, judge, push
@@ -66,7 +67,7 @@ def _forces(prior: ScorePrior, problem: WienerProblem, data, sigma: jax.Array, r
 
 def _field(gaussian: LognormalPrior, position: jax.Array) -> jax.Array:
     """u (n_y, n_x) of a position of the chain."""
-    return jnp.fft.irfft2(gaussian.root_power * white_modes(gaussian, position), position.shape)
+    return jnp.fft.irfft2(gaussian.root_power[0] * white_modes(gaussian, position), position.shape)
 
 
 def _without_noise(prior: ScorePrior, noisy: jax.Array, sigma: jax.Array, key: jax.Array) -> jax.Array:

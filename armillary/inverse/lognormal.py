@@ -2,8 +2,9 @@
 
 kappa = shift (exp(G - var / 2) - 1), where G is the Gaussian field whose power gives kappa the spectrum that is asked
 for. The chain moves white noise x with G = P^1/2 x, so its prior is a sphere; the likelihood is that of the shapes,
-with mask, uneven noise and reduced shear. Every step is accepted or refused by its energy (Duane et al. 1987), so the
-only approximations are the prior and the length of the chain.
+with mask, uneven noise and reduced shear. The shift is a nuisance with a log-normal prior of its own: the mean of x,
+which leaves no shear, carries it, so that the chain moves it like any other mode. Every step is accepted or refused by
+its energy (Duane et al. 1987), so the only approximations are the prior and the length of the chain.
 """
 
 from typing import NamedTuple
@@ -17,13 +18,19 @@ from armillary.convergence_skies import SkyModel, white_to_gaussian_power
 from armillary.inverse.trajectories import FIRST_STEP, place_at, require_moves, sampled, warmed_up
 from armillary.inverse.wiener import WienerProblem, galaxy_shear
 
+MOST_SPREADS, N_SHIFTS = 2.5, 9  # how far the shift goes from the middle of its prior, and where the power is tabulated
+
 
 class LognormalPrior(NamedTuple):
-    """A log-normal field on the grid of one map, shift (exp(G + offset) - 1), float32."""
+    """A log-normal field on the grid of one map, shift (exp(G + offset) - 1), float32.
 
-    root_power: jax.Array  # P^1/2 of the Gaussian field's half plane
+    The first three are tables over shifts, even in ln shift from -MOST_SPREADS to MOST_SPREADS spreads of its prior;
+    of one entry where the shift is known.
+    """
+
+    root_power: jax.Array  # P^1/2 of the Gaussian field's half plane, (n_shifts, n_y, n_x // 2 + 1)
     offset: jax.Array
-    shift: jax.Array
+    ln_shift: jax.Array
     root_mass: jax.Array  # square root of a mode's curvature, prior and even noise together, on the half plane
     mode_share: jax.Array  # of each mode's square in the sum of the squares of all pixels
 
@@ -36,19 +43,62 @@ class ChainSettings(NamedTuple):
     n_leapfrog: int = 12
 
 
-def lognormal_prior(problem: WienerProblem, model: SkyModel, shape: tuple[int, int]) -> LognormalPrior:
-    """The prior of a field of `shape`, with the scales of its modes for the noise of `problem`."""
-    power, variance = white_to_gaussian_power(model._replace(kind="lognormal"), shape)
+def lognormal_prior(
+    problem: WienerProblem, model: SkyModel, shape: tuple[int, int], spread: float = 0.0
+) -> LognormalPrior:
+    """The prior of a field of `shape`, with the scales of its modes for the noise of `problem`.
+
+    `spread` is that of ln shift about the model's shift; with 0 the shift is known.
+    """
+    spreads = np.linspace(-MOST_SPREADS, MOST_SPREADS, N_SHIFTS) if spread else np.zeros(1)
+    ln_shifts = np.log(model.shift) + spread * spreads
+    found = [
+        white_to_gaussian_power(model._replace(kind="lognormal", shift=float(np.exp(ln_shift))), shape)
+        for ln_shift in ln_shifts
+    ]
+    powers, variances = np.array([power for power, _ in found]), np.array([variance for _, variance in found])
+    middle = len(powers) // 2
     weight = [float(w.sum() / jnp.maximum((w > 0).sum(), 1)) for w in problem.weight]
-    mass = 1.0 + model.shift**2 * power * np.mean(weight)
-    arrays = (np.sqrt(power), -variance / 2, model.shift, np.sqrt(mass), mode_share(shape))
-    return LognormalPrior(*(jnp.asarray(array, jnp.float32) for array in arrays))
+    mass = 1.0 + model.shift**2 * powers[middle] * np.mean(weight)
+    arrays = (np.sqrt(powers), -variances / 2, ln_shifts, np.sqrt(mass), mode_share(shape))
+    prior = LognormalPrior(*(jnp.asarray(array, jnp.float32) for array in arrays))
+    if not spread:
+        return prior
+    # how sharply the data hold the shift while all other modes stand still: the change of kappa over the noise
+    change = _change_with_shift(prior, shape)
+    mass[0, 0] = 1.0 + float(sum(w.mean() for w in problem.weight)) / 2 * np.square(change).sum()
+    return prior._replace(root_mass=jnp.asarray(np.sqrt(mass), jnp.float32))
+
+
+def _change_with_shift(prior: LognormalPrior, shape: tuple[int, int]) -> np.ndarray:
+    """Half a spread up less half a spread down, of one field of the prior."""
+    modes = jnp.asarray(np.fft.rfft2(np.random.default_rng(0).standard_normal(shape)), jnp.complex64)
+    unit = 1.0 / jnp.sqrt(prior.mode_share[0, 0])
+    up, down = (lognormal_convergence(prior, modes.at[0, 0].set(half * unit), shape) for half in (0.5, -0.5))
+    change = np.asarray(up - down, float)
+    return change - change.mean()
+
+
+def _of_shift(prior: LognormalPrior, modes: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """(P^1/2, offset, shift) at the shift that the mean of the white noise stands for: standard normal, in spreads."""
+    if len(prior.offset) == 1:
+        return prior.root_power[0], prior.offset[0], jnp.exp(prior.ln_shift[0])
+    spreads = modes[0, 0].real * jnp.sqrt(prior.mode_share[0, 0])
+    last = len(prior.offset) - 1
+    place = jnp.clip((spreads / MOST_SPREADS + 1.0) / 2.0 * last, 0.0, last)
+    below = jnp.clip(jnp.floor(place), 0, last - 1).astype(int)
+    share = place - below
+    root_power, offset, ln_shift = (
+        (1.0 - share) * table[below] + share * table[below + 1]
+        for table in (prior.root_power, prior.offset, prior.ln_shift)
+    )
+    return root_power, offset, jnp.exp(ln_shift)
 
 
 def lognormal_convergence(prior: LognormalPrior, modes: jax.Array, shape: tuple[int, int]) -> jax.Array:
     """kappa (n_y, n_x) of the modes of white noise on the half plane."""
-    gaussian = jnp.fft.irfft2(prior.root_power * modes, shape)
-    return prior.shift * jnp.expm1(gaussian + prior.offset)
+    root_power, offset, shift = _of_shift(prior, modes)
+    return shift * jnp.expm1(jnp.fft.irfft2(root_power * modes, shape) + offset)
 
 
 def white_modes(prior: LognormalPrior, position: jax.Array) -> jax.Array:

@@ -8,12 +8,14 @@ the noise go to the sparse part, a Wiener filter of the shear that they leave is
 
 import jax.numpy as jnp
 import numpy as np
+from scipy.fft import dctn, idctn
 
 from armillary.convergence import ARCMIN_PER_RADIAN, kaiser_squires, multipole_grid, shear_of_convergence
 from armillary.inverse.wiener import WienerProblem, wiener_map
 from armillary.shear_catalogs import ShearMap
 
 N_NOISE_MAPS = 24
+CONVERGED = 0.01  # rms change of the map over its rms
 SIGMA_SMOOTHING_PX = 4.0
 
 
@@ -52,22 +54,48 @@ def noise_of_bands(shear: ShearMap, bands: np.ndarray, rng: np.random.Generator)
 
 def sparse_map(
     problem: WienerProblem, shear: ShearMap, noise: np.ndarray, bands: np.ndarray, *, threshold_sigma: float,
-    n_iterations: int
+    most_iterations: int
 ) -> np.ndarray:  # fmt: skip
     """Convergence (n_y, n_x), the sum of both parts. `noise` is that of `noise_of_bands`.
+
+    The parts are found in turn, each from the shear that the other leaves, until neither moves (CONVERGED) or
+    `most_iterations` are done. Section 4, Starck et al. (2021).
 
     The sparse part keeps of each positive coefficient c what the non-negative garrote leaves, c (1 - (t noise /
     c)^2), Breiman (1995): what stands far out stays as it is, what is near the threshold fades. It is kept positive,
     and the coarse rest stays with the Gaussian part.
     """
-    sparse = np.zeros(shear.mask.shape)
-    for _ in range(n_iterations):
-        coefficients = starlet(sparse + kaiser_squires(*_residual(shear, sparse))[0], bands)
+    sparse, gaussian = np.zeros(shear.mask.shape), np.zeros(shear.mask.shape)
+    for _ in range(most_iterations):
+        before = sparse + gaussian
+        coefficients = starlet(sparse + kaiser_squires(*_residual(shear, before))[0], bands)
         excess = np.maximum(coefficients, 1e-12) / (threshold_sigma * noise)
         kept = coefficients * np.clip(1.0 - excess**-2.0, 0.0, None)
         sparse = np.maximum(kept[:-1].sum(0), 0.0)
-    left = [jnp.asarray(part, jnp.float32) for part in _residual(shear, sparse)]
-    return sparse + np.asarray(wiener_map(problem, *left)[0], float)
+        left = [jnp.asarray(part, jnp.float32) for part in _residual(shear, sparse)]
+        gaussian = np.asarray(wiener_map(problem, *left, 1e-3)[0], float)
+        if np.square(sparse + gaussian - before).mean() < CONVERGED**2 * np.square(sparse + gaussian).mean():
+            break
+    return sparse + gaussian
+
+
+def inpainted_kaiser_squires(shear: ShearMap, n_iterations: int) -> np.ndarray:
+    """Kaiser-Squires E map (n_y, n_x), unsmoothed, with the shear outside the mask filled in. Pires et al. (2009).
+
+    The gaps take the shear of the map without its B mode, and of its cosine coefficients those above a threshold that
+    falls from the largest to none as a geometric series: the fewest coefficients that explain the data come first.
+    """
+    g1, g2 = shear.g1, shear.g2
+    e_mode = kaiser_squires(g1, g2)[0]
+    largest, least = np.abs(dctn(e_mode, norm="ortho")).max(), 1e-3
+    for fraction in np.geomspace(1.0, least, n_iterations):
+        coefficients = dctn(e_mode, norm="ortho")
+        filled = shear_of_convergence(
+            idctn(np.where(np.abs(coefficients) > fraction * largest, coefficients, 0.0), norm="ortho")
+        )
+        g1, g2 = (np.where(shear.mask, g, fill) for g, fill in zip((shear.g1, shear.g2), filled, strict=True))
+        e_mode = kaiser_squires(g1, g2)[0]
+    return e_mode
 
 
 def _residual(shear: ShearMap, kappa: np.ndarray) -> list[np.ndarray]:

@@ -1,32 +1,37 @@
-"""Compute the power spectrum of convergence of a field from its sources' redshifts, or take a table's."""
+"""Compute the power spectrum of convergence of a field, or take a table's, and its shift from the redshifts."""
 
 import numpy as np
 
 from armillary.files import write_arrays
 from armillary.files_maps import read_columns
-from armillary.shear_spectra import convergence_spectrum, redshift_histogram, source_redshifts
+from armillary.shear_spectra import convergence_spectrum, lognormal_shift, redshift_histogram, source_redshifts
 from armillary.step import announce, run
 
 
 def estimate_spectrum(
     catalogs: list[str], tables: list[str], spectrum: str, *, photo_z_column: str | None, weight_column: str | None,
-    mean_redshift: float, hubble: float, omega_matter: float, omega_baryon: float, sigma8: float, spectral_index: float,
+    mean_redshift: float, shift: float | None, hubble: float, omega_matter: float, omega_baryon: float, sigma8: float,
+    spectral_index: float,
 ) -> None:  # fmt: skip
-    if tables:
-        multipole, power = _table(tables[0])
-        write_arrays(spectrum, multipole=multipole, power=power)
-        return
     redshift, density = source_redshifts(mean_redshift)
     if photo_z_column and catalogs:
         galaxies = read_columns(catalogs[0])
         weight = galaxies[weight_column] if weight_column else np.ones(len(galaxies))
         redshift, density = redshift_histogram(galaxies[photo_z_column].to_numpy(), np.asarray(weight))
-    multipole, power = convergence_spectrum(
-        redshift, density, hubble=hubble, omega_matter=omega_matter, omega_baryon=omega_baryon, sigma8=sigma8,
-        spectral_index=spectral_index,
-    )  # fmt: skip
-    announce(f"sources at a mean redshift of {np.average(redshift, weights=density):.2f}")
-    write_arrays(spectrum, multipole=multipole, power=power, redshift=redshift, density=density)
+    if shift is None:
+        shift = lognormal_shift(redshift, density)
+    if tables:
+        multipole, power = _table(tables[0])
+    else:
+        multipole, power = convergence_spectrum(
+            redshift, density, hubble=hubble, omega_matter=omega_matter, omega_baryon=omega_baryon, sigma8=sigma8,
+            spectral_index=spectral_index,
+        )  # fmt: skip
+    mean = np.average(redshift, weights=density)
+    announce(f"sources at a mean redshift of {mean:.2f}, shift of the log-normal {shift:.4f}")
+    write_arrays(
+        spectrum, multipole=multipole, power=power, redshift=redshift, density=density, shift=np.float64(shift)
+    )
 
 
 def _table(path: str) -> tuple[np.ndarray, np.ndarray]:

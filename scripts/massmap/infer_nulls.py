@@ -10,11 +10,11 @@ from armillary.step import progress, run
 
 def infer_nulls(
     spectrum: str, shear: str, rotations: str, tuned: str, residual: str, score: str, nulls: str, *, method: str,
-    reduced_shear: bool, settings: dict, shift: float, seed: int,
+    reduced_shear: bool, settings: dict, shift_spread: float, seed: int,
 ) -> None:  # fmt: skip
     like, _, _ = read_shear_map(shear)
     files = {"spectrum": spectrum, "tuned": tuned, "residual": residual, "score": score}
-    field = set_up_from_files(like, files, settings, reduced_shear, shift, seed)
+    field = set_up_from_files(like, files, settings, reduced_shear, shift_spread, seed)
     maps = [
         reconstruct(method, like._replace(g1=g1, g2=g2), field, jax.random.key(seed), 0)[0]
         for g1, g2 in progress(read_stack(rotations), method)

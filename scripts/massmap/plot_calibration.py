@@ -8,7 +8,11 @@ from armillary.step import run
 
 def plot_calibration(curves: str, figure: str) -> None:
     arrays = read_arrays(curves)
-    methods = [name for name in [*arrays["methods"], "control"] if f"{name}_coverage_sky" in arrays]
+    methods = [
+        name
+        for name in [*arrays["methods"], "control"]
+        if {f"{name}_coverage_sky", f"{name}_interval_sky"} & set(arrays)
+    ]
     with page(figure, 1600, 700) as sheet:
         draw_calibration(sheet, arrays, methods)
 

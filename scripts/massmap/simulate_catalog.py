@@ -2,21 +2,23 @@
 
 import numpy as np
 
-from armillary.convergence_skies import SkyModel, draw_field, draw_galaxies
+from armillary.convergence_skies import SkyModel, draw_field, draw_galaxies, with_drawn_shift
 from armillary.files import read_arrays, write_arrays, write_table
 from armillary.shear_catalogs import Grid
 from armillary.step import announce, run
 
 
 def simulate_catalog(
-    spectrum: str, catalog: str, truth: str, *, sky: str, shift: float, margin_px: int, pixel_arcmin: float,
-    map_shape: list[int], centre: list[float], reduced_shear: bool, density_per_arcmin2: float, sigma_e: float,
-    edge_arcmin: float, n_stars_per_deg2: float, m: float, c1: float, c2: float, n_clusters: int, seed: int,
+    spectrum: str, catalog: str, truth: str, *, sky: str, shift_spread: float, true_shift: float | None, margin_px: int,
+    pixel_arcmin: float, map_shape: list[int], centre: list[float], reduced_shear: bool, density_per_arcmin2: float,
+    sigma_e: float, edge_arcmin: float, n_stars_per_deg2: float, m: float, c1: float, c2: float, n_clusters: int,
+    seed: int,
 ) -> None:  # fmt: skip
     table = read_arrays(spectrum)
-    model = SkyModel(table["multipole"], table["power"], sky, shift, pixel_arcmin)
+    model = SkyModel(table["multipole"], table["power"], sky, true_shift or float(table["shift"]), pixel_arcmin)
     grid = Grid(*centre, pixel_arcmin, tuple(map_shape))
     rng = np.random.default_rng([seed, 1])
+    model = model if true_shift else with_drawn_shift(model, shift_spread, rng)
     field = draw_field(model, grid.shape, margin_px, reduced_shear, rng)
     galaxies = draw_galaxies(
         field, grid, density_per_arcmin2=density_per_arcmin2, sigma_e=sigma_e, edge_arcmin=edge_arcmin,

@@ -1,4 +1,4 @@
-"""Train the network that adds to a Wiener map what it lacks, on skies with the field's own mask and noise."""
+"""Train what is added to a Wiener map, a network and two regressions, on skies with the field's mask and noise."""
 
 import numpy as np
 
@@ -16,7 +16,8 @@ from armillary.step import progress, run
 
 def train_residual(
     spectrum: str, shear: str, train_skies: str, validation_skies: str, code: list[str], weights: str, history: str,
-    *, reduced_shear: bool, n_hidden: int, n_steps: int, learning_rate: float, seed: int, work_file: str,
+    *, reduced_shear: bool, n_hidden: int, n_steps: int, n_trainings: int, learning_rate: float, seed: int,
+    work_file: str,
 ) -> None:  # fmt: skip
     like, _, _ = read_shear_map(shear)
     table = read_arrays(spectrum)
@@ -32,6 +33,7 @@ def train_residual(
     facts = {
         "n_hidden": n_hidden,
         "n_steps": n_steps,
+        "n_trainings": n_trainings,
         "learning_rate": learning_rate,
         "seed": seed,
         "reduced": reduced_shear,
@@ -45,6 +47,7 @@ def train_residual(
         len(stacks[1]),
         n_hidden=n_hidden,
         n_steps=n_steps,
+        n_trainings=n_trainings,
         learning_rate=learning_rate,
         seed=seed,
         kept=kept,

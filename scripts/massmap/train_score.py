@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from armillary.convergence_skies import SkyModel, draw_convergence
+from armillary.convergence_skies import SkyModel, draw_convergence, with_drawn_shift
 from armillary.files import read_arrays, write_arrays, write_json
 from armillary.fingerprints import fingerprint
 from armillary.inverse.local_network import Kept
@@ -11,19 +11,20 @@ from armillary.step import run
 
 
 def train_score(
-    spectrum: str, code: list[str], weights: str, history: str, *, sky: str, shift: float, pixel_arcmin: float,
-    sky_size_px: int, n_skies: int, n_hidden: int, n_steps: int, learning_rate: float, seed: int, work_file: str,
+    spectrum: str, code: list[str], weights: str, history: str, *, sky: str, shift_spread: float, pixel_arcmin:
+    float, sky_size_px: int, n_skies: int, n_hidden: int, n_steps: int, learning_rate: float, seed: int, work_file: str,
 ) -> None:  # fmt: skip
     table = read_arrays(spectrum)
-    model = SkyModel(table["multipole"], table["power"], sky, shift, pixel_arcmin)
+    model = SkyModel(table["multipole"], table["power"], sky, float(table["shift"]), pixel_arcmin)
     n_validation = max(n_skies // 10, 8)
+    rngs = [np.random.default_rng([seed, 31, k]) for k in range(n_skies + n_validation)]
     skies = [
-        draw_convergence(model, sky_size_px, np.random.default_rng([seed, 31, k])).astype(np.float32)
-        for k in range(n_skies + n_validation)
+        draw_convergence(with_drawn_shift(model, shift_spread, rng), sky_size_px, rng).astype(np.float32)
+        for rng in rngs
     ]
     facts = {
         "sky": sky,
-        "shift": shift,
+        "shift_spread": shift_spread,
         "pixel": pixel_arcmin,
         "size": sky_size_px,
         "n_skies": n_skies,

@@ -8,7 +8,14 @@ import pytest
 from armillary.convergence import kaiser_squires, mean_free, smooth
 from armillary.files_maps import read_column, read_positions
 from armillary.inverse.wiener import wiener_map, wiener_problem
-from armillary.mass_nulls import check_sign, compare_signs, excess_variance, signal_to_noise
+from armillary.mass_nulls import (
+    check_sign,
+    compare_signs,
+    excess_variance,
+    normal_scores,
+    pattern_signal_to_noise,
+    signal_to_noise,
+)
 from armillary.shear_catalogs import binned_shear, calibrated, galaxies_by_role, grid_of, turned_at_random
 
 ROLES = {"ra": "ra", "dec": "dec", "e1": "e1", "e2": "e2", "weight": "nhweight_int"}
@@ -34,7 +41,16 @@ def test_known_groups_stand_out_and_b_modes_do_not(cosmos, mirror):
     problem = wiener_problem(multipole, power, shear.sigma1, shear.sigma2, shear.mask, 0.29)
     wiener, residual = wiener_map(problem, jnp.asarray(shear.g1, jnp.float32), jnp.asarray(shear.g2, jnp.float32))
     assert float(residual) <= 1e-5
-    assert signal_to_noise(np.asarray(wiener), shear.mask, groups, grid) >= 10
+    wiener = np.asarray(wiener, float)
+    assert signal_to_noise(wiener, shear.mask, groups, grid) >= 10
+    # groups share structure and pixels are not independent: against the pattern of groups moved as a whole it is less
+    for kappa in (maps[0], wiener):
+        assert 5 < pattern_signal_to_noise(kappa, shear.mask, groups, grid)[0] < 7.5
+    # a curve without information raises the stack in units of the map's rms, and leaves the one by ranks
+    curved = np.exp(40 * wiener)
+    assert signal_to_noise(curved, shear.mask, groups, grid) > signal_to_noise(wiener, shear.mask, groups, grid) + 2
+    ranked = [pattern_signal_to_noise(normal_scores(k, shear.mask), shear.mask, groups, grid) for k in (wiener, curved)]
+    assert ranked[0] == ranked[1]
 
 
 def test_the_wrong_sign_fails(cosmos):

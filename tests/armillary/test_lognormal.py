@@ -48,6 +48,34 @@ def test_without_data_the_chain_draws_the_prior():
     assert power[0] / power[1] == pytest.approx(1.0, abs=0.2)
 
 
+def test_a_free_shift_is_a_normal_mode_and_agrees_with_known_ones_at_its_nodes():
+    shape, mask = (24, 24), np.ones((24, 24), bool)
+    problem = problem_of(shape, 0.08, mask)
+    free = lognormal_prior(problem, MODEL, shape, 0.4)
+    modes = jnp.asarray(np.fft.rfft2(np.random.default_rng(9).normal(size=shape)), jnp.complex64)
+    for spreads in (-2.5, 0.0, 1.25):
+        known = lognormal_prior(problem, MODEL._replace(shift=MODEL.shift * np.exp(0.4 * spreads)), shape)
+        kappa = [
+            np.asarray(lognormal.lognormal_convergence(prior, modes.at[0, 0].set(spreads * 24), shape))
+            for prior in (free, known)
+        ]
+        assert kappa[0] == pytest.approx(kappa[1], abs=2e-6)
+
+
+def test_the_data_move_the_shift_towards_that_of_the_truth():
+    """Deep shapes of skies of low and of high shift: the floor of the samples, -shift, follows."""
+    shape, mask = (40, 40), np.ones((40, 40), bool)
+    problem = problem_of(shape, 0.01, mask)
+    prior = lognormal_prior(problem, MODEL, shape, 0.5)
+    floors = []
+    for factor in (0.5, 2.0):
+        truth = draw_convergence(MODEL._replace(shift=factor * MODEL.shift), 40, np.random.default_rng(11))
+        data = data_of(truth, 0.01, mask, np.random.default_rng(12), False)
+        samples, _ = lognormal_samples(problem, prior, data, jax.random.key(1), ChainSettings(150, 5, 12), 20, False)
+        floors.append(-samples[-10:].min())
+    assert floors[1] > 1.4 * floors[0]
+
+
 def test_far_from_its_floor_it_is_the_gaussian_posterior():
     """With a large shift the field is Gaussian, so mean and spread are those of the Wiener filter."""
     shape, sigma = (24, 25), 0.06

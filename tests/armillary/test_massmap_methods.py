@@ -4,14 +4,30 @@ import jax
 import numpy as np
 import pytest
 
-from armillary.convergence_skies import SkyModel, draw_convergence, draw_field, observed, reduced
+from armillary.convergence import kaiser_squires, shear_of_convergence, smooth
+from armillary.convergence_skies import (
+    SkyModel,
+    draw_convergence,
+    draw_field,
+    mismatched,
+    observed,
+    reduced,
+    with_drawn_shift,
+)
 from armillary.inverse.annealing import Schedule
 from armillary.inverse.local_network import Kept, fit, initial_weights, perceptron
 from armillary.inverse.lognormal import ChainSettings
 from armillary.inverse.methods import METHODS, SAMPLED_METHODS, reconstruct, set_up
-from armillary.inverse.residual import residual_features, train_residual, with_residual
+from armillary.inverse.residual import (
+    REGRESSIONS,
+    _columns,
+    residual_features,
+    train_residual,
+    with_regression,
+    with_residual,
+)
 from armillary.inverse.score import train_score
-from armillary.inverse.starlets import starlet, starlet_bands
+from armillary.inverse.starlets import inpainted_kaiser_squires, sparse_map, starlet, starlet_bands
 from armillary.shear_catalogs import ShearMap
 
 PIXEL = 0.6
@@ -56,6 +72,16 @@ def test_log_normal_skies_have_their_moments_and_their_floor():
     assert gaussian.var() == pytest.approx(skies.var(), rel=0.12)
 
 
+def test_skies_have_shifts_of_their_own_and_known_kinds_of_mismatch():
+    rng = np.random.default_rng(17)
+    ln_shift = np.log([with_drawn_shift(MODEL, 0.4, rng).shift / MODEL.shift for _ in range(400)])
+    assert ln_shift.mean() == pytest.approx(0, abs=0.07) and ln_shift.std() == pytest.approx(0.4, abs=0.05)
+    assert mismatched(MODEL, "same") == MODEL
+    assert mismatched(MODEL, "low_shift").shift == pytest.approx(0.0198)
+    assert mismatched(MODEL, "low_amplitude").power == pytest.approx(0.8 * POWER)
+    assert mismatched(MODEL, "gaussian").kind == "gaussian"
+
+
 def test_reduced_shear_is_shear_over_one_minus_kappa():
     g1, g2 = reduced(np.array([0.1, 0.6]), np.array([0.0, 0.0]), np.array([0.5, 0.7]))
     assert g1[0] == pytest.approx(0.2)
@@ -75,7 +101,15 @@ def test_a_residual_is_learned_and_helps_where_it_was_not_trained(tmp_path):
         truth = sky[0] - sky[0][like.mask].mean()
         lacking.append((truth - maps[-1][0])[like.mask].astype(np.float32))
     weights, history = train_residual(
-        features[:10], lacking[:10], 2, n_hidden=16, n_steps=400, learning_rate=3e-3, seed=0, kept=kept(tmp_path)
+        features[:10],
+        lacking[:10],
+        2,
+        n_hidden=16,
+        n_steps=400,
+        n_trainings=2,
+        learning_rate=3e-3,
+        seed=0,
+        kept=kept(tmp_path),
     )
     assert history[-1]["validation_loss"] < 1.05
     before = np.mean([gap**2 for gap in np.concatenate(lacking[10:])])
@@ -86,6 +120,51 @@ def test_a_residual_is_learned_and_helps_where_it_was_not_trained(tmp_path):
         ]
     )
     assert after < before
+    for name in REGRESSIONS:
+        closed = np.mean(
+            [
+                ((with_regression(weights, name, wiener, one) - (sky - sky[like.mask].mean()))[like.mask] ** 2).mean()
+                for (wiener, sky), one in zip(maps[10:], data[10:], strict=True)
+            ]
+        )
+        assert closed < before
+    first, second = (with_residual(weights, maps[0][0], data[0], training) for training in (0, 1))
+    assert 0 < (first - second)[like.mask].std() < 0.5 * maps[0][0][like.mask].std()
+
+
+def test_regressions_find_the_curve_and_the_line_that_made_the_data(rng, tmp_path):
+    features = [rng.normal(size=(400, 5)).astype(np.float32) for _ in range(4)]
+    curve, line = ([f[:, 0] ** 3 - f[:, 0] for f in features], [f @ np.arange(5.0) + 1 for f in features])
+    for name, wanted in (("cubic", curve), ("linear", line)):
+        found, _ = train_residual(
+            features, wanted, 1, n_hidden=4, n_steps=20, n_trainings=1, learning_rate=1e-3, seed=0,
+            kept=kept(tmp_path, name),
+        )  # fmt: skip
+        standard = (features[0] - found["centre"]) / found["spread"]
+        assert _columns(name, standard) @ found[name] == pytest.approx(wanted[0], abs=2e-3)
+
+
+def test_inpainting_mends_what_gaps_do_to_a_noise_free_field():
+    rng = np.random.default_rng(15)
+    kappa = smooth(draw_convergence(MODEL._replace(kind="gaussian"), 64, rng), 2.0)
+    kappa -= kappa.mean()
+    mask = rng.random((16, 16)).repeat(4, 0).repeat(4, 1) > 0.15
+    g1, g2 = (np.where(mask, g, 0.0) for g in shear_of_convergence(kappa))
+    sigma = np.where(mask, 1e-3, 0.0)
+    mended = inpainted_kaiser_squires(ShearMap(g1, g2, sigma, sigma, mask, PIXEL), 60)
+    gappy = kaiser_squires(g1, g2)[0]
+    assert (mended - kappa)[mask].std() < 0.5 * (gappy - kappa)[mask].std()
+
+
+def test_sparse_and_gaussian_parts_stop_when_they_stand_still():
+    like, rng = noise_map((48, 48), 0.04), np.random.default_rng(16)
+    data = observed(draw_field(MODEL, like.mask.shape, 8, False, rng), like, rng)
+    field = settings(like)
+    maps = [
+        sparse_map(field.problem, data, field.band_noise, field.bands, threshold_sigma=4.0, most_iterations=n)
+        for n in (40, 41)
+    ]
+    assert np.array_equal(*maps)  # it had stopped before
 
 
 def kept(folder, name="state"):
@@ -94,9 +173,10 @@ def kept(folder, name="state"):
 
 def settings(like, residual=None, score=None):
     return set_up(
-        like, MULTIPOLE, POWER, reduced_shear=True, tuned={"smoothing_arcmin": 1.0, "threshold_sigma": 4.0}, n_scales=3,
-        n_sparse_iterations=2, residual=residual, score=score, schedule=Schedule(1.0, 0.1, 4, 4), shift=0.033,
-        chain=ChainSettings(20, 2, 4), seed=0,
+        like, MULTIPOLE, POWER, reduced_shear=True,
+        tuned={"smoothing_arcmin": 1.0, "inpainted_smoothing_arcmin": 1.0, "threshold_sigma": 4.0}, n_scales=3,
+        n_sparse_iterations=6, n_inpainting_iterations=10, residual=residual, score=score,
+        schedule=Schedule(1.0, 0.1, 4, 4), shift=0.033, shift_spread=0.4, chain=ChainSettings(20, 2, 4), seed=0,
     )  # fmt: skip
 
 
@@ -120,7 +200,7 @@ def test_every_method_keeps_the_contract(tmp_path):
     wiener = reconstruct("wiener", data, settings(like), jax.random.key(0), 0)[0]
     features = [residual_features(wiener, data)] * 3
     residual, _ = train_residual(
-        features, [wiener[like.mask]] * 3, 1, n_hidden=4, n_steps=20, learning_rate=1e-3, seed=0,
+        features, [wiener[like.mask]] * 3, 1, n_hidden=4, n_steps=20, n_trainings=1, learning_rate=1e-3, seed=0,
         kept=kept(tmp_path, "residual"),
     )  # fmt: skip
     field = settings(like, residual, score)
@@ -131,7 +211,7 @@ def test_every_method_keeps_the_contract(tmp_path):
         assert kappa.shape == like.mask.shape and samples.shape == (n, *like.mask.shape)
         assert abs(kappa[like.mask].mean()) < 1e-9 and not kappa[~like.mask].any()
         assert np.array_equal(kappa, runs[1][0]), f"{method}: same key, another map"
-        if method in ("kaiser_squires", "wiener", "sparse"):  # 20 steps teach a network nothing
+        if method in ("kaiser_squires", "inpainted", "wiener", "sparse"):  # 20 steps teach a network nothing
             assert np.corrcoef(kappa[like.mask], sky[0][like.mask])[0, 1] > 0.2
 
 

@@ -9,6 +9,7 @@ from armillary.shear_spectra import (
     convergence_spectrum,
     cosmology,
     lensing_efficiency,
+    lognormal_shift,
     redshift_histogram,
     source_redshifts,
 )
@@ -59,3 +60,10 @@ def test_spectrum_grows_with_sigma8_squared_on_large_scales():
         convergence_spectrum(redshift, density, **(COSMOLOGY | {"sigma8": sigma8}))[1][0] for sigma8 in (0.7, 0.8)
     )
     assert high / low == pytest.approx((0.8 / 0.7) ** 2, rel=0.03)
+
+
+def test_the_shift_of_a_log_normal_is_that_of_hilbert_et_al_and_averages_over_sources():
+    redshift = np.array([0.7, 1.25])
+    assert lognormal_shift(redshift, np.array([1.0, 0.0])) == pytest.approx(0.017)
+    assert lognormal_shift(redshift, np.array([0.0, 2.0])) == pytest.approx(0.042)
+    assert lognormal_shift(redshift, np.array([1.0, 1.0])) == pytest.approx(0.0295)

@@ -40,7 +40,7 @@ BAD_SETTINGS = {
     "massmap: {run_fields: [own], fields: {own: {catalog: no.fits, columns: {ra: a}}}}": "no data set 'no.fits'",
     "massmap: {sky: flat}": "'flat' is not one of",
     "massmap: {fields: {simulated: {e2_sign: 2}}}": "2 is not one of",
-    "massmap: {shift: 0}": "less than or equal to the minimum of 0",
+    "massmap: {shift_spread: -1}": "less than the minimum of 0",
     "hsc: {sede: 3}": "'sede' was unexpected",
     "hsc: {run_problems: [tuning, elsewhere]}": "no problem is called 'elsewhere'",
     "hsc: {run_problems: [deblending]}": "does not contain items matching",
