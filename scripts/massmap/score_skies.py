@@ -22,10 +22,11 @@ from armillary.mass_evaluation import (
     training_metrics,
     whole_map_metrics,
 )
-from armillary.metrics import resample_counts
+from armillary.metrics import join_notes, resample_counts
 from armillary.step import announce, run
 
 CENTRAL, CHOSEN = "central intervals, quantiles 0.16 to 0.84 of the samples", "the map's 68 % intervals"
+ONE_MAP = "one map: its error is that of the noise alone, maps differ by more"
 
 
 def score_skies(
@@ -80,7 +81,7 @@ def score_skies(
             found |= coverage_metrics("control_coverage", control, np.arange(len(samples)), what=CENTRAL, **shown)
     found |= mismatch_metrics(_mismatch(mismatch, mismatch_methods), like.mask, bins, counts_seed=[seed, 63])
     announce(f"{field}: " + ", ".join(f"{m} {found[f'{m}_rmse']['value']:.5f}" for m in methods))
-    write_json(metrics, _of_field(found, field))
+    write_json(metrics, _of_field(found, field, "" if len(truths) > 1 else ONE_MAP))
     write_arrays(curves, **arrays)
 
 
@@ -94,12 +95,12 @@ def _mismatch(path: str, methods: list[str]) -> dict[str, dict[str, np.ndarray]]
     return found
 
 
-def _of_field(found: dict, field: str) -> dict:
-    """Metrics under the name of their field, baselines too."""
+def _of_field(found: dict, field: str, more: str) -> dict:
+    """Metrics under the name of their field, baselines too, and what more there is to say of their errors."""
     named = {}
     for key, entry in found.items():
         baseline = None if entry["baseline"] is None else f"{field}_{entry['baseline']}"
-        named[f"{field}_{key}"] = entry | {"baseline": baseline}
+        named[f"{field}_{key}"] = entry | {"baseline": baseline, "note": join_notes(entry["note"], more)}
     return named
 
 

@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 
 from armillary.convergence import kaiser_squires, shear_of_convergence, smooth
-from armillary.mass_evaluation import sample_metrics
+from armillary.mass_evaluation import (
+    coverage_metrics,
+    interval_coverage_of,
+    mismatch_metrics,
+    sample_metrics,
+    score_maps,
+    squared_errors,
+    training_metrics,
+)
 from armillary.mass_nulls import (
     SIGNS,
     check_sign,
@@ -27,6 +35,7 @@ from armillary.mass_scores import (
     squared_error,
     whole_map_errors,
 )
+from armillary.metrics import resample_counts
 from armillary.shear_catalogs import Grid, ShearMap
 
 
@@ -176,3 +185,38 @@ def test_a_field_without_room_for_shifts_has_no_pattern_error(rng):
         rng.normal(size=small.shape), np.ones(small.shape, bool), np.array([[150.0, 2.0]]), small
     )
     assert np.isnan(value) and n_shifts == 0
+
+
+def test_coverage_of_given_intervals_names_its_lowest_full_bin():
+    truths = np.zeros((2, 20, 20))
+    truths[:, :, 10:] = 0.03
+    truths[:, 0, 0] = 0.2  # one pixel in 400: too few for a bin of its own to count
+    mask, edges = np.ones((20, 20), bool), [-1.0, 0.0, 0.1, 10.0]
+    ends = np.stack([truths - 0.01, truths + 0.01], axis=1)
+    ends[:, :, :5, 10:] += 1.0  # misses a quarter of the high half
+    ends[:, :, 0, 0] += 1.0
+    ends -= truths.mean((1, 2))[:, None, None, None]
+    found = interval_coverage_of(ends, truths, truths, mask, edges, 0.1)
+    entries = coverage_metrics("a", found, np.arange(2), edges, 0.1, "intervals")
+    assert entries["a"]["value"] == pytest.approx(1 - 51 / 400)
+    assert entries["a_least_true"]["value"] == pytest.approx(0.75)
+    assert entries["a_true_2"]["value"] == 0 and entries["a_true_2"]["n"] == 2
+    assert entries["a_width"]["value"] == pytest.approx(0.02)
+
+
+def test_the_learned_gain_is_paired_and_holds_its_trainings():
+    rng = np.random.default_rng(18)
+    mask, like = np.ones((16, 16), bool), ShearMap(*(np.zeros((16, 16)),) * 4, np.ones((16, 16), bool), 4.0)
+    truths = rng.normal(size=(10, 16, 16)) * np.geomspace(0.1, 10, 10)[:, None, None]
+    noise = 0.5 * np.abs(truths).mean((1, 2))[:, None, None] * rng.normal(size=truths.shape)
+    maps = {"wiener": truths + noise, "linear": truths + 0.96 * noise, "learned": truths + 0.9 * noise}
+    scores = {name: score_maps(one, truths, like, np.geomspace(300, 3000, 3), 0.0) for name, one in maps.items()}
+    trainings = np.array([squared_errors(truths + factor * noise, truths, mask) for factor in (0.9, 0.92)])
+    units, counts = np.arange(10), resample_counts(10, 200, rng)
+    found = training_metrics(scores, trainings, units, counts, rng)
+    gain, above = found["learned_gain_over_wiener"], found["learned_gain_minus_linear"]
+    assert gain["value"] == pytest.approx(0.09) and above["value"] == pytest.approx(0.05)
+    assert 0.005 < gain["hi"] - gain["lo"] < 0.06  # the two trainings differ by 0.02, the skies' gains not at all
+    assert above["lo"] > 0
+    found = mismatch_metrics({"same": {"truth": truths, **maps}}, mask, {"edges": [-1, 1], "high": 0.1}, [1])
+    assert found["mismatch_same_linear_gain"]["value"] == pytest.approx(0.04)

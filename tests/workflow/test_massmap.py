@@ -5,15 +5,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from astropy.io import fits
 from astropy.wcs import WCS
 from running import ROOT, snakemake
 
+from armillary.convergence_skies import MISMATCHES
 from armillary.files_maps import read_stack
 from armillary.metrics import validate_metrics
 
 RESULTS = ROOT / "results/test/massmap"
-METHODS = ("kaiser_squires", "wiener", "sparse", "lognormal", "learned", "score")
+METHODS = ("kaiser_squires", "inpainted", "wiener", "cubic", "linear", "sparse", "lognormal", "learned", "score")
 
 
 @pytest.fixture(scope="module")
@@ -32,6 +34,19 @@ def test_every_product_is_there(results):
         assert np.isfinite(metrics[f"simulated_{method}_stack_e"]["value"])
     assert metrics["simulated_learned_gain_over_wiener"]["baseline"] == "simulated_wiener_rmse"
     assert 0 < metrics["simulated_score_coverage"]["value"] < 1
+    for method in ("wiener", "lognormal", "learned", "score"):
+        assert 0 < metrics[f"simulated_{method}_interval"]["value"] < 1
+    for kind in MISMATCHES:
+        assert np.isfinite(metrics[f"simulated_mismatch_{kind}_learned_gain"]["value"])
+        assert 0 < metrics[f"simulated_mismatch_{kind}_lognormal_interval"]["value"] < 1
+
+
+def test_every_number_of_the_headlines_is_measured(results):
+    metrics = json.loads((results / "metrics.json").read_text())
+    headlines = yaml.safe_load((ROOT / "config/headlines/massmap.yaml").read_text())["headlines"]
+    for one in headlines:
+        assert set(one["metrics"]) == {one["method"], *one["baselines"]}
+        assert {*one["metrics"].values(), *one["differences"].values()} <= set(metrics)
     for noun in "maps spectra peaks calibration nulls training".split():
         assert (results / f"simulated/figures/{noun}.png").stat().st_size > 10_000
 
@@ -40,7 +55,7 @@ def test_maps_lie_on_the_sky_and_keep_the_contract(results):
     with fits.open(results / "simulated/maps/wiener.fits") as hdus:
         names = [hdu.name for hdu in hdus[1:]]
         wcs, maps = WCS(hdus["KAPPA_E"].header), {hdu.name: hdu.data for hdu in hdus[1:]}
-    assert names == ["KAPPA_E", "KAPPA_B", "SD", "MASK"]
+    assert names == ["KAPPA_E", "KAPPA_B", "SD", "MASK", "KAPPA_LOW", "KAPPA_HIGH"]
     assert maps["KAPPA_E"].shape == (48, 49)
     ra, dec = wcs.all_pix2world(49 / 2 - 0.5, 48 / 2 - 0.5, 0)
     assert (ra, dec) == pytest.approx((150.11, 2.24), abs=1e-6)
@@ -49,6 +64,7 @@ def test_maps_lie_on_the_sky_and_keep_the_contract(results):
     assert abs(maps["KAPPA_E"][mask].mean()) < 1e-6
     assert not maps["KAPPA_E"][~mask].any()
     assert (maps["SD"][mask] > 0).all()
+    assert (maps["KAPPA_LOW"][mask] < maps["KAPPA_HIGH"][mask]).all()
     assert read_stack(str(results / "simulated/samples/wiener.h5")).shape == (4, 48, 49)
     assert read_stack(str(results / "simulated/samples/learned.h5")).shape == (0, 48, 49)
 
