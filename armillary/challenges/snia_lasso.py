@@ -15,10 +15,9 @@ from armillary.files_challenges import read_named_arrays
 from armillary.metrics import measurement
 
 QUESTION = "Which of 276 variables, measured from spectra and light curves, does the magnitude at maximum depend on?"
-HEADLINE = ("lasso_min_rmse", "ols_c_x1_rmse")
 CAVEATS = (
-    "No further variable of more than about 0.1 mag: such an effect on any variable would be found nine times in ten, one "
-    "of 0.05 mag one time in ten (power). Smaller ones may be there.",
+    "That no further variable is found says: none whose effect is much more than 0.1 mag. One of 0.1 mag would be "
+    "found in most cases, one of 0.05 mag seldom (power). Smaller ones may be there.",
     "Spectral bins are strongly correlated: which of them is chosen is unstable, bands are what counts.",
     "x1 is rarely chosen by name: Si II and Ca II bins stand in for it. Compare errors, not only names.",
     "The magnitude uses the same fit as colour and width do, so their errors are correlated.",

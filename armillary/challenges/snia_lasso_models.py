@@ -55,8 +55,8 @@ def chosen_in_advance(names) -> list[int]:
     missing = {"c", "x1"} - set(names)
     if missing:
         raise ValueError(
-            f"the table has no variable {', '.join(sorted(missing))}, which ols_c_x1, lasso_unpenalised and power need: "
-            "leave them out"
+            f"the table has no variable {', '.join(sorted(missing))}, which ols_c_x1, lasso_unpenalised and power "
+            "need: leave these variants out"
         )
     return [names.index("c"), names.index("x1")]
 
@@ -187,8 +187,8 @@ def power(x, y, names, n_injections: int, rng, n_shuffles: int = 1000) -> dict[s
     The test is the largest correlation of any variable with the magnitude, after colour and width have been taken off
     both; magnitudes shuffled give its distribution, so that one data set in twenty raises a false alarm, over all
     variables together (Westfall & Young 1993). An effect of known size (standard deviation in mag, colour and width
-    taken off) is put on a random variable of shuffled magnitudes: `found` if the test goes off and names a variable that
-    correlates with the right one by more than 0.8, (n_sizes, n_injections).
+    taken off) is put on a random variable of shuffled magnitudes: `found` if the test goes off and names a variable
+    that correlates with the right one by more than 0.8, (n_sizes, n_injections).
     """
     known = chosen_in_advance(names)
     rest = left_over(x[:, known], np.delete(x, known, 1))
