@@ -10,7 +10,15 @@ import yaml
 
 from armillary.challenges import pages, snia_lasso
 from armillary.challenges.outcomes import read_outcomes
-from armillary.challenges.scores import area_under_roc, balanced_accuracy, r_squared, scaled_mad, seed_scores, splits
+from armillary.challenges.scores import (
+    area_under_roc,
+    balanced_accuracy,
+    basic_68,
+    r_squared,
+    scaled_mad,
+    seed_scores,
+    splits,
+)
 from armillary.datasets import fetch
 from armillary.files import write_arrays
 from armillary.metrics import measurement
@@ -52,6 +60,18 @@ def test_errors_come_from_objects_and_from_seeds():
         and apart["value"] == pytest.approx(values.mean() + 2)
         and apart["hi"] - apart["lo"] > 1.0
     )
+
+
+def test_intervals_hold_their_own_value_and_point_the_right_way():
+    """Drawing objects twice lowers a median deviation; a long tail of samples below means a truth that may be above."""
+    rng = np.random.default_rng(4)
+    values = rng.normal(0, 1, 15)
+    entry = seed_scores(lambda s, i: {"d": scaled_mad(values[i])}, [np.arange(15)], 400, rng)["d"]
+    assert entry["lo"] <= entry["value"] <= entry["hi"] and entry["hi"] - entry["lo"] > 0.1
+    skewed = 1 - rng.exponential(0.1, 20000)
+    low, middle, high = (1 + 0.1 * np.log(share) for share in (0.15865, 0.5, 0.84135))
+    assert basic_68(0.8, skewed) == pytest.approx((0.8 - (high - middle), 0.8 + (middle - low)), abs=0.004)
+    assert basic_68(0.5, np.array([0.6, 0.7, 0.8]))[0] == 0.5 and np.isnan(basic_68(np.nan, skewed)[0])
 
 
 def expectation(low, high, **more):
