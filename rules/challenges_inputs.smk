@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+import yaml
+
 CHALLENGES = config["challenges"]
 CHALLENGES_FIGURES = {
     "snia_lasso": ["errors", "path", "stability"],
@@ -15,6 +17,7 @@ CHALLENGES_FIGURES = {
     "transfer": ["targets", "curves", "gain"],
     "gan_latent": ["samples", "quality", "latents", "traversals", "probes"],
 }
+CHALLENGES_EXERCISES = ["rings", "xray_mass", "photoz_trees", "snia_lasso", "camels"]
 CHALLENGES_TEMPLATES = [
     f"resources/pages/{name}" for name in ("frame.html", "challenge.html", "challenges.html", "style.css")
 ]
@@ -41,6 +44,39 @@ def challenges_block(name):
             f"challenges: no challenge is called {name!r}; known: {', '.join(CHALLENGES_FIGURES)}"
         )
     return CHALLENGES[name]
+
+
+def challenges_story(wildcards):
+    """What the page of a challenge says, with its headline and contestants, and settings to try as the text of a file."""
+    name = wildcards.challenge
+    told = read_yaml(f"resources/pages/challenges/{name}.yaml")
+    table = read_yaml("config/headlines/challenges.yaml")
+    own = [one for one in table["headlines"] if one["metrics"][one["method"]].startswith(f"{name}_")]
+    if not own:
+        raise WorkflowError(f"config/headlines/challenges.yaml lists no headline of {name}")
+    names = own[0]["metrics"]
+    tries = [
+        {"text": one["text"], "expect": one["expect"], "snippet": challenges_snippet(name, one["settings"])}
+        for one in told["try"]
+    ]
+    return told | {
+        "headline": own[0],
+        "contestants": {one: table["contestants"][one] for one in names},
+        "try": tries,
+        "exercise": name in CHALLENGES_EXERCISES,
+    }
+
+
+def challenges_snippet(name, settings):
+    """A settings file that changes one challenge and keeps its results apart."""
+    changed = {"challenges": {name: settings}, "pathvars": {"results": "results/try"}}
+    return yaml.safe_dump(changed, default_flow_style=None, sort_keys=False).strip()
+
+
+def challenges_caption(wildcards):
+    """The caption of a figure, as on its page."""
+    captions = read_yaml(f"resources/pages/challenges/{wildcards.challenge}.yaml")["figures"]
+    return captions[wildcards.figure]
 
 
 def challenges_code(ending="", folder="armillary/challenges/"):
