@@ -17,7 +17,6 @@ QUESTION = (
     "Do networks that learn Omega_m and sigma_8 from simulations of one code find them in simulations of another, and "
     "do their error bars say so when they do not?"
 )
-HEADLINE = ("cnn_matter_tng_simba_r2_omega_m", "summaries_matter_tng_simba_r2_omega_m")
 CAVEATS = (
     "The mean of a map of total matter is Omega_m by itself; cnn_contrast divides by it.",
     "Simulated maps are haloes painted on log-normal slabs: they have less power than CAMB's non-linear "

@@ -16,7 +16,6 @@ QUESTION = (
     "Can the distribution of galaxy spectra be learned, so that new ones look, measure and scatter like real ones, "
     "also when a redshift and a metallicity are asked for?"
 )
-HEADLINE = ("conditional_asked_auc", "pca_rest_asked_auc")
 CAVEATS = (
     "Simulated spectra: smooth histories of star formation, a screen of dust, no AGN, no sky residuals but noise. "
     "Without the population file, the stars themselves are stand-ins.",

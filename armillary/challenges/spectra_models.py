@@ -119,9 +119,7 @@ def draw_given(values: np.ndarray, known: np.ndarray, wanted: np.ndarray, frame:
     middle, spread = both[frame.split[TRAIN]].mean(0), both[frame.split[TRAIN]].std(0) + 1e-9
     both, wanted = (both - middle) / spread, (wanted - middle[n:]) / spread[n:]
     seed = int(rng.integers(1 << 31))
-    tried = [
-        GaussianMixture(k, random_state=seed, reg_covar=1e-4).fit(both[frame.split[TRAIN]]) for k in N_GAUSSIANS
-    ]
+    tried = [GaussianMixture(k, random_state=seed, reg_covar=1e-4).fit(both[frame.split[TRAIN]]) for k in N_GAUSSIANS]
     best = max(tried, key=lambda one: one.score(both[frame.split[VALIDATION]]))
     return middle[:n] + spread[:n] * condition(best, n, wanted, rng)
 
