@@ -109,7 +109,6 @@ rule challenges_plot_figure:
         runtime=10,
     params:
         **challenges_of("variants"),
-        caption=challenges_caption,
     script:
         "../scripts/challenges/plot_figure.py"
 

@@ -73,12 +73,6 @@ def challenges_snippet(name, settings):
     return yaml.safe_dump(changed, default_flow_style=None, sort_keys=False).strip()
 
 
-def challenges_caption(wildcards):
-    """The caption of a figure, as on its page."""
-    captions = read_yaml(f"resources/pages/challenges/{wildcards.challenge}.yaml")["figures"]
-    return captions[wildcards.figure]
-
-
 def challenges_code(ending="", folder="armillary/challenges/"):
     """The modules of a challenge that a generic step imports by name."""
     return lambda wildcards: code_of(f"{folder}{wildcards.challenge}{ending}.py")
@@ -142,3 +136,52 @@ def challenges_products():
         "<results>/challenges/index.html",
         *(path for name in challenges_names() for path in challenge_products(name)),
     ]
+
+
+def challenges_exercise(name):
+    """The text of an exercise, and of which method its answers stand beside."""
+    if name not in CHALLENGES_EXERCISES:
+        raise WorkflowError(
+            f"challenges: {name} has no exercise; there are {', '.join(CHALLENGES_EXERCISES)}"
+        )
+    return read_yaml(f"resources/exercises/{name}.yaml")
+
+
+def challenges_exercise_text(wildcards):
+    """The same, of the challenge that the wildcards name."""
+    return challenges_exercise(wildcards.challenge)
+
+
+def challenges_exercise_seed(wildcards):
+    """The seed whose data an exercise is of: the first."""
+    return challenges_block(wildcards.challenge)["seeds"][0]
+
+
+def challenges_exercise_data(wildcards):
+    """The data that an exercise is made of."""
+    seed = challenges_exercise_seed(wildcards)
+    return f"<results>/challenges/{wildcards.challenge}/data_{seed}.npz"
+
+
+def challenges_exercise_ours(wildcards):
+    """The outcome of our method that an answer stands beside."""
+    ours = challenges_exercise(wildcards.challenge)["ours"]
+    seed = challenges_exercise_seed(wildcards)
+    return f"<results>/challenges/{wildcards.challenge}/{ours['variant']}/seed_{seed}.npz"
+
+
+def challenges_answer(wildcards):
+    """The file that the notebook of an exercise writes; an error that says how if it is not there."""
+    name = wildcards.challenge
+    path = workflow.pathvars.apply(f"<results>/exercises/{name}/answer.py")
+    if not Path(path).exists():
+        raise WorkflowError(
+            f"{path} is not there: `make exercise NAME={name}` makes the notebook beside it, which writes it"
+        )
+    return path
+
+
+def exercise_products(name):
+    """What the target `exercise_<name>` asks for."""
+    folder = f"<results>/exercises/{name}"
+    return [f"{folder}/original.ipynb", f"{folder}/data.npz"]

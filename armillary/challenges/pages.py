@@ -42,11 +42,11 @@ def _verdict(value: float | None, low: float | None, high: float | None, better:
     return AS_EXPECTED
 
 
-def found(headline: dict, contestants: dict, scores: dict) -> dict:
-    """What a headline comes to: {"sentence", "method", "baseline"}, the last two metric keys, None if not measured.
+def found(headline: dict, contestants: dict, scores: dict) -> str:
+    """One sentence or two of what a headline comes to: the method against the strongest baseline that was measured.
 
-    The baseline is the strongest that was measured. The difference is the paired one where the headline names it, else
-    that of the two numbers with their errors added in quadrature.
+    The difference is the paired one where the headline names it, else that of the two numbers, errors added in
+    quadrature.
     """
     keys = headline["metrics"]
     known = {name: key for name, key in keys.items() if (scores.get(key) or {}).get("value") is not None}
@@ -55,7 +55,7 @@ def found(headline: dict, contestants: dict, scores: dict) -> dict:
     if method not in known or not baselines:
         missing = [name for name in (method, *headline["baselines"]) if name not in known]
         told = ", ".join(contestants[name]["label"] for name in missing)
-        return {"sentence": f"This run did not measure {told}.", "method": known.get(method), "baseline": None}
+        return f"This run did not measure {told}."
     goodness = {name: _goodness(scores[known[name]]["value"], better) for name in (method, *baselines)}
     strongest = max(baselines, key=goodness.get)
     ours, theirs = scores[known[method]], scores[known[strongest]]
@@ -70,7 +70,7 @@ def found(headline: dict, contestants: dict, scores: dict) -> dict:
     limit = headline.get("limit")
     if limit in known:
         sentence += f" The limit, {contestants[limit]['label']}, is {shown(scores[known[limit]])}{unit}."
-    return {"sentence": sentence, "method": known[method], "baseline": known[strongest]}
+    return sentence
 
 
 def _goodness(value: float, better: str | float) -> float:
@@ -143,7 +143,7 @@ def page_content(
     return {
         "name": challenge, "title": challenge.replace("_", " "), "task": facts.QUESTION, **about,
         "asked": story["asked"], "author": story["author"],
-        "found": found(story["headline"], story["contestants"], scores)["sentence"],
+        "found": found(story["headline"], story["contestants"], scores),
         "rows": filled_tables([story["rows"]], scores)[0], "boxes": boxes(story["boxes"], scores),
         "first": drawn.pop(shown_first), "figures": list(drawn.values()), "tries": story["try"],
         "exercise": story["exercise"], "checks": [_check(check) for check in checks], "n_held": len(held),
@@ -152,19 +152,14 @@ def page_content(
     }  # fmt: skip
 
 
-def overview_rows(scores: dict, told: dict[str, dict]) -> list[dict]:
-    """What challenges.html shows, a line each: headline number beside its strongest baseline, checks, seeds, seconds,
-    data."""
+def overview_rows(told: dict[str, dict]) -> list[dict]:
+    """What challenges.html shows, a line each: what was found, how many checks held, processor seconds, data."""
     rows = []
     for name, one in told.items():
-        method, baseline = one["found"]["method"], one["found"]["baseline"]
         verdicts = [check["verdict"] for check in one["checks"]]
-        rows.append({
-            "name": name, "number": (method or "").removeprefix(f"{name}_"), "value": _with_unit(scores.get(method)),
-            "baseline": _with_unit(scores.get(baseline)), "seeds": (scores.get(method) or measurement(None))["note"],
-            "n_checks": len(verdicts), "n_held": sum(verdict in (AS_EXPECTED, BETTER) for verdict in verdicts),
-            "seconds": sum(one["cpu_seconds"].values()), "source": one["source"],
-        })  # fmt: skip
+        n_held = sum(verdict in (AS_EXPECTED, BETTER) for verdict in verdicts)
+        told_of = {"found": one["found"], "source": one["source"], "seconds": sum(one["cpu_seconds"].values())}
+        rows.append({"name": name, "n_checks": len(verdicts), "n_held": n_held, **told_of})
     return rows
 
 

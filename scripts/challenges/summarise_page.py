@@ -4,7 +4,7 @@ import importlib
 from pathlib import Path
 
 from armillary.challenges.outcomes import read_outcomes
-from armillary.challenges.pages import MISSED, check_expectations, found, page_content
+from armillary.challenges.pages import MISSED, check_expectations, page_content
 from armillary.files import read_json, write_json
 from armillary.pages import render_page
 from armillary.step import announce, run
@@ -26,8 +26,7 @@ def summarise_page(
     content = page_content(challenge, facts, story, about, scores, held, figures)
     announce(f"{challenge}: {content['found']}")
     Path(page).write_text(render_page(Path(templates[0]).parent, "challenge.html", **content))
-    outcome = found(story["headline"], story["contestants"], scores)
-    write_json(checks, {**about, "checks": held, "found": outcome})
+    write_json(checks, {**about, "checks": held, "found": content["found"]})
 
 
 if __name__ == "__main__":

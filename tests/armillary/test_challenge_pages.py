@@ -104,7 +104,7 @@ def measured(**values):
 def test_the_sentence_takes_the_strongest_baseline_and_turns_round():
     """The same headline, other numbers: the method wins, cannot be told apart, loses."""
     sentences = [
-        pages.found(headline(), CONTESTANTS, measured(network=value, weak=0.5, strong=0.7, limit=0.9))["sentence"]
+        pages.found(headline(), CONTESTANTS, measured(network=value, weak=0.5, strong=0.7, limit=0.9))
         for value in (0.8, 0.71, 0.6)
     ]
     assert all("the strongest baseline, ridge regression, 0.70" in sentence for sentence in sentences)
@@ -114,27 +114,23 @@ def test_the_sentence_takes_the_strongest_baseline_and_turns_round():
     assert "cannot tell them apart" in sentences[1]
     assert "Ridge regression (closed form) wins by 0.100" in sentences[2]
     stronger = measured(network=0.8, weak=0.95, strong=0.7)
-    found = pages.found(headline(), CONTESTANTS, stronger)
-    assert "The mean (closed form) wins" in found["sentence"] and found["baseline"] == "x_weak"
+    assert "The mean (closed form) wins" in pages.found(headline(), CONTESTANTS, stronger)
 
 
 def test_the_sentence_uses_pairs_and_knows_which_way_is_better():
     scores = measured(network=0.8, weak=0.9, strong=0.83) | {"x_gap": measurement(-0.03, -0.035, -0.025)}
     lower = headline(better="lower", differences={"strong": "x_gap"})
-    assert (
-        "The network (learned) wins by 0.0300 ± 0.0050 (paired)" in pages.found(lower, CONTESTANTS, scores)["sentence"]
-    )
+    assert "The network (learned) wins by 0.0300 ± 0.0050 (paired)" in pages.found(lower, CONTESTANTS, scores)
     higher = headline(baselines=["strong"], differences={"strong": "x_gap"})
-    assert "Ridge regression (closed form) wins by 0.0300" in pages.found(higher, CONTESTANTS, scores)["sentence"]
+    assert "Ridge regression (closed form) wins by 0.0300" in pages.found(higher, CONTESTANTS, scores)
     ideal = pages.found(headline(better=0.82), CONTESTANTS, measured(network=0.62, weak=0.2, strong=0.92))
-    assert "the strongest baseline, ridge regression" in ideal["sentence"]
-    assert "Ridge regression (closed form) wins by 0.100" in ideal["sentence"]
+    assert "the strongest baseline, ridge regression" in ideal
+    assert "Ridge regression (closed form) wins by 0.100" in ideal
 
 
 def test_the_sentence_says_what_was_not_measured():
     found = pages.found(headline(), CONTESTANTS, measured(network=0.8))
-    assert found == {"sentence": "This run did not measure the mean, ridge regression.", "method": "x_network",
-                     "baseline": None}  # fmt: skip
+    assert found == "This run did not measure the mean, ridge regression."
 
 
 def test_boxes_need_both_numbers():
@@ -151,7 +147,9 @@ def test_boxes_need_both_numbers():
 
 def story(**more):
     table = {"title": "Three numbers", "columns": ["network"], "rows": [["of all", "x_network"]]}
-    return {"asked": "Is it < 1?", "author": "A. Nother", "picture": "one", "rows": table, "boxes": [],
+    ends = {end: {"label": end, "key": f"x_{name}"} for end, name in (("before", "strong"), ("after", "network"))}
+    boxes = [{"title": "A change", "text": "What it was.", **ends}]
+    return {"asked": "Is it < 1?", "author": "A. Nother", "picture": "one", "rows": table, "boxes": boxes,
             "figures": {"one": "What is seen.", "two": "What is seen then."}, "exercise": True,
             "try": [{"text": "Turn it off", "snippet": "a: {b: 1}", "expect": "nothing"}],
             "headline": headline(), "contestants": CONTESTANTS, **more}  # fmt: skip
@@ -168,7 +166,8 @@ def test_a_page_keeps_its_order_and_escapes_what_it_shows(tmp_path):
         Path(path).write_bytes(b"png")
     content = pages.page_content("x", snia_lasso, story(), ABOUT, scores, checks, figures)
     text = render_page(ROOT / "resources/pages", "challenge.html", **content)
-    order = ["Is it &lt; 1?", "What is seen.</figcaption>", 'class="finding"', "0.500 [0.480, 0.520]", "<h2>Figures",
+    order = ["Is it &lt; 1?", "What is seen.</figcaption>", 'class="finding"', "0.500 [0.480, 0.520]",
+             "A change", "<strong>0.700 [0.680, 0.720]", "What it was.", "<h2>Figures",
              "What is seen then.</figcaption>", "<h2>Try this", "make exercise NAME=x", "<details>", "a &lt; b",
              "0 of 1 as expected or better", 'missed">missed', "a guess", "All 2 numbers"]  # fmt: skip
     places = [text.index(piece) for piece in order]
@@ -179,10 +178,9 @@ def test_a_page_keeps_its_order_and_escapes_what_it_shows(tmp_path):
     with pytest.raises(ValueError, match="called three"):
         strange = story(picture="three") | {"figures": {"one": "", "two": "", "three": ""}}
         pages.page_content("x", snia_lasso, strange, ABOUT, scores, checks, figures)
-    told = {"x": ABOUT | {"checks": checks, "found": {"method": "x_network", "baseline": "x_strong"}}}
-    rows = pages.overview_rows(scores, told)
+    rows = pages.overview_rows({"x": ABOUT | {"checks": checks, "found": "Ridge & mean."}})
     text = render_page(ROOT / "resources/pages", "challenges.html", title="Challenges", rows=rows)
-    assert "0 of 1" in text and "0.500 [0.480, 0.520]" in text and "0.700 [0.680, 0.720]" in text
+    assert "0 of 1" in text and "Ridge &amp; mean." in text and "a &lt; b" in text
 
 
 CONFIG = yaml.safe_load((ROOT / "config/challenges.yaml").read_text())["challenges"]
