@@ -26,8 +26,7 @@ CAVEATS = (
     "of real objects before it is judged. Judges and estimators see these components, too, and the judge how much is "
     "beyond them.",
     "Factors of what is made are told by a network that learned from real objects; where a generator leaves the data "
-    "it may be wrong. True factors are known of held-out objects alone, whose latents an encoder finds "
-    "(true_linear_r2).",
+    "it may be wrong. What it says of held-out objects, whose factors are known, stands beside (real_estimator_r2).",
     "matched is the score of a latent space: every factor gets a latent of its own, as well as can be (Kuhn 1955), and "
     "the rank correlations of the pairs are averaged. A single good latent proves nothing: the first principal "
     "component of spectra follows age.",
@@ -143,7 +142,6 @@ def of_the_made(run: dict, index: np.ndarray) -> dict[str, float]:
                                    np.concatenate([run["judged"][index], run["judged_real"][index]]))),
         "frechet": frechet_distance(run["weights"][index], run["real_weights"][index]),
         "matched": matched_correlation(rank_correlations(latents, factors)),
-        "true_linear_r2": float(r2_score(run["real_factors"][index], run["true_linear"][index])),
     }  # fmt: skip
     found |= {f"probe_{how}_r2": float(r2_score(factors, run[f"probe_{how}"][index])) for how in ("linear", "boosted")}
     turned = {key.removeprefix("along_"): run[key][index] for key in run if key.startswith("along_")}

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.func import jacrev, vmap
 from torch.nn import functional as F
 
-from armillary.challenges.adversary_models import Autoencoder, Game, Generator, Latents, play, reader, unread
+from armillary.challenges.adversary_models import Autoencoder, Game, Generator, Latents, play, reader
 from armillary.challenges.components import Components, find_components, observe
 from armillary.challenges.gan_latent import frechet_distance
 from armillary.challenges.loop import Training, applied, build, fit
@@ -61,12 +61,11 @@ class Field(NamedTuple):
 
 
 class Made(NamedTuple):
-    """A generator, or components with a mixture: latents (n_test, L) and the weights of what they make; latents of the
-    test objects themselves; latents along directions found without factors, by name."""
+    """A generator, or components with a mixture: latents (n_test, L) and the weights of what they make; the latents
+    along directions found without factors, by name."""
 
     latents: np.ndarray
     weights: np.ndarray
-    inverted: np.ndarray
     along: dict[str, np.ndarray]
     generate: Generator | None
     layout: Latents
@@ -160,7 +159,7 @@ def make_by_components(method: str, field: Field, settings: dict, seed: int) -> 
         warnings.simplefilter("ignore", ConvergenceWarning)
         turn = FastICA(n, random_state=seed).fit(weights[field.split[TRAIN]])
     along = {"independent": turn.transform(latents)}
-    return Made(latents, made, weights[test], along, None, Latents(0, 0, n), None)
+    return Made(latents, made, along, None, Latents(0, 0, n), None)
 
 
 def make_by_autoencoder(method: str, field: Field, settings: dict, seed: int) -> Made:
@@ -184,11 +183,9 @@ def make_by_autoencoder(method: str, field: Field, settings: dict, seed: int) ->
     fit(network, noisy, len(rows), lambda: loss(held, 0.0), training, seed)
     rng = np.random.default_rng([seed, 149])
     latents = layout.draw(len(test), np.zeros((len(test), 0)), rng)
-    with torch.inference_mode():
-        inverted = network.encode(x[test])[0].numpy()
     generator = network.generator
     along = directions(generator, latents, noise_variance(field).mean(0).numpy() ** -0.5)
-    return Made(latents, applied(generator, torch.from_numpy(latents)), inverted, along, generator, layout, None)
+    return Made(latents, applied(generator, torch.from_numpy(latents)), along, generator, layout, None)
 
 
 def noise_variance(field: Field) -> Tensor:
@@ -197,7 +194,7 @@ def noise_variance(field: Field) -> Tensor:
 
 
 def make_by_game(method: str, field: Field, settings: dict, seed: int) -> Made:
-    """A GAN, an InfoGAN or a conditional GAN, and an encoder that inverts it."""
+    """A GAN, an InfoGAN or a conditional GAN."""
     n, n_factors = settings["n_latents"], field.factors.shape[1]
     n_codes, n_kinds = (n_factors, field.n_kinds) if method in ("infogan", "cgan") else (0, 0)
     layout = Latents(n_codes, n_kinds, n - n_codes, asked=method == "cgan")
@@ -219,33 +216,10 @@ def make_by_game(method: str, field: Field, settings: dict, seed: int) -> Made:
 
     real = torch.from_numpy(field.weights[rows])
     generator, history = play(game, real, torch.from_numpy(wishes[rows]), field.see, distance, seed)
-    encoder = train_encoder(generator, layout, draw, field.see, seed, settings["n_encoder_steps"])
-    inverted = applied(encoder, torch.from_numpy(field.weights[test]))
     latents = layout.draw(len(test), wishes[test], np.random.default_rng([seed, 149]))
     made = applied(generator, torch.from_numpy(latents))
     along = {} if n_codes else directions(generator, latents, noise_variance(field).mean(0).numpy() ** -0.5)
-    return Made(latents, made, inverted, along, generator, layout, history)
-
-
-def train_encoder(generator: Generator, layout: Latents, draw, see, seed: int, n_steps: int) -> nn.Module:
-    """Weights as seen to latents, learned from what the generator makes; `draw(n, rng)` gives latents and rows whose
-    noise `see` is to use."""
-    encoder = build(lambda: reader(generator.last.out_features, layout.size, 128), seed + 20)
-    optimiser = torch.optim.Adam(encoder.parameters(), 2e-3, fused=True)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: 1 - step / n_steps)
-    rng, start = np.random.default_rng([seed, 141]), layout.n_codes + layout.n_kinds
-    for _ in range(n_steps):
-        latents, rows = draw(128, rng)
-        with torch.no_grad():
-            seen = see(generator(latents), rows, rng)
-        guess = encoder(seen)
-        loss = F.mse_loss(guess[:, start:], latents[:, start:])
-        loss = loss + unread(guess[:, :start], latents[:, :start], layout) if start else loss
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        optimiser.step()
-        schedule.step()
-    return encoder
+    return Made(latents, made, along, generator, layout, history)
 
 
 def directions(generator: Generator, latents: np.ndarray, spread: np.ndarray) -> dict[str, np.ndarray]:
@@ -290,7 +264,6 @@ def judged(field: Field, made: Made, estimator: Estimator, seed: int) -> dict[st
         "probe_linear": cross_val_predict(linear, made.latents, factors, cv=folds),
         "probe_boosted": np.column_stack([cross_val_predict(boosted, made.latents, one, cv=folds)
                                           for one in factors.T]),
-        "true_linear": cross_val_predict(linear, made.inverted, field.factors[test], cv=folds),
     }  # fmt: skip
     return found | {f"along_{name}": part for name, part in made.along.items()}
 

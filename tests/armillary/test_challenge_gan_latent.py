@@ -16,7 +16,7 @@ from armillary.figures.style import page
 SETTINGS = {
     "n_spectra": 200, "n_galaxies": 120, "side_px": 16, "train_share": 0.6, "validation_share": 0.1, "n_latents": 5,
     "n_hidden": 16, "n_steps": 8, "gan_batch_size": 16, "gan_learning_rate": 1e-3, "information": 1.0,
-    "n_encoder_steps": 3, "n_epochs": 1, "batch_size": 32, "learning_rate": 2e-3, "beta": 1.0, "n_resamples": 20,
+    "n_epochs": 1, "batch_size": 32, "learning_rate": 2e-3, "beta": 1.0, "n_resamples": 20,
 }  # fmt: skip
 
 
