@@ -199,7 +199,7 @@ def _counting(found, names, classes):
         if classes == "four":
             values |= {f"{name}_accuracy_of_{k}": float(one[truth == k].mean())
                        for name, one in right.items() for k in range(1, 5)}  # fmt: skip
-        for other in ("pca_svm", "pca_svm_whitened"):
+        for other in COUNTERS[:-1]:
             pair = [f"{method}_{classes}" for method in ("cnn", other)]
             if set(pair) <= set(names):
                 gain = values[f"{pair[0]}_accuracy"] - values[f"{pair[1]}_accuracy"]

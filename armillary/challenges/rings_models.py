@@ -226,12 +226,17 @@ class RingDrawer(nn.Module):
         return misfit + divergence.mean()
 
 
+def train_reader(data, settings, seed) -> nn.Module:
+    """A regressor, independent of the one that is scored, to read drawn rings."""
+    return train_regressor(data, {**settings, "n_epochs": max(settings["n_epochs"] // 2, 1)}, seed + 1000)[0]
+
+
 def generation_curve(data, settings, seed) -> dict[str, np.ndarray]:
     """What an independent regressor reads in rings of the variational drawer, (n_sizes, n_test, 5), against the number
     of images that it learned from; each has as many training steps as the largest."""
     n_all = int((data["ring_split"] == TRAIN).sum())
     sizes = [n for n in settings["curve_sizes"] if n < n_all]
-    reader, _ = train_regressor(data, settings, seed + 1000)
+    reader = train_reader(data, settings, seed)
     runs = [train_generator("vae", data, settings, seed, reader, size) for size in sizes]
     return {"sizes": np.array(sizes), "asked": runs[0]["asked"], "seen": np.array([run["seen"] for run in runs]),
             "misfit": np.array([run["misfit"] for run in runs])}  # fmt: skip
@@ -247,8 +252,7 @@ def train_generator(what: str, data, settings, seed, reader=None, n_train: int |
     n_all = len(split[TRAIN])
     split[TRAIN] = split[TRAIN][:n_train]
     n_epochs = settings["n_generator_epochs"] * n_all // len(split[TRAIN])
-    if reader is None:
-        reader, _ = train_regressor(data, settings, seed + 1000)
+    reader = reader or train_reader(data, settings, seed)
     labels = torch.from_numpy(((data["ring_labels"] - reader.middle) / reader.spread).astype(np.float32))
     images = scaled(data["ring_images"])
     n_codes = 8 if what == "vae" else 0
