@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-all gallery test lint format report profiles narval bridges2 nightly
+.PHONY: help setup demo demo-all gallery exercise test lint format report profiles narval bridges2 nightly
 
 CORES ?= 2
 # The first of these that runs and is new enough. Name another with `make PYTHON=/path/to/python3 setup`.
@@ -15,6 +15,7 @@ TEST = OMP_NUM_THREADS=1 .venv/bin/python -m pytest --numprocesses $(CORES) --di
 DEMO := --configfile config/demo.yaml
 DEMO_REPORT := results/demo/report.html
 DEMO_METRICS := results/demo/clusters/metrics.json
+EXERCISES := $(basename $(notdir $(wildcard resources/exercises/*.yaml)))
 RULE_SETS := clusters cmb massmap hsc mim challenges
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
@@ -60,6 +61,14 @@ gallery: setup ## put the numbers and figures of the demo runs into README.md an
 	$(SNAKEMAKE) results/demo/report/gallery/README.md $(DEMO) --cores $(CORES)
 	cp results/demo/report/gallery/README.md README.md
 	cp results/demo/report/gallery/*.png resources/gallery
+
+exercise: setup ## the notebook and data of an exercise: make exercise NAME=rings
+	@if [ ! -e "resources/exercises/$(NAME).yaml" ]; then \
+		echo "make exercise NAME=$(NAME): name one of $(EXERCISES)" >&2; exit 1; fi
+	$(SNAKEMAKE) exercise_$(NAME) --cores $(CORES) --quiet reason
+	@folder="results/exercises/$(NAME)"; [ -e "$$folder/exercise.ipynb" ] || cp "$$folder/original.ipynb" "$$folder/exercise.ipynb"
+	@echo "Notebook: $(CURDIR)/results/exercises/$(NAME)/exercise.ipynb (yours: it is never overwritten)"
+	@echo "Score:    snakemake exercise_score_$(NAME) --cores $(CORES)"
 
 test: setup ## run the tests, one process a core
 	$(TEST)

@@ -77,6 +77,7 @@ include: "rules/mim_labels.smk"
 include: "rules/mim_figures.smk"
 include: "rules/challenges_inputs.smk"
 include: "rules/challenges.smk"
+include: "rules/challenges_exercises.smk"
 include: "rules/hsc_inputs.smk"
 include: "rules/hsc.smk"
 include: "rules/hsc_observed.smk"
@@ -211,6 +212,25 @@ for challenge_name in CHALLENGES_FIGURES:
             f"challenge_{challenge_name}"
         input:
             challenge_products(challenge_name),
+        localrule: True
+
+
+for exercise_name in CHALLENGES_EXERCISES:
+
+    rule:
+        """The data and the notebook of one exercise; `make exercise` copies the notebook for you to change."""
+        name:
+            f"exercise_{exercise_name}"
+        input:
+            exercise_products(exercise_name),
+        localrule: True
+
+    rule:
+        """Your answer to one exercise beside ours, with a paired error."""
+        name:
+            f"exercise_score_{exercise_name}"
+        input:
+            f"<results>/exercises/{exercise_name}/score.json",
         localrule: True
 
 

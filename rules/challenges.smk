@@ -93,7 +93,7 @@ rule challenges_plot_figure:
     output:
         drawing=report(
             "<results>/challenges/{challenge}/figures/{figure}.png",
-            caption="../resources/captions/challenges.rst",
+            caption="../resources/captions/challenges_figure.rst",
             category="Challenges",
             subcategory="{challenge}",
         ),
@@ -143,6 +143,7 @@ rule challenges_summarise_page:
         runtime=10,
     params:
         **challenges_of("variants", "expect"),
+        story=challenges_story,
     script:
         "../scripts/challenges/summarise_page.py"
 

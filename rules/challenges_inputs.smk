@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+import yaml
+
 CHALLENGES = config["challenges"]
 CHALLENGES_FIGURES = {
     "snia_lasso": ["errors", "path", "stability"],
@@ -15,6 +17,7 @@ CHALLENGES_FIGURES = {
     "transfer": ["targets", "curves", "gain"],
     "gan_latent": ["samples", "quality", "latents", "traversals", "probes"],
 }
+CHALLENGES_EXERCISES = ["rings", "xray_mass", "photoz_trees", "snia_lasso", "camels"]
 CHALLENGES_TEMPLATES = [
     f"resources/pages/{name}" for name in ("frame.html", "challenge.html", "challenges.html", "style.css")
 ]
@@ -41,6 +44,33 @@ def challenges_block(name):
             f"challenges: no challenge is called {name!r}; known: {', '.join(CHALLENGES_FIGURES)}"
         )
     return CHALLENGES[name]
+
+
+def challenges_story(wildcards):
+    """What the page of a challenge says, with its headline and contestants, and settings to try as the text of a file."""
+    name = wildcards.challenge
+    told = read_yaml(f"resources/pages/challenges/{name}.yaml")
+    table = read_yaml("config/headlines/challenges.yaml")
+    own = [one for one in table["headlines"] if one["metrics"][one["method"]].startswith(f"{name}_")]
+    if not own:
+        raise WorkflowError(f"config/headlines/challenges.yaml lists no headline of {name}")
+    names = own[0]["metrics"]
+    tries = [
+        {"text": one["text"], "expect": one["expect"], "snippet": challenges_snippet(name, one["settings"])}
+        for one in told["try"]
+    ]
+    return told | {
+        "headline": own[0],
+        "contestants": {one: table["contestants"][one] for one in names},
+        "try": tries,
+        "exercise": name in CHALLENGES_EXERCISES,
+    }
+
+
+def challenges_snippet(name, settings):
+    """A settings file that changes one challenge and keeps its results apart."""
+    changed = {"challenges": {name: settings}, "pathvars": {"results": "results/try"}}
+    return yaml.safe_dump(changed, default_flow_style=None, sort_keys=False).strip()
 
 
 def challenges_code(ending="", folder="armillary/challenges/"):
@@ -106,3 +136,52 @@ def challenges_products():
         "<results>/challenges/index.html",
         *(path for name in challenges_names() for path in challenge_products(name)),
     ]
+
+
+def challenges_exercise(name):
+    """The text of an exercise, and of which method its answers stand beside."""
+    if name not in CHALLENGES_EXERCISES:
+        raise WorkflowError(
+            f"challenges: {name} has no exercise; there are {', '.join(CHALLENGES_EXERCISES)}"
+        )
+    return read_yaml(f"resources/exercises/{name}.yaml")
+
+
+def challenges_exercise_text(wildcards):
+    """The same, of the challenge that the wildcards name."""
+    return challenges_exercise(wildcards.challenge)
+
+
+def challenges_exercise_seed(wildcards):
+    """The seed whose data an exercise is of: the first."""
+    return challenges_block(wildcards.challenge)["seeds"][0]
+
+
+def challenges_exercise_data(wildcards):
+    """The data that an exercise is made of."""
+    seed = challenges_exercise_seed(wildcards)
+    return f"<results>/challenges/{wildcards.challenge}/data_{seed}.npz"
+
+
+def challenges_exercise_ours(wildcards):
+    """The outcome of our method that an answer stands beside."""
+    ours = challenges_exercise(wildcards.challenge)["ours"]
+    seed = challenges_exercise_seed(wildcards)
+    return f"<results>/challenges/{wildcards.challenge}/{ours['variant']}/seed_{seed}.npz"
+
+
+def challenges_answer(wildcards):
+    """The file that the notebook of an exercise writes; an error that says how if it is not there."""
+    name = wildcards.challenge
+    path = workflow.pathvars.apply(f"<results>/exercises/{name}/answer.py")
+    if not Path(path).exists():
+        raise WorkflowError(
+            f"{path} is not there: `make exercise NAME={name}` makes the notebook beside it, which writes it"
+        )
+    return path
+
+
+def exercise_products(name):
+    """What the target `exercise_<name>` asks for."""
+    folder = f"<results>/exercises/{name}"
+    return [f"{folder}/original.ipynb", f"{folder}/data.npz"]

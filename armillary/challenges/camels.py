@@ -17,7 +17,6 @@ QUESTION = (
     "Do networks that learn Omega_m and sigma_8 from simulations of one code find them in simulations of another, and "
     "do their error bars say so when they do not?"
 )
-HEADLINE = ("mlp_density_tng_simba_r2_omega_m", "mlp_density_tng_tng_r2_omega_m")
 CAVEATS = (
     "The mean of a map of total matter is Omega_m by itself; cnn_contrast divides by it.",
     "Simulated maps are haloes painted on log-normal slabs: they have less power than CAMB's non-linear "
@@ -38,6 +37,7 @@ PARAMETERS = ("omega_m", "sigma_8", "a_sn1", "a_agn1", "a_sn2", "a_agn2")
 FIELDS = ("Mtot", "P")
 RADII_MPC = np.geomspace(6.7e-4, 0.884, 14)
 SHARES = (0.7, 0.1)
+PAIRS = (("cnn_matter", "summaries_matter"), ("cnn_pressure", "summaries_pressure"), ("mlp_density", "ridge_density"))
 
 
 def sample(files: list[str], settings: dict, seed: int) -> dict[str, np.ndarray]:
@@ -108,6 +108,11 @@ def score(data: list[dict], found: dict[str, list[dict]], settings: dict, rng: n
         baselines = {f"{name}_{a}_{b}_r2_{p}": f"{name}_{a}_{a}_r2_{p}"
                      for a in CODES for b in CODES if a != b for p in PARAMETERS[:2]}  # fmt: skip
         scores |= seed_scores(_recovered(name, runs), groups, settings["n_resamples"], rng, baselines=baselines)
+    for method, baseline in PAIRS:
+        if {method, baseline} <= set(found):
+            groups = [_groups(run) for run in found[method]]
+            differences = _difference(found[method], found[baseline], f"{method}_minus_{baseline}")
+            scores |= seed_scores(differences, groups, settings["n_resamples"], rng)
     return scores
 
 
@@ -149,6 +154,22 @@ def shift_statistics(run: dict, learned: str, rows: np.ndarray, key: str) -> dic
         values[f"{key}_chi2_{p}"] = float(np.mean((error / sigma[:, k]) ** 2))
         values[f"{key}_sigma_{p}"] = float(np.mean(sigma[:, k]))
     return values
+
+
+def _difference(runs: list[dict], others: list[dict], key: str):
+    """R2 of Omega_m of one method less that of another on the same simulations, by the codes learned and tested."""
+
+    def statistics(seed, index):
+        values = {}
+        for learned in CODES:
+            for number, tested in enumerate(CODES):
+                rows = index[runs[seed]["code"][index] == number]
+                ends = [r_squared(run["truth"][rows, 0], run[f"mean_{learned}"][rows, 0])
+                        for run in (runs[seed], others[seed])]  # fmt: skip
+                values[f"{key}_{learned}_{tested}_r2_omega_m"] = ends[0] - ends[1]
+        return values
+
+    return statistics
 
 
 def _apart(name: str, runs: list[dict]):

@@ -86,7 +86,8 @@ def _map_set(data, code: str, what: str, method: str):
 
 
 def summaries(maps: np.ndarray) -> np.ndarray:
-    """(n, n_numbers) of log maps (n, side, side): mean, percentiles, ln of the power in bins of k, counts of peaks."""
+    """(n, n_numbers) of log maps (n, side, side): the mean of the map itself, which goes as Omega_m in matter, and its
+    logarithm; percentiles, ln of the power in bins of k, counts of peaks."""
     side = maps.shape[1]
     linear = 10.0**maps
     mean = linear.mean((1, 2))
@@ -99,12 +100,13 @@ def summaries(maps: np.ndarray) -> np.ndarray:
     heights = maps[maps > around].mean() + np.array([-0.5, 0.0, 0.5, 1.0]) * maps.std()
     peaks = np.stack([np.log1p(((maps > around) & (maps > level)).sum((1, 2))) for level in heights], 1)
     percentiles = np.percentile(maps, (2, 16, 50, 84, 98, 99.5), axis=(1, 2)).T
-    return np.column_stack([np.log10(mean), percentiles, spectrum, peaks])
+    return np.column_stack([mean / 1e11, np.log10(mean), percentiles, spectrum, peaks])
 
 
 def train_ridge(parts):
-    """Ridge regression of the parameters; its error is that on validation simulations, the same everywhere."""
-    model = make_pipeline(StandardScaler(), RidgeCV(np.geomspace(1e-3, 1e3, 13)))
+    """Ridge regression with a penalty for each parameter (one for all would follow those that nothing tells); its error
+    is that on validation simulations, the same everywhere."""
+    model = make_pipeline(StandardScaler(), RidgeCV(np.geomspace(1e-3, 1e3, 13), alpha_per_target=True))
     model.fit(*parts[TRAIN])
     x, y = parts[VALIDATION]
     sigma = np.sqrt(np.mean((model.predict(x) - y) ** 2, 0))

@@ -89,7 +89,8 @@ class Runner:
         n = len(self.task.x)
         for step in range(self.n_steps + 1, n_steps + 1):
             index = torch.from_numpy(self.rng.choice(n, min(BATCH_SIZE, n), replace=False))
-            value = self.task.loss(self.network(turned_still(self.task.x[index], self.rng)), self.task.y[index])
+            x, y = turned_still(self.task.x[index], self.task.y[index], self.rng)
+            value = self.task.loss(self.network(x), y)
             self.optimiser.zero_grad(set_to_none=True)
             value.backward()
             nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)
@@ -107,10 +108,15 @@ class Runner:
         return torch.from_numpy(applied(self.mean, x))
 
 
-def turned_still(images: Tensor, rng: np.random.Generator) -> Tensor:
-    """A batch turned and mirrored."""
-    images = torch.rot90(images, int(rng.integers(4)), (1, 2))
-    return images.flip(2) if rng.integers(2) else images
+def turned_still(x: Tensor, y: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+    """A batch turned and mirrored, and so its labels if they are images."""
+    quarter, flip = int(rng.integers(4)), bool(rng.integers(2))
+
+    def turn(one):
+        one = torch.rot90(one, quarter, (1, 2))
+        return one.flip(2) if flip else one
+
+    return turn(x), turn(y) if y.ndim == 3 else y
 
 
 def search_steps(

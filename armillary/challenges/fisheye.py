@@ -84,11 +84,12 @@ def sample_night(rng: np.random.Generator) -> Night:
     )  # fmt: skip
 
 
-def random_field(side: int, slope: float, rng) -> np.ndarray:
-    """A periodic Gaussian random field of unit variance whose power goes as wavenumber^-slope."""
+def random_field(side: int, slope: float, rng, lowest: int = 2) -> np.ndarray:
+    """A periodic Gaussian random field of unit variance whose power goes as wavenumber^-slope, and is flat below
+    `lowest` waves a side."""
     k = np.hypot(np.fft.fftfreq(side)[:, None], np.fft.rfftfreq(side))
     k[0, 0] = np.inf
-    modes = np.fft.rfft2(rng.normal(size=(side, side))) * np.maximum(k, 2 / side) ** (-slope / 2)
+    modes = np.fft.rfft2(rng.normal(size=(side, side))) * np.maximum(k, lowest / side) ** (-slope / 2)
     field = np.fft.irfft2(modes, s=(side, side))
     return field / field.std()
 

@@ -1,24 +1,23 @@
-"""Generators of galaxy spectra and images, what their latents know, and how well they cover their data."""
+"""Generators of galaxy spectra and images, and what their latents know of the factors of what they make."""
 
+import warnings
 from typing import NamedTuple
 
 import numpy as np
 import torch
+from sklearn.decomposition import FastICA
+from sklearn.ensemble import HistGradientBoostingRegressor
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import RidgeCV
 from sklearn.mixture import GaussianMixture
-from torch import Tensor
+from sklearn.model_selection import KFold, cross_val_predict
+from torch import Tensor, nn
+from torch.func import jacrev, vmap
+from torch.nn import functional as F
 
-from armillary.challenges.adversary_models import Autoencoder, Game, Generator, Latents, play
+from armillary.challenges.adversary_models import Autoencoder, Game, Generator, Latents, play, reader
 from armillary.challenges.components import Components, find_components, observe
-from armillary.challenges.latent_probe_models import (
-    Estimators,
-    directions,
-    encoded,
-    probes,
-    refined,
-    train_encoder,
-    train_estimators,
-)
-from armillary.challenges.latent_scores import frechet_distance, neighbour_counts
+from armillary.challenges.gan_latent import frechet_distance
 from armillary.challenges.loop import Training, applied, build, fit
 from armillary.challenges.spectra_models import told_apart
 
@@ -27,6 +26,7 @@ N_SHOWN = 8
 N_NOISES = 8  # draws of the noise of each training object
 STEPS_OF_TRAVERSAL = np.linspace(-1.6, 1.6, 7)
 N_MIXTURES = (1, 4, 12)
+N_JACOBIANS = 200
 
 
 class Field(NamedTuple):
@@ -61,29 +61,43 @@ class Field(NamedTuple):
 
 
 class Made(NamedTuple):
-    """A generator, or components with a mixture: latents and what they make, as many as there are test objects; the
-    latents of the test objects themselves."""
+    """A generator, or components with a mixture: latents (n_test, L) and the weights of what they make; the latents
+    along directions found without factors, by name."""
 
     latents: np.ndarray
     weights: np.ndarray
-    inverted: np.ndarray
-    rebuilt: np.ndarray
+    along: dict[str, np.ndarray]
     generate: Generator | None
     layout: Latents
-    found: dict[str, np.ndarray]
+    history: np.ndarray | None
+
+
+class Estimator(NamedTuple):
+    """A network that tells scaled factors and kinds from weights, learned from real objects alone."""
+
+    network: nn.Module
+    n_factors: int
+
+    def factors(self, weights: np.ndarray) -> np.ndarray:
+        """(n, F)."""
+        return applied(self.network, torch.from_numpy(weights))[:, : self.n_factors]
+
+    def kinds(self, weights: np.ndarray) -> np.ndarray:
+        """(n,) the likeliest kind; 0 where there is but one."""
+        scores = applied(self.network, torch.from_numpy(weights))[:, self.n_factors :]
+        return scores.argmax(1) if scores.shape[1] else np.zeros(len(weights), int)
 
 
 def train(variant: str, data: dict[str, np.ndarray], settings: dict, seed: int) -> dict[str, np.ndarray]:
-    """What a method made, how it is told from held-out objects, what its latents say of factors, and the way back."""
+    """What a method made, how it is told from held-out objects, and what its latents say of factors."""
     subject, _, method = variant.partition("_")
     field = prepare(subject, data, settings["n_latents"], seed)
-    training = Training(settings["n_epochs"], settings["batch_size"], settings["learning_rate"])
-    rows, held = field.split[TRAIN], field.split[VALIDATION]
-    estimators = train_estimators(field.weights, field.factors, field.kind, field.n_kinds, rows, held, training, seed)
+    estimator = train_estimator(
+        field, Training(settings["n_epochs"], settings["batch_size"], settings["learning_rate"]), seed
+    )
     makers = {"pca": make_by_components, "vae": make_by_autoencoder}
     made = makers.get(method, make_by_game)(method, field, settings, seed)
-    rng = np.random.default_rng([seed, 151])
-    return judged(field, made, estimators, seed, rng) | made.found | shown(field, made, method)
+    return judged(field, made, estimator, seed) | shown(field, made)
 
 
 def prepare(subject: str, data, n_latents: int, seed: int) -> Field:
@@ -114,20 +128,38 @@ def noise_of_weights(components: Components, sigma: np.ndarray, filler: np.ndarr
     return noise, kept
 
 
+def train_estimator(field: Field, training: Training, seed: int) -> Estimator:
+    """Learned from training objects, stopped by validation objects."""
+    n_factors, rows, held = field.factors.shape[1], field.split[TRAIN], field.split[VALIDATION]
+    network = build(lambda: reader(field.weights.shape[1], n_factors + field.n_kinds, 128), seed + 10)
+    x, y, label = (torch.from_numpy(one) for one in (field.weights, field.factors, field.kind.astype(np.int64)))
+
+    def loss(index):
+        guess = network(x[index])
+        found = F.mse_loss(guess[:, :n_factors], y[index])
+        return found + 0.3 * F.cross_entropy(guess[:, n_factors:], label[index]) if field.n_kinds else found
+
+    fit(network, lambda index, rng: loss(rows[index]), len(rows), lambda: loss(held), training, seed)
+    return Estimator(network, n_factors)
+
+
 def make_by_components(method: str, field: Field, settings: dict, seed: int) -> Made:
-    """The control: the first components, drawn from the Gaussian mixture that validation objects are likeliest in."""
-    n = settings["n_latents"]
+    """The first components, drawn from the Gaussian mixture that validation objects are likeliest in; turned to be
+    independent (Hyvarinen 1999) beside."""
+    n, test = settings["n_latents"], field.split[TEST]
     weights = field.weights[:, :n].astype(float)
     mixtures = [
         GaussianMixture(k, random_state=seed, reg_covar=1e-4).fit(weights[field.split[TRAIN]]) for k in N_MIXTURES
     ]
     best = max(mixtures, key=lambda one: one.score(weights[field.split[VALIDATION]]))
-    test = field.split[TEST]
     rng = np.random.default_rng([seed, 149])
     latents = rng.permutation(best.sample(len(test))[0]).astype(np.float32)
-    pad = lambda part: np.pad(part, ((0, 0), (0, field.weights.shape[1] - n)))  # noqa: E731
-    layout = Latents(0, 0, n)
-    return Made(latents, pad(latents), weights[test], pad(weights[test]), None, layout, {})
+    made = np.pad(latents, ((0, 0), (0, field.weights.shape[1] - n)))
+    with warnings.catch_warnings():  # components that are Gaussian have no direction of their own to converge to
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        turn = FastICA(n, random_state=seed).fit(weights[field.split[TRAIN]])
+    along = {"independent": turn.transform(latents)}
+    return Made(latents, made, along, None, Latents(0, 0, n), None)
 
 
 def make_by_autoencoder(method: str, field: Field, settings: dict, seed: int) -> Made:
@@ -148,14 +180,12 @@ def make_by_autoencoder(method: str, field: Field, settings: dict, seed: int) ->
         return loss(rows[index], torch.from_numpy(rng.normal(size=(len(index), n)).astype(np.float32)))
 
     training = Training(3 * settings["n_epochs"], settings["batch_size"], settings["learning_rate"])
-    history = fit(network, noisy, len(rows), lambda: loss(held, 0.0), training, seed)
+    fit(network, noisy, len(rows), lambda: loss(held, 0.0), training, seed)
     rng = np.random.default_rng([seed, 149])
     latents = layout.draw(len(test), np.zeros((len(test), 0)), rng)
-    with torch.inference_mode():
-        inverted = network.encode(x[test])[0].numpy()
     generator = network.generator
-    made, rebuilt = (applied(generator, torch.from_numpy(part)) for part in (latents, inverted))
-    return Made(latents, made, inverted, rebuilt, generator, layout, {"history": history})
+    along = directions(generator, latents, noise_variance(field).mean(0).numpy() ** -0.5)
+    return Made(latents, applied(generator, torch.from_numpy(latents)), along, generator, layout, None)
 
 
 def noise_variance(field: Field) -> Tensor:
@@ -164,74 +194,78 @@ def noise_variance(field: Field) -> Tensor:
 
 
 def make_by_game(method: str, field: Field, settings: dict, seed: int) -> Made:
-    """A GAN, an InfoGAN or a conditional GAN, and its inverse: an encoder, refined for each test object."""
+    """A GAN, an InfoGAN or a conditional GAN."""
     n, n_factors = settings["n_latents"], field.factors.shape[1]
-    with_codes = method in ("infogan", "cgan")
-    n_codes, n_kinds = (n_factors, field.n_kinds) if with_codes else (0, 0)
+    n_codes, n_kinds = (n_factors, field.n_kinds) if method in ("infogan", "cgan") else (0, 0)
     layout = Latents(n_codes, n_kinds, n - n_codes, asked=method == "cgan")
     rows, held, test = (field.split[k] for k in (TRAIN, VALIDATION, TEST))
     wishes = field.wishes
     game = Game(layout, settings["n_hidden"], settings["n_steps"], settings["gan_batch_size"],
                 settings["gan_learning_rate"], settings["information"] if method == "infogan" else 0.0)  # fmt: skip
 
+    def draw(size, rng):
+        places = rng.integers(len(rows), size=size)
+        return torch.from_numpy(layout.draw(size, wishes[rows[places]], rng)), places
+
     def distance(generator):
         rng = np.random.default_rng([seed, 143])
-        places = rng.integers(len(rows), size=4 * len(held))
-        latents = torch.from_numpy(layout.draw(len(places), wishes[rows[places]], rng))
+        latents, places = draw(4 * len(held), rng)
         with torch.inference_mode():
             made = field.see(generator(latents), places, rng).numpy()
         return frechet_distance(made, field.weights[held])
 
     real = torch.from_numpy(field.weights[rows])
     generator, history = play(game, real, torch.from_numpy(wishes[rows]), field.see, distance, seed)
-
-    def draw(size, rng):
-        places = rng.integers(len(rows), size=size)
-        return torch.from_numpy(layout.draw(size, wishes[rows[places]], rng)), places
-
-    encoder = train_encoder(generator, layout, draw, field.see, seed, settings["n_encoder_steps"])
-    start = encoded(encoder, layout, field.weights[test])
-    parts = tuple(torch.from_numpy(part) for part in field.components)
-    seen = (torch.from_numpy(part[test]) for part in (field.x, field.sigma))
-    inverted = refined(generator, layout, start, *seen, parts)
-    rng = np.random.default_rng([seed, 149])
-    latents = layout.draw(len(test), wishes[test], rng)
-    made, rebuilt = (applied(generator, torch.from_numpy(part)) for part in (latents, inverted))
-    with torch.inference_mode():
-        back = encoded(
-            encoder, layout, field.see(torch.from_numpy(made), np.arange(len(test)) % len(rows), rng).numpy()
-        )
-    return Made(latents, made, inverted, rebuilt, generator, layout, {"history": history, "returned": back})
+    latents = layout.draw(len(test), wishes[test], np.random.default_rng([seed, 149]))
+    made = applied(generator, torch.from_numpy(latents))
+    along = {} if n_codes else directions(generator, latents, noise_variance(field).mean(0).numpy() ** -0.5)
+    return Made(latents, made, along, generator, layout, history)
 
 
-def judged(field: Field, made: Made, estimators: Estimators, seed: int, rng) -> dict[str, np.ndarray]:
+def directions(generator: Generator, latents: np.ndarray, spread: np.ndarray) -> dict[str, np.ndarray]:
+    """Latents (n, L) along directions that were found without factors, the strongest first.
+
+    `factorised`: singular vectors of the first layer (SeFa, Shen & Zhou 2021); `features`: principal components of its
+    features (GANSpace, Harkonen et al. 2020); `jacobian`: what changes objects most, on average; `random`. `spread`
+    (K,) scales weights to the units in which a change is measured.
+    """
+    z = torch.from_numpy(latents)
+    with torch.no_grad():
+        hidden = generator.hidden(z).numpy()
+        factorised = np.linalg.svd(generator.first.weight.numpy(), full_matrices=False)[2].T
+    hidden = hidden - hidden.mean(0)
+    scores = hidden @ np.linalg.svd(hidden, full_matrices=False)[2][: latents.shape[1]].T
+    slopes = vmap(jacrev(lambda one: generator(one[None])[0]))(z[:N_JACOBIANS]).detach().numpy() * spread[:, None]
+    turns = {
+        "factorised": factorised, "features": np.linalg.lstsq(latents, scores, rcond=None)[0],
+        "jacobian": np.linalg.eigh(np.einsum("nkl,nkm->lm", slopes, slopes))[1][:, ::-1],
+        "random": np.linalg.qr(np.random.default_rng(139).normal(size=factorised.shape))[0],
+    }  # fmt: skip
+    return {name: latents @ turn for name, turn in turns.items()}
+
+
+def judged(field: Field, made: Made, estimator: Estimator, seed: int) -> dict[str, np.ndarray]:
     """All that `score` needs of one method, a row for each test object or each made one."""
     test, rows = field.split[TEST], field.split[TRAIN]
+    rng = np.random.default_rng([seed, 151])
     drawn = observe(field.components.objects(made.weights), field.sigma[test], field.filler, rng).astype(np.float32)
-    weights = field.components.weights(drawn)
-    features = [described(field, part) for part in (drawn, field.x[test])]
-    chance, chance_real = told_apart(*features, seed)
-    again = field.weights[rng.choice(rows, len(test), replace=len(rows) < len(test))]
-    density, coverage = neighbour_counts(field.weights[test], weights)
-    floor = neighbour_counts(field.weights[test], again)
-    factors, kernel = estimators.factors(weights), estimators.kernel.predict(weights)
+    weights, real = field.components.weights(drawn), field.weights[test]
+    chance, chance_real = told_apart(*(described(field, part) for part in (drawn, field.x[test])), seed)
+    factors = estimator.factors(weights)
+    folds, linear = KFold(2, shuffle=True, random_state=seed), RidgeCV(np.geomspace(0.1, 1e4, 11))
+    boosted = HistGradientBoostingRegressor(max_iter=30, learning_rate=0.2, max_leaf_nodes=15, random_state=seed)
     found = {
-        "latents": made.latents, "factors": factors, "factors_kernel": kernel, "kinds": estimators.kinds(weights),
-        "real_factors": field.factors[test], "real_kinds": field.kind[test],
-        "real_guess": estimators.factors(field.weights[test]),
-        "real_kernel": estimators.kernel.predict(field.weights[test]),
-        "real_kinds_guess": estimators.kinds(field.weights[test]),
-        "edges": np.quantile(field.factors[rows], [1 / 3, 2 / 3], axis=0), "n_kinds": np.array(field.n_kinds),
-        "weights": weights, "real_weights": field.weights[test], "again_weights": again,
-        "again_factors": estimators.factors(again), "again_kinds": estimators.kinds(again),
-        "judged": chance, "judged_real": chance_real, "density": density, "coverage": coverage,
-        "real_density": floor[0], "real_coverage": floor[1],
-        "chi2": misfit(field, made.rebuilt, test), "inverted": made.inverted, "n_codes": np.array(made.layout.n_codes),
-        "n_noise": np.array(made.layout.n_noise),
+        "latents": made.latents, "factors": factors, "kinds": estimator.kinds(weights),
+        "real_factors": field.factors[test], "real_guess": estimator.factors(real),
+        "real_kinds": field.kind[test], "real_kinds_guess": estimator.kinds(real), "n_kinds": np.array(field.n_kinds),
+        "weights": weights, "real_weights": real,
+        "again_weights": field.weights[rng.choice(rows, len(test), replace=len(rows) < len(test))],
+        "judged": chance, "judged_real": chance_real, "n_codes": np.array(made.layout.n_codes),
+        "probe_linear": cross_val_predict(linear, made.latents, factors, cv=folds),
+        "probe_boosted": np.column_stack([cross_val_predict(boosted, made.latents, one, cv=folds)
+                                          for one in factors.T]),
     }  # fmt: skip
-    found |= {f"probe_{name}": part for name, part in probes(made.latents, factors, seed).items()}
-    way_back = probes(made.inverted, field.factors[test], seed)
-    return found | {f"true_{name}": way_back[name] for name in ("linear", "boosted", "shuffled", "shuffled_factors")}
+    return found | {f"along_{name}": part for name, part in made.along.items()}
 
 
 def described(field: Field, x: np.ndarray) -> np.ndarray:
@@ -240,33 +274,20 @@ def described(field: Field, x: np.ndarray) -> np.ndarray:
     return np.column_stack([weights, np.log((x - field.components.objects(weights)).std(1))])
 
 
-def misfit(field: Field, weights: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """chi2 a measured pixel of rebuilt objects (n,)."""
-    sigma = field.sigma[rows]
-    known = sigma > 0
-    left = np.where(known, (field.x[rows] - field.components.objects(weights)) / np.where(known, sigma, 1), 0)
-    return (left**2).sum(1) / known.sum(1)
-
-
-def shown(field: Field, made: Made, method: str) -> dict[str, np.ndarray]:
-    """Examples, and what becomes of an object along its codes, or the strongest three directions of its latents."""
+def shown(field: Field, made: Made) -> dict[str, np.ndarray]:
+    """Examples, the history of the game, and what becomes of an object along the first three codes or latents."""
     found = {
         "examples": field.components.objects(made.weights[:N_SHOWN]),
         "real_examples": field.x[field.split[TEST][:N_SHOWN]],
     }
+    if made.history is not None:
+        found["history"] = made.history
     if made.generate is None:
         return found
-    layout, n_ways = made.layout, 3
-    ways = np.eye(layout.size)
-    if not layout.n_codes:
-        variance = noise_variance(field).mean(0).numpy()
-        turns = directions(made.generate, made.latents, variance**-0.5, 0)
-        found |= {f"along_{name}": made.latents @ turn for name, turn in turns.items()}
-        ways = turns["jacobian"].T
+    layout = made.layout
     middle = np.zeros(layout.size)
     if layout.n_kinds:
         middle[layout.n_codes + 1] = 1
-    path = middle + STEPS_OF_TRAVERSAL[:, None] * ways[:n_ways, None]  # (ways, steps, L)
-    with torch.inference_mode():
-        along = made.generate(torch.from_numpy(path.reshape(-1, layout.size).astype(np.float32))).numpy()
-    return found | {"traversals": field.components.objects(along).reshape(n_ways, len(STEPS_OF_TRAVERSAL), -1)}
+    path = middle + STEPS_OF_TRAVERSAL[:, None] * np.eye(layout.size)[:3, None]  # (ways, steps, L)
+    along = applied(made.generate, torch.from_numpy(path.reshape(-1, layout.size).astype(np.float32)))
+    return found | {"traversals": field.components.objects(along).reshape(3, len(STEPS_OF_TRAVERSAL), -1)}

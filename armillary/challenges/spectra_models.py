@@ -1,7 +1,13 @@
-"""Distributions of galaxy spectra: components with a mixture, an autoencoder with a flow, and one with wishes."""
+"""Distributions of galaxy spectra: components with a Gaussian mixture, and autoencoders with a flow.
+
+Both come in the observed frame and, told redshift and metallicity, in the rest frame, where a second stage adds detail.
+"""
+
+from typing import NamedTuple
 
 import numpy as np
 import torch
+from scipy.stats import multivariate_normal
 from sklearn.decomposition import PCA
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import RidgeCV
@@ -15,24 +21,49 @@ from armillary.challenges.spectral_indices import indices, measure_redshifts, re
 
 TRAIN, VALIDATION, TEST = 0, 1, 2
 N_JUDGED = 20  # principal components that the judge sees
+N_GAUSSIANS = (2, 4, 8, 16)  # of a mixture; validation spectra choose
+IN_REST_FRAME = ("pca_rest", "conditional")
+
+
+class Frame(NamedTuple):
+    """Spectra in the frame in which a method learns: flux and ivar (n, P), what it is told of each (n, n_wishes), and
+    the rows of each split; `z` (n,) and `lead` shift back from the rest frame, z is None in the observed one."""
+
+    flux: np.ndarray
+    ivar: np.ndarray
+    wishes: np.ndarray
+    split: dict[int, np.ndarray]
+    z: np.ndarray | None
+    lead: int
+
+    def observed(self, spectra: np.ndarray) -> np.ndarray:
+        """Spectra (n_test, P), one for each of the test rows, in the observed frame (n_test, N_PIXELS)."""
+        return spectra if self.z is None else to_observed(spectra, self.z[self.split[TEST]], self.lead)
+
+
+def prepare(variant: str, data: dict[str, np.ndarray]) -> Frame:
+    """The spectra as they were observed, or at rest with redshift and metallicity told."""
+    split = {k: np.flatnonzero(data["split"] == k) for k in (TRAIN, VALIDATION, TEST)}
+    if variant not in IN_REST_FRAME:
+        return Frame(data["flux"], data["ivar"], np.zeros((len(data["z"]), 0), np.float32), split, None, 0)
+    lead = int(np.log1p(data["z"].max()) / STEP) + 2
+    told = np.column_stack([data["z"], data["log_metallicity"]])
+    told = (told - told[split[TRAIN]].mean(0)) / told[split[TRAIN]].std(0)
+    pair = to_rest(data["flux"], data["ivar"], data["z"], lead)
+    return Frame(*pair, told.astype(np.float32), split, data["z"], lead)
 
 
 def train(variant: str, data: dict[str, np.ndarray], settings: dict, seed: int) -> dict[str, np.ndarray]:
     """chi2 (n_sizes, n_test) a pixel of held-out spectra, and what is drawn, judged and measured."""
-    split = {k: np.flatnonzero(data["split"] == k) for k in (TRAIN, VALIDATION, TEST)}
+    frame = prepare(variant, data)
     rng = np.random.default_rng([seed, 79])
-    sizes = settings["n_latents"] if variant != "conditional" else settings["n_latents"][:1]
-    chi2, drawn, found = [], {}, {}
-    for size in sizes:
-        keep = size == settings["n_latents"][0]
-        if variant == "pca":
-            model, samples = fit_components(data, split, size, rng, keep)
-        else:
-            model, samples, history = fit_autoencoder(variant, data, split, size, settings, seed, keep)
-            found |= {"history": history} if keep else {}
-        chi2.append(misfit(model, data["flux"][split[TEST]], data["ivar"][split[TEST]]))
-        drawn |= samples
-    return found | {"sizes": np.array(sizes), "chi2": np.array(chi2)} | judge(variant, drawn, data, split, seed, rng)
+    by_components = variant.startswith("pca")
+    models, drawn, found = (fit_components if by_components else fit_autoencoders)(variant, frame, settings, seed, rng)
+    test = frame.split[TEST]
+    chi2 = [misfit(frame.observed(model), data["flux"][test], data["ivar"][test]) for model in models.values()]
+    drawn = {name: frame.observed(spectra) for name, spectra in drawn.items()}
+    found |= {"sizes": np.array(list(models)), "chi2": np.array(chi2)}
+    return found | judge(variant, drawn, data, frame.split, seed, rng)
 
 
 def misfit(model: np.ndarray, flux: np.ndarray, ivar: np.ndarray) -> np.ndarray:
@@ -63,17 +94,50 @@ def component_weights(left, ivar, basis) -> np.ndarray:
     return np.linalg.solve(normal, ((ivar * left) @ basis.T)[..., None])[..., 0]
 
 
-def fit_components(data, split, size, rng, keep) -> tuple[np.ndarray, dict]:
-    """Reconstructions of test spectra, and spectra drawn from a Gaussian mixture of the weights."""
-    flux, ivar = (data[key].astype(float) for key in ("flux", "ivar"))
-    mean, basis = weighted_components(flux[split[TRAIN]], ivar[split[TRAIN]], size)
-    weights = [component_weights(flux[rows] - mean, ivar[rows], basis) for rows in (split[TRAIN], split[TEST])]
-    samples = {}
-    if keep:
-        mixture = GaussianMixture(8, random_state=int(rng.integers(1 << 31)), reg_covar=1e-4).fit(weights[0])
-        drawn = rng.permutation(mixture.sample(len(split[TEST]))[0])  # they come component by component
-        samples["mixture"] = mean + drawn @ basis
-    return mean + weights[1] @ basis, samples
+def fit_components(variant: str, frame: Frame, settings: dict, seed: int, rng) -> tuple[dict, dict, dict]:
+    """Reconstructions (n_test, P) of test spectra by number of components, and spectra drawn from a Gaussian mixture of
+    the weights, given what is told; at rest a second stage is as many components more."""
+    first, *others = settings["n_latents"]
+    samplers = {first: "mixture"}
+    if variant == "pca_rest":
+        samplers = {first: "asked", first + settings["n_details"]: "detailed"}
+    rows, test = frame.split[TRAIN], frame.split[TEST]
+    models, drawn = {}, {}
+    for size in dict.fromkeys([*samplers, *others]):
+        mean, basis = weighted_components(frame.flux[rows].astype(float), frame.ivar[rows].astype(float), size)
+        weights = component_weights(frame.flux - mean, frame.ivar, basis)
+        models[size] = mean + weights[test] @ basis
+        if size in samplers:
+            drawn[samplers[size]] = mean + draw_given(weights, frame.wishes, frame.wishes[test], frame, rng) @ basis
+    return models, drawn, {}
+
+
+def draw_given(values: np.ndarray, known: np.ndarray, wanted: np.ndarray, frame: Frame, rng) -> np.ndarray:
+    """`values` (n_test, k) drawn for each row of `wanted` (n_test, m), from a Gaussian mixture of (values, known) in
+    the training spectra; validation spectra choose how many Gaussians, of N_GAUSSIANS."""
+    both, n = np.column_stack([values, known]).astype(float), values.shape[1]
+    middle, spread = both[frame.split[TRAIN]].mean(0), both[frame.split[TRAIN]].std(0) + 1e-9
+    both, wanted = (both - middle) / spread, (wanted - middle[n:]) / spread[n:]
+    seed = int(rng.integers(1 << 31))
+    tried = [GaussianMixture(k, random_state=seed, reg_covar=1e-4).fit(both[frame.split[TRAIN]]) for k in N_GAUSSIANS]
+    best = max(tried, key=lambda one: one.score(both[frame.split[VALIDATION]]))
+    return middle[:n] + spread[:n] * condition(best, n, wanted, rng)
+
+
+def condition(mixture: GaussianMixture, n: int, wanted: np.ndarray, rng) -> np.ndarray:
+    """Draws (n_rows, n) of the first `n` coordinates of a mixture for given others, `wanted` (n_rows, m)."""
+    ln_chance = np.log(mixture.weights_) + np.zeros((len(wanted), 1))
+    means, roots = [], []
+    for k, (mean, covariance) in enumerate(zip(mixture.means_, mixture.covariances_, strict=True)):
+        cross, outer = covariance[:n, n:], covariance[n:, n:]
+        slope = np.linalg.solve(outer, cross.T).T
+        if wanted.shape[1]:
+            ln_chance[:, k] += multivariate_normal(mean[n:], outer).logpdf(wanted)
+        means.append(mean[:n] + (wanted - mean[n:]) @ slope.T)
+        roots.append(np.linalg.cholesky(covariance[:n, :n] - slope @ cross.T))
+    place = (ln_chance + rng.gumbel(size=ln_chance.shape)).argmax(1)  # a draw from the posterior of the Gaussians
+    noise = rng.normal(size=(len(wanted), n))
+    return np.array(means)[place, np.arange(len(wanted))] + np.einsum("ikl,il->ik", np.array(roots)[place], noise)
 
 
 class SpectrumAutoencoder(nn.Module):
@@ -148,19 +212,50 @@ class Coupling(nn.Module):
         return (0.5 * (x**2).sum(1) - ln_determinant).mean()
 
 
-def fit_autoencoder(variant, data, split, size, settings, seed, keep):
-    """Reconstructions of test spectra; spectra drawn from the prior and by a flow, or as is asked for.
+def fit_autoencoders(variant: str, frame: Frame, settings: dict, seed: int, rng) -> tuple[dict, dict, dict]:
+    """Reconstructions (n_test, P) of test spectra by number of latents; spectra drawn from the prior and by a flow, or
+    as is asked for, with and without a second stage of components of what the autoencoder leaves."""
+    sizes = settings["n_latents"][: 1 if variant == "conditional" else None]
+    models, drawn, found = {}, {}, {}
+    for size in sizes:
+        network, history = fit_autoencoder(frame, size, settings, seed)
+        wishes = torch.from_numpy(frame.wishes)
+        with torch.inference_mode():
+            posterior = network.encode(torch.from_numpy(frame.flux), torch.from_numpy(frame.ivar), wishes)
+            every = network.decode(posterior[0], wishes).numpy()
+        models[size] = every[frame.split[TEST]]
+        if size != sizes[0]:
+            continue
+        found["history"] = history
+        latents = draw_latents(posterior, frame, settings, seed)
+        with torch.inference_mode():
+            by = {name: network.decode(one, wishes[frame.split[TEST]]).numpy() for name, one in latents.items()}
+        if variant != "conditional":
+            drawn = by
+            continue
+        drawn["asked"] = by["flow"]
+        mean, basis, weights = details(frame, every, settings["n_details"])
+        models[size + settings["n_details"]] = models[size] + mean + weights[frame.split[TEST]] @ basis
+        known = np.column_stack([posterior[0].numpy(), frame.wishes])
+        wanted = np.column_stack([latents["flow"].numpy(), frame.wishes[frame.split[TEST]]])
+        drawn["detailed"] = by["flow"] + mean + draw_given(weights, known, wanted, frame, rng) @ basis
+    return models, drawn, found
 
-    The one with wishes learns in the rest frame, and what it draws is shifted to the redshift that is asked for.
-    """
-    rows, test, outside = split[TRAIN], split[TEST], split[VALIDATION]
-    conditional = variant == "conditional"
-    lead = int(np.log1p(data["z"].max()) / STEP) + 2
-    pair = to_rest(data["flux"], data["ivar"], data["z"], lead) if conditional else (data["flux"], data["ivar"])
-    wishes = wishes_of(data, rows) if conditional else torch.zeros(len(data["z"]), 0)
-    mean = (pair[1][rows] * pair[0][rows]).sum(0) / np.maximum(pair[1][rows].sum(0), 1e-9)
-    spread = np.sqrt((np.where(pair[1][rows] > 0, pair[0][rows] - mean, 0) ** 2).mean(0)) + 1e-3
-    flux, ivar = (torch.from_numpy(part) for part in pair)
+
+def details(frame: Frame, model: np.ndarray, n_details: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Mean, components (n_details, P) and weights (n, n_details) of what a first stage leaves of the spectra."""
+    left = (np.where(frame.ivar > 0, frame.flux - model, 0)).astype(float)
+    rows = frame.split[TRAIN]
+    mean, basis = weighted_components(left[rows], frame.ivar[rows].astype(float), n_details)
+    return mean, basis, component_weights(left - mean, frame.ivar, basis)
+
+
+def fit_autoencoder(frame: Frame, size: int, settings: dict, seed: int) -> tuple[SpectrumAutoencoder, np.ndarray]:
+    """A trained autoencoder of `size` latents, and its history."""
+    rows, outside = frame.split[TRAIN], frame.split[VALIDATION]
+    mean = (frame.ivar[rows] * frame.flux[rows]).sum(0) / np.maximum(frame.ivar[rows].sum(0), 1e-9)
+    spread = np.sqrt((np.where(frame.ivar[rows] > 0, frame.flux[rows] - mean, 0) ** 2).mean(0)) + 1e-3
+    flux, ivar, wishes = (torch.from_numpy(part) for part in (frame.flux, frame.ivar, frame.wishes))
     network = build(lambda: SpectrumAutoencoder(size, wishes.shape[1], mean, spread), seed)
 
     def loss(index, rng):
@@ -172,21 +267,14 @@ def fit_autoencoder(variant, data, split, size, settings, seed, keep):
         return network.loss(flux[outside], ivar[outside], wishes[outside], 0.0, settings["beta"])
 
     training = Training(settings["n_epochs"], settings["batch_size"], settings["learning_rate"])
-    history = fit(network, loss, len(rows), held_out, training, seed)
-    with torch.inference_mode():
-        model = network.decode(network.encode(flux[test], ivar[test], wishes[test])[0], wishes[test]).numpy()
-        latents, ln_variance = network.encode(flux, ivar, wishes)
-    samples = draw(variant, network, (latents, ln_variance), wishes, split, settings, seed) if keep else {}
-    if conditional:
-        model = to_observed(model, data["z"][test], lead)
-        samples = {name: to_observed(spectra, data["z"][test], lead) for name, spectra in samples.items()}
-    return model, samples, history
+    return network, fit(network, loss, len(rows), held_out, training, seed)
 
 
-def draw(variant, network, posterior, wishes, split, settings, seed) -> dict[str, np.ndarray]:
-    """Noiseless spectra, as many as there are test spectra, for each sampler of the variant."""
+def draw_latents(posterior: tuple[Tensor, Tensor], frame: Frame, settings: dict, seed: int) -> dict[str, Tensor]:
+    """Latents (n_test, K) from the unit Gaussian, `prior`, and by a flow that learned where spectra are, `flow`."""
     latents, ln_variance = (part.clone() for part in posterior)
-    rows, test, outside = split[TRAIN], split[TEST], split[VALIDATION]
+    rows, test, outside = frame.split[TRAIN], frame.split[TEST], frame.split[VALIDATION]
+    wishes = torch.from_numpy(frame.wishes)
     middle, width = latents[rows].mean(0), latents[rows].std(0) + 1e-3
     flow = build(lambda: Coupling(latents.shape[1], wishes.shape[1]), seed + 500)
 
@@ -196,20 +284,14 @@ def draw(variant, network, posterior, wishes, split, settings, seed) -> dict[str
         drawn = latents[part] + noise * torch.exp(0.5 * ln_variance[part])
         return flow.loss((drawn - middle) / width, wishes[part])
 
-    held_out = lambda: flow.loss((latents[outside] - middle) / width, wishes[outside])  # noqa: E731
+    def held_out():
+        return flow.loss((latents[outside] - middle) / width, wishes[outside])
+
     fit(flow, loss, len(rows), held_out, Training(settings["n_flow_epochs"], 128, 3e-3), seed)
     rng = np.random.default_rng([seed, 89])
     noise = torch.from_numpy(rng.normal(size=(len(test), latents.shape[1])).astype(np.float32))
     with torch.inference_mode():
-        by_flow = network.decode(flow.inverse(noise, wishes[test]) * width + middle, wishes[test]).numpy()
-        by_prior = network.decode(noise, wishes[test]).numpy()
-    return {"asked": by_flow} if variant == "conditional" else {"prior": by_prior, "flow": by_flow}
-
-
-def wishes_of(data, rows) -> Tensor:
-    """Redshift and metallicity, of mean 0 and spread 1 on `rows`: (n, 2)."""
-    both = np.column_stack([data["z"], data["log_metallicity"]])
-    return torch.from_numpy(((both - both[rows].mean(0)) / both[rows].std(0)).astype(np.float32))
+        return {"prior": noise, "flow": flow.inverse(noise, wishes[test]) * width + middle}
 
 
 def judge(variant, drawn, data, split, seed, rng) -> dict[str, np.ndarray]:
@@ -233,10 +315,10 @@ def judge(variant, drawn, data, split, seed, rng) -> dict[str, np.ndarray]:
         scores = told_apart(features, real, seed)
         found |= {
             f"judged_{sampler}": scores[0], f"judged_{sampler}_real": scores[1], f"drawn_{sampler}": spectra[:6],
-            f"indices_{sampler}": indices(noisy, data["z"][test] if sampler == "asked" else z),
+            f"indices_{sampler}": indices(noisy, data["z"][test] if variant in IN_REST_FRAME else z),
             f"nearest_{sampler}": nearest(features[:, :N_JUDGED], known), f"components_{sampler}": features[:, :2],
         }  # fmt: skip
-        if sampler == "asked":
+        if sampler == "asked":  # once: what is asked for, and how well it can be told of held-out spectra
             metals = metallicity_reader(filled[rows], data["log_metallicity"][rows], data["z"][rows])
             found |= {
                 "asked_z": data["z"][test], "seen_z": z, "real_z": real_z,
@@ -283,11 +365,7 @@ def metallicity_reader(flux, log_metallicity, z):
     """A ridge regression on spectra shifted to the rest frame, tuned on its own training spectra."""
 
     def rest(spectra, redshift):
-        pixels = np.arange(N_PIXELS)
-        step = np.log(9150.0 / 3850.0) / (N_PIXELS - 1)
-        return np.array(
-            [np.interp(pixels + np.log1p(one) / step, pixels, row) for row, one in zip(spectra, redshift, strict=True)]
-        )
+        return to_observed(spectra, 1 / (1 + redshift) - 1, 0)
 
     model = RidgeCV(np.logspace(-1, 4, 11)).fit(rest(flux, z), log_metallicity)
     return lambda spectra, redshift: model.predict(rest(spectra, redshift))

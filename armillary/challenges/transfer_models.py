@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from armillary.challenges.camels_models import MapNetwork, moment_loss, turned
 from armillary.challenges.few_labels_models import Task, search_penalty, train_with_all
 from armillary.challenges.loop import Training, applied, build, fit
+from armillary.challenges.pixel_models import SmallUNet, filter_moments, pixel_values, sampled_pixels
 from armillary.networks.efficientnet import (
     EfficientNetLite0,
     image_features,
@@ -30,7 +31,7 @@ def train(variant: str, data: dict[str, np.ndarray], settings: dict, seed: int) 
     """Guesses (n_sizes, n_test) of one arm for every number of labels, and the truth; `n_steps` and `rate` (n_sizes,)
     are what the search of a network chose."""
     target, _, arm = variant.partition("_")
-    return (train_sky if target == "sky" else train_maps)(arm, data, settings, seed)
+    return {"sky": train_sky, "maps": train_maps, "cloud": train_clouds}[target](arm, data, settings, seed)
 
 
 def label_order(label: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -85,13 +86,13 @@ def train_sky(arm: str, data, settings, seed: int) -> dict[str, np.ndarray]:
     n_classes = int(label.max()) + 1
     sizes = [n for n in settings["sizes"] if n <= len(inside)]
     network = partial(build, lambda: (SmallNetwork if arm == "small" else EfficientNetLite0)(n_classes), seed)
-    features = sky_features(arm, images, data, inside, seed) if arm in ("probe", "random", "finetune") else None
+    features = None if arm == "small" else sky_features(arm, images, data, inside, seed)
     guess, chosen = [], []
     for n in sizes:
         rows, group = inside[:n], np.arange(n)
         if features:
             penalty, probe = search_penalty(*sky_probe(features, rows, label), PENALTIES, group)
-        if arm in ("probe", "random"):
+        if arm in ("probe", "random", "filters"):
             guess.append(probe.predict(features.scaled(outside)))
             continue
 
@@ -104,7 +105,7 @@ def train_sky(arm: str, data, settings, seed: int) -> dict[str, np.ndarray]:
 
         runner = train_with_all(
             make, Task(images[rows], truth[rows], F.cross_entropy), group, settings["rates"],
-            settings["n_small_steps" if arm == "small" else "n_steps"], bool(features), seed,
+            small_steps(settings, n) if arm == "small" else settings["n_steps"], bool(features), seed,
         )  # fmt: skip
         guess.append(runner.apply(images[outside]).argmax(1).numpy())
         chosen.append((runner.n_steps, runner.rate))
@@ -146,13 +147,25 @@ def set_head(head: nn.Linear, weight: np.ndarray, offset: np.ndarray, features: 
 
 
 def sky_features(arm: str, images: Tensor, data, pool: np.ndarray, seed: int) -> Features:
-    """Features of ImageNet's network, or of one that has learned nothing."""
+    """Features of ImageNet's network, of one that has learned nothing, or moments of filtered images."""
+    if arm == "filters":
+        return standardised(filter_moments(images.numpy()), pool)
     network = build(lambda: EfficientNetLite0(2), seed)
+    large_network(network, arm, images[pool], data)
+    return standardised(image_features(network, images), pool)
+
+
+def large_network(network: EfficientNetLite0, arm: str, images: Tensor, data) -> None:
+    """Give it ImageNet's weights, or leave it random with the norms of unlabelled images."""
     if arm == "random":
-        settle_norms(network, images[pool])
+        settle_norms(network, images)
     else:
         announce(load_weights(network, image_net_weights(str(data["weights"]))))
-    return standardised(image_features(network, images), pool)
+
+
+def small_steps(settings: dict, n_labels: int) -> int:
+    """Most steps of a small network: more where there is more to see, up to twice as many."""
+    return settings["n_small_steps"] * (2 if n_labels >= 512 else 1)
 
 
 def train_maps(arm: str, data, settings, seed: int) -> dict[str, np.ndarray]:
@@ -194,7 +207,7 @@ def train_maps(arm: str, data, settings, seed: int) -> dict[str, np.ndarray]:
 
         runner = train_with_all(
             make, Task(maps[rows], torch.from_numpy(target[rows]), first_error), group, settings["rates"],
-            settings["n_small_steps"], bool(features), seed,
+            small_steps(settings, n), bool(features), seed,
         )  # fmt: skip
         guess.append(runner.apply(maps[outside])[:, 0, 0].numpy())
         chosen.append((runner.n_steps, runner.rate))
@@ -205,6 +218,43 @@ def train_maps(arm: str, data, settings, seed: int) -> dict[str, np.ndarray]:
     outcome = {name: one * omega_m.std() + omega_m.mean() for name, one in outcome.items()} | _told(chosen)
     where = {"truth": data["target_parameters"][outside, 0], "simulation": data["target_simulation"][outside]}
     return outcome | where | {"sizes": np.array(sizes)}
+
+
+def train_clouds(arm: str, data, settings, seed: int) -> dict[str, np.ndarray]:
+    """Which pixels of the test patches are cloud, by one arm, for each number of labelled patches."""
+    inside, outside = (np.flatnonzero(data["cloud_split"] == k) for k in (TRAIN, TEST))
+    inside = inside[np.random.default_rng([seed, 116]).permutation(len(inside))]
+    images, mask = torch.from_numpy(data["cloud_images"]), data["cloud_mask"]
+    sizes = [n for n in settings["sizes"] if n <= len(inside)]
+    network = None
+    if arm in ("probe", "random"):
+        network = build(lambda: EfficientNetLite0(2), seed)
+        large_network(network, arm, images[inside], data)
+    guess, chosen = [], []
+    for n in sizes:
+        rows = inside[:n]
+        if arm == "small":
+            task = Task(images[rows], torch.from_numpy(mask[rows]).float(), F.binary_cross_entropy_with_logits)
+            runner = train_with_all(
+                lambda part: build(SmallUNet, seed), task, np.arange(n), settings["rates"], small_steps(settings, n),
+                False, seed,
+            )  # fmt: skip
+            guess.append(runner.apply(images[outside]).numpy() > 0)
+            chosen.append((runner.n_steps, runner.rate))
+            continue
+        pixels = sampled_pixels(images.shape[1], n, np.random.default_rng([seed, n]))
+        values = np.concatenate(list(pixel_values(network, images[rows], pixels)), 1).T
+        features = standardised(values, np.arange(len(values)))
+        label = np.concatenate([mask[row].ravel()[at] for row, at in zip(rows, pixels, strict=True)]).astype(int)
+        group = np.repeat(np.arange(n), len(pixels[0]))
+        _, model = search_penalty(*sky_probe(features, np.arange(len(label)), label), PENALTIES[::2], group)
+        whole = [np.arange(mask[0].size)] * len(outside)
+        cloudy = [
+            model.predict((part.T - features.middle) / features.spread).astype(bool)
+            for part in pixel_values(network, images[outside], whole)
+        ]
+        guess.append(np.array(cloudy).reshape(len(outside), *mask.shape[1:]))
+    return {"sizes": np.array(sizes), "truth": mask[outside], "guess": np.array(guess)} | _told(chosen)
 
 
 def map_probe(features: Features, rows: np.ndarray, target: np.ndarray):

@@ -1,9 +1,12 @@
-"""Cloudy cells and kinds of frames: by stars alone, by boosting on features, by a network that pools over cells."""
+"""Cloudy cells and kinds of frames: by stars alone, by boosting or extremely random trees on features of a cell, by a
+network that pools over cells."""
+
+import copy
 
 import numpy as np
 import torch
 from scipy.ndimage import gaussian_filter
-from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.ensemble import ExtraTreesClassifier, HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -21,8 +24,8 @@ REAL_WEIGHT = 10  # of a real cell or frame beside a simulated one
 
 
 def train(variant: str, data: dict[str, np.ndarray], settings: dict, seed: int) -> dict[str, np.ndarray]:
-    """Chances of cloud of each cell and of the classes of each test frame; of the real cells before and after other
-    blocks of real frames were added."""
+    """Chances of cloud of each cell and of the classes of each test frame; of the real cells after simulated nights
+    (real), after real frames of other blocks (real_only), and after both (real_adapted)."""
     if variant == "cnn":
         with torch.random.fork_rng():  # what is dropped out follows the seed, too
             torch.random.default_generator.manual_seed(seed)
@@ -68,45 +71,52 @@ def frame_features(cells: np.ndarray) -> np.ndarray:
 
 
 def train_on_features(variant: str, data, settings, seed) -> dict[str, np.ndarray]:
-    """Boosting, or logistic regression on the stars of a cell and its ring; classes of frames likewise."""
+    """Boosting, extremely random trees, or logistic regression on the stars of a cell and its ring; of cells after
+    simulated nights, after real frames of other blocks, and after both; of classes of frames."""
     features = cell_features(data["images"])
     split = {k: np.flatnonzero(data["split"] == k) for k in (TRAIN, TEST)}
     columns = [0, 1, 6] if variant == "stars" else slice(N_LOCAL)
     found = {}
-    known = data["cell"][split[TRAIN]].min() >= 0
 
-    def model():
-        if variant == "stars":
-            return make_pipeline(StandardScaler(), LogisticRegression())
-        return HistGradientBoostingClassifier(
-            max_iter=settings["n_trees"], learning_rate=0.08, max_leaf_nodes=15, random_state=seed
-        )
+    def fit_cells(x, cell, weight):
+        x = x[:, :, columns].reshape(cell.size, -1)
+        names = {"stars": "logisticregression__sample_weight"}
+        weights = {names.get(variant, "sample_weight"): np.repeat(weight, N_CELLS)}
+        return make_model(variant, settings["n_trees"], seed).fit(x, cell.ravel(), **weights)
 
     def chances(fitted, x):
-        return fitted.predict_proba(x[:, :, columns].reshape(-1, x[:, :, columns].shape[2]))[:, 1].reshape(len(x), -1)
+        return fitted.predict_proba(x[:, :, columns].reshape(len(x) * N_CELLS, -1))[:, 1].reshape(len(x), -1)
 
-    x, y = features[split[TRAIN]], data["cell"][split[TRAIN]]
-    if known:
-        flat = x[:, :, columns].reshape(y.size, -1)
-        cells = model().fit(flat, y.ravel())
+    x, cell = features[split[TRAIN]], data["cell"][split[TRAIN]]
+    if cell.min() >= 0:
+        cells = fit_cells(x, cell, np.ones(len(x)))
         found["cell_probability"] = chances(cells, features[split[TEST]])
-    if known and "real_cell" in data:
-        real = cell_features(data["real_images"])
-        found["real_probability"], adapted = chances(cells, real), np.zeros(data["real_cell"].shape)
+    if cell.min() >= 0 and "real_cell" in data:
+        real, truth = cell_features(data["real_images"]), data["real_cell"]
+        found |= {"real_probability": chances(cells, real)} | {
+            f"{arm}_probability": np.zeros(truth.shape) for arm in ("real_only", "real_adapted")
+        }
         for block in np.unique(data["real_block"]):
             out = data["real_block"] == block
-            more = real[~out][:, :, columns].reshape(-1, flat.shape[1])
-            both = np.concatenate([flat, *[more] * REAL_WEIGHT])
-            truth = np.concatenate([y.ravel(), *[data["real_cell"][~out].ravel()] * REAL_WEIGHT])
-            adapted[out] = chances(model().fit(both, truth), real[out])
-        found["real_adapted_probability"] = adapted
+            alone = fit_cells(real[~out], truth[~out], np.ones(sum(~out)))
+            both = np.concatenate([x, real[~out]]), np.concatenate([cell, truth[~out]])
+            added = fit_cells(*both, np.repeat([1, REAL_WEIGHT], [len(x), sum(~out)]))
+            found["real_only_probability"][out] = chances(alone, real[out])
+            found["real_adapted_probability"][out] = chances(added, real[out])
     frames = frame_features(features[:, :, columns] if variant == "stars" else features)
-    classes = model().fit(frames[split[TRAIN]], data["label"][split[TRAIN]])
+    classes = make_model(variant, settings["n_trees"], seed).fit(frames[split[TRAIN]], data["label"][split[TRAIN]])
     chance = np.zeros((len(split[TEST]), len(data["classes"])))
-    chance[:, classes[-1].classes_ if variant == "stars" else classes.classes_] = classes.predict_proba(
-        frames[split[TEST]]
-    )
+    chance[:, classes.classes_] = classes.predict_proba(frames[split[TEST]])
     return found | {"class_probability": chance}
+
+
+def make_model(variant: str, n_trees: int, seed: int):
+    """The classifier of a variant on features."""
+    if variant == "stars":
+        return make_pipeline(StandardScaler(), LogisticRegression())
+    if variant == "trees":
+        return ExtraTreesClassifier(n_trees, random_state=seed)
+    return HistGradientBoostingClassifier(max_iter=n_trees, learning_rate=0.08, max_leaf_nodes=15, random_state=seed)
 
 
 class SkyNetwork(nn.Module):
@@ -184,27 +194,39 @@ def train_network(data, settings, seed) -> dict[str, np.ndarray]:
 
 
 def adapt(network, x, cell, data, settings, seed) -> dict[str, np.ndarray]:
-    """The real cells by the network as it is, and after steps on real frames of other blocks beside simulated ones."""
+    """The real cells by the network as it is; after steps on real frames of other blocks beside simulated ones; and by
+    a network that starts from scratch and learns those real frames alone."""
     real, truth = network_inputs(data["real_images"]), torch.from_numpy(data["real_cell"])
-    found = {"real_probability": applied_cells(network, real), "real_adapted_probability": np.zeros(truth.shape)}
-    start = {name: value.clone() for name, value in network.state_dict().items()}
+    found = {"real_probability": applied_cells(network, real)}
+    found |= {f"{arm}_probability": np.zeros(truth.shape) for arm in ("real_only", "real_adapted")}
+    n_steps, rate = settings["n_adapt_steps"], settings["learning_rate"]
     for block in np.unique(data["real_block"]):
         rows, out = (
             np.flatnonzero(data["real_block"] == block if held else data["real_block"] != block) for held in (0, 1)
         )
-        network.load_state_dict(start)
-        network.train()
-        optimiser = torch.optim.AdamW(network.parameters(), 0.3 * settings["learning_rate"], weight_decay=1e-4)
-        rng = np.random.default_rng([seed, int(block), 71])
-        for _ in range(settings["n_adapt_steps"]):
-            old = rng.integers(len(x), size=len(rows))
-            batches = mirrored(real[rows], truth[rows], rng), mirrored(x[old], cell[old], rng)
-            loss = sum(network_loss(network(images), cells, None) for images, cells in batches)
-            optimiser.zero_grad(set_to_none=True)
-            loss.backward()
-            optimiser.step()
-        found["real_adapted_probability"][out] = applied_cells(network, real[out])
+        fresh = build(lambda: SkyNetwork(len(data["classes"])), seed + 1 + int(block))
+        parts = [(real[rows], truth[rows])]
+        step_on(fresh, parts, n_steps, rate, [seed, int(block), 71])
+        added = copy.deepcopy(network)
+        step_on(added, [*parts, (x, cell)], n_steps, rate, [seed, int(block), 71])
+        found["real_only_probability"][out] = applied_cells(fresh, real[out])
+        found["real_adapted_probability"][out] = applied_cells(added, real[out])
     return found
+
+
+def step_on(network: nn.Module, parts: list[tuple[Tensor, Tensor]], n_steps: int, rate: float, seed) -> None:
+    """Train in place on cells of `parts`, each (inputs, cells): all of the first and as many of each other, a step."""
+    network.train()
+    optimiser = torch.optim.AdamW(network.parameters(), rate, weight_decay=1e-4)
+    rng = np.random.default_rng(seed)
+    size = len(parts[0][0])
+    for _ in range(n_steps):
+        chosen = [rng.integers(len(x), size=size) if k else np.arange(size) for k, (x, _) in enumerate(parts)]
+        batches = [mirrored(x[rows], cell[rows], rng) for rows, (x, cell) in zip(chosen, parts, strict=True)]
+        loss = sum(network_loss(network(images), cells, None) for images, cells in batches)
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        optimiser.step()
 
 
 def applied_cells(network: nn.Module, inputs: Tensor) -> np.ndarray:

@@ -4,9 +4,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 
-from armillary.challenges.gan_latent import SUBJECTS
-from armillary.challenges.latent_scores import rank_correlations
-from armillary.figures.style import BLUE, GREEN, INK, ORANGE, PALE, PURPLE, SKY, VERMILION, light_grid, note, say_empty
+from armillary.challenges.gan_latent import SUBJECTS, rank_correlations
+from armillary.figures.style import BLUE, GREEN, INK, ORANGE, PALE, PURPLE, VERMILION, light_grid, note, say_empty
 
 METHODS = {
     "pca": ("PCA", ORANGE), "vae": ("VAE", GREEN), "gan": ("GAN", BLUE),
@@ -14,6 +13,10 @@ METHODS = {
 }  # fmt: skip
 SIGNS = {
     "log_age": "age", "log_metals": "metals", "dust": "dust", "log_radius": "radius", "z": "redshift",
+}  # fmt: skip
+TURNS = {
+    "": "", "_independent": ", independent", "_factorised": ", first layer", "_features": ", its features",
+    "_jacobian": ", Jacobian", "_random": ", random turn",
 }  # fmt: skip
 STEP_COLOURS = ("#0d3b8c", "#2a6bb0", "#2aa198", "#777777", "#e0962c", "#d5672a", "#c23b22")
 
@@ -44,35 +47,30 @@ def draw_samples(sheet: Figure, data: list[dict], found: dict, metrics: dict) ->
 
 
 def draw_quality(sheet: Figure, data: list[dict], found: dict, metrics: dict) -> None:
-    """What tells made from held-out objects, density and coverage, histogram of cells, and how the games went."""
-    for row, subject in zip(sheet.subplots(2, 4), SUBJECTS, strict=True):
+    """What tells made from held-out objects, and how the games went."""
+    for row, subject in zip(sheet.subplots(2, 2), SUBJECTS, strict=True):
         runs = runs_of(found, subject)
         if not runs:
             say_empty(row[0], f"no method was run on {subject}")
             continue
-        _ladder(row[0], runs, metrics, subject, [("auc", INK)], 0.5, "area under ROC")
+        entries = [metrics[f"gan_latent_{subject}_{method}_auc"] for method in runs]
+        _ladder(row[0], entries, [METHODS[method] for method in runs], "area under ROC (0.5: cannot be told)")
+        row[0].axvline(0.5, color=PALE, lw=1, ls="--")
         row[0].set_title(subject)
-        _ladder(row[1], runs, metrics, subject, [("density", SKY), ("coverage", INK)], None, "coverage (blue: density)")
-        keys = [("cells_wrong", INK)] + [("kinds_wrong", VERMILION)] * (subject == "galaxies")
-        _ladder(row[2], runs, metrics, subject, keys, None, "in wrong cell (red: kind)")
-        row[2].axvline(metrics[f"gan_latent_{subject}_real_cells_wrong"]["value"], color=PALE, lw=1, ls="--")
         for method, run in runs.items():
-            if method not in ("pca", "vae"):
-                row[3].plot(*run["history"][:, [0, 3]].T, "o-", ms=3, lw=1, color=METHODS[method][1])
-        row[3].axhline(metrics[f"gan_latent_{subject}_real_frechet"]["value"], color=PALE, lw=1, ls="--")
-        row[3].set(xlabel="step", ylabel="Frechet distance", yscale="log")
-        light_grid(row[3])
+            if "history" in run:
+                row[1].plot(*run["history"][:, [0, 3]].T, "o-", ms=3, lw=1, color=METHODS[method][1])
+        row[1].axhline(metrics[f"gan_latent_{subject}_real_frechet"]["value"], color=PALE, lw=1, ls="--")
+        row[1].set(xlabel="step", ylabel="Frechet distance", yscale="log")
+        light_grid(row[1])
 
 
-def _ladder(axes: Axes, runs, metrics, subject: str, keys, line, label: str) -> None:
-    for k, method in enumerate(runs):
-        for number, (key, colour) in enumerate(keys):
-            entry = metrics[f"gan_latent_{subject}_{method}_{key}"]
-            ends = np.maximum([[entry["value"] - entry["lo"]], [entry["hi"] - entry["value"]]], 0)
-            axes.errorbar(entry["value"], k + 0.15 * number, xerr=ends, fmt="o", color=colour)
-    if line is not None:
-        axes.axvline(line, color=PALE, lw=1, ls="--")
-    axes.set(yticks=range(len(runs)), yticklabels=[METHODS[method][0] for method in runs], xlabel=label)
+def _ladder(axes: Axes, entries: list[dict], looks: list[tuple[str, str]], label: str) -> None:
+    """One number a row with its interval; `looks` are names and colours."""
+    for k, (entry, (_, colour)) in enumerate(zip(entries, looks, strict=True)):
+        ends = np.maximum([[entry["value"] - entry["lo"]], [entry["hi"] - entry["value"]]], 0)
+        axes.errorbar(entry["value"], k, xerr=ends, fmt="o", color=colour)
+    axes.set(yticks=range(len(entries)), yticklabels=[name for name, _ in looks], xlabel=label)
     light_grid(axes)
 
 
@@ -117,7 +115,7 @@ def _latent_names(run: dict, method: str) -> list[str]:
 
 
 def draw_traversals(sheet: Figure, data: list[dict], found: dict, metrics: dict) -> None:
-    """One object as each code or wish goes from low to high, or as it moves along the strongest directions."""
+    """One object as each code or wish goes from low to high, or each of the first latents."""
     sides = sheet.subfigures(1, 2, width_ratios=(1.2, 1))
     for side, subject in zip(sides, SUBJECTS, strict=True):
         runs = {name: run for name, run in runs_of(found, subject).items() if "traversals" in run}
@@ -141,7 +139,7 @@ def _spectra_along(side: SubFigure, runs: dict, data: list[dict]) -> None:
             name = (
                 names_of(data, "spectra")[k]
                 if method == "cgan"
-                else f"{'code' if run['n_codes'] else 'direction'} {k + 1}"
+                else f"{'code' if run['n_codes'] else 'latent'} {k + 1}"
             )
             note(axes, name)
             axes.set(ylim=(0, 2.4))
@@ -152,7 +150,7 @@ def _spectra_along(side: SubFigure, runs: dict, data: list[dict]) -> None:
 
 
 def draw_probes(sheet: Figure, data: list[dict], found: dict, metrics: dict) -> None:
-    """What was asked of the conditional GAN against what came, and what latents say of the factors by each method."""
+    """What was asked of the conditional GAN against what came, and the score of each latent space."""
     for row, subject in zip(sheet.subplots(2, 4, width_ratios=(1, 1, 1, 1.6)), SUBJECTS, strict=True):
         runs = runs_of(found, subject)
         names = names_of(data, subject)
@@ -168,24 +166,21 @@ def draw_probes(sheet: Figure, data: list[dict], found: dict, metrics: dict) -> 
         else:
             say_empty(row[0], f"{subject}_cgan was not run")
         if runs:
-            _bars(row[3], runs, metrics, subject)
+            _spaces(row[3], runs, metrics, subject)
 
 
-def _bars(axes: Axes, runs: dict, metrics: dict, subject: str) -> None:
-    keys = {
-        "matched_correlation": ("matched |corr.|", INK), "probe_linear_r2": ("probe, made", BLUE),
-        "true_linear_r2": ("probe, inverted", GREEN), "mig": ("MIG", ORANGE),
-        "probe_shuffled_r2": ("probe, shuffled", PALE),
-    }  # fmt: skip
-    for number, (key, (label, colour)) in enumerate(keys.items()):
-        entries = [metrics[f"gan_latent_{subject}_{method}_{key}"] for method in runs]
-        value, low, high = (np.array([entry[end] for entry in entries], float) for end in ("value", "lo", "hi"))
-        place = np.arange(len(runs)) + 0.15 * (number - 2)
-        axes.bar(place, value, 0.14, yerr=np.maximum([value - low, high - value], 0), color=colour, label=label)
-    axes.set(xticks=range(len(runs)), ylim=(-0.1, 1.55), yticks=[0, 0.5, 1], ylabel="R2, |corr.|, MIG")
-    axes.set_xticklabels([METHODS[method][0] for method in runs], fontsize=7)
-    axes.legend(fontsize=6, ncols=2, loc="upper left", handlelength=1)
-    light_grid(axes)
+def _spaces(axes: Axes, runs: dict, metrics: dict, subject: str) -> None:
+    """The matched correlation of each latent space, as it is and along directions found without factors."""
+    entries, looks = [], []
+    for method in runs:
+        label, colour = METHODS[method]
+        for turn, words in TURNS.items():
+            entry = metrics.get(f"gan_latent_{subject}_{method}_matched{turn}")
+            if entry:
+                entries.append(entry)
+                looks.append((label + words, colour))
+    _ladder(axes, entries, looks, "rank correlation with factors, all of them matched")
+    axes.tick_params(axis="y", labelsize=6)
 
 
 def runs_of(found: dict, subject: str) -> dict[str, dict]:

@@ -4,21 +4,38 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from armillary.challenges.galaxy_spectra import LN_WAVE
-from armillary.figures.style import BLUE, GREEN, INK, ORANGE, PALE, VERMILION, light_grid, note, say_empty
+from armillary.figures.style import (
+    BLUE,
+    GREEN,
+    INK,
+    ORANGE,
+    PALE,
+    PURPLE,
+    SKY,
+    VERMILION,
+    light_grid,
+    note,
+    say_empty,
+)
 
-LABELS = {"mixture": "components, mixture", "prior": "VAE, prior", "flow": "VAE, flow", "asked": "conditional VAE"}
-COLOURS = dict(zip(LABELS, (ORANGE, GREEN, BLUE, VERMILION), strict=True))
+LABELS = {
+    ("pca", "mixture"): "components, observed frame", ("pca_rest", "asked"): "components, rest frame",
+    ("pca_rest", "detailed"): "the same, second stage", ("vae", "prior"): "VAE, prior", ("vae", "flow"): "VAE, flow",
+    ("conditional", "asked"): "conditional VAE, rest frame", ("conditional", "detailed"): "the same, second stage",
+}  # fmt: skip
+COLOURS = dict(zip(LABELS, (ORANGE, SKY, PURPLE, GREEN, BLUE, VERMILION, INK), strict=True))
+SHOWN = (("pca", "mixture"), ("pca_rest", "asked"), ("vae", "flow"), ("conditional", "asked"))  # where space is short
 
 
-def samplers(found: dict) -> list[tuple[str, str]]:
-    """(variant, sampler) of all that was drawn."""
-    return [(name, s) for name in found for s in LABELS if f"drawn_{s}" in found[name][0]]
+def samplers(found: dict, wanted=tuple(LABELS)) -> list[tuple[str, str]]:
+    """(variant, sampler) of all that was drawn, of those that are wanted."""
+    return [pair for pair in wanted if pair[0] in found]
 
 
 def draw_samples(sheet: Figure, data: list[dict], found: dict, metrics: dict) -> None:
     """Held-out spectra with their noise, and spectra drawn by each method without."""
     rows = [("held out", INK, next(iter(found.values()))[0]["real_spectra"])] if found else []
-    rows += [(LABELS[s], COLOURS[s], found[name][0][f"drawn_{s}"]) for name, s in samplers(found)]
+    rows += [(LABELS[name, s], COLOURS[name, s], found[name][0][f"drawn_{s}"]) for name, s in samplers(found, SHOWN)]
     if not rows:
         say_empty(sheet.subplots(), "no method was run")
         return
@@ -37,11 +54,11 @@ def draw_samples(sheet: Figure, data: list[dict], found: dict, metrics: dict) ->
 def draw_fidelity(sheet: Figure, data: list[dict], found: dict, metrics: dict) -> None:
     """Misfit against the number of latents, what tells drawn from real, and where both lie in two components."""
     sizes, judged, plane = sheet.subplots(1, 3)
-    for name, colour, label in (
-        ("pca", ORANGE, "components"),
-        ("vae", BLUE, "VAE"),
-        ("conditional", VERMILION, "conditional VAE"),
-    ):
+    for name, sampler, label in (
+        ("pca", "mixture", "components, observed frame"), ("pca_rest", "asked", "components, rest frame"),
+        ("vae", "flow", "VAE, observed frame"), ("conditional", "asked", "conditional VAE, rest frame"),
+    ):  # fmt: skip
+        colour = COLOURS[name, sampler]
         if name not in found:
             continue
         order = np.sort(found[name][0]["sizes"])
@@ -54,10 +71,12 @@ def draw_fidelity(sheet: Figure, data: list[dict], found: dict, metrics: dict) -
     for k, (name, s) in enumerate(pairs):
         entry = metrics[f"spectra_{name}_{s}_auc"]
         ends = np.maximum([[entry["value"] - entry["lo"]], [entry["hi"] - entry["value"]]], 0)
-        judged.errorbar(entry["value"], k, xerr=ends, fmt="o", color=COLOURS[s])
-        plane.plot(*found[name][0][f"components_{s}"].T, ".", ms=2, color=COLOURS[s], alpha=0.5)
+        judged.errorbar(entry["value"], k, xerr=ends, fmt="o", color=COLOURS[name, s])
+        if (name, s) in SHOWN:
+            plane.plot(*found[name][0][f"components_{s}"].T, ".", ms=2, color=COLOURS[name, s], alpha=0.5)
     judged.axvline(0.5, color=PALE, lw=1, ls="--")
-    names = [LABELS[s] for _, s in pairs]
+    names = [LABELS[pair] for pair in pairs]
+    judged.tick_params(axis="y", labelsize=7)
     judged.set(yticks=range(len(pairs)), yticklabels=names, ylim=(-0.5, max(len(pairs), 1) - 0.5),
                xlabel="area under ROC, drawn against real", xlim=(0.4, 1.02))  # fmt: skip
     if found:
@@ -75,21 +94,22 @@ def draw_physics(sheet: Figure, data: list[dict], found: dict, metrics: dict) ->
     if not found:
         say_empty(breaks, "no method was run")
         return
-    shown = [pair for pair in samplers(found) if pair[1] != "prior"]
+    shown = samplers(found, SHOWN)
     real = np.concatenate([run["indices_real"] for run in next(iter(found.values()))])
     for axes, (i, j) in ((breaks, (0, 1)), (ratios, (2, 3))):
         axes.plot(real[:, i], real[:, j], ".", color=INK, ms=2, alpha=0.4, label="held out")
         for name, s in shown:
             drawn = np.concatenate([run[f"indices_{s}"] for run in found[name]])
-            axes.plot(drawn[:, i], drawn[:, j], ".", color=COLOURS[s], ms=2, alpha=0.4, label=LABELS[s])
+            axes.plot(drawn[:, i], drawn[:, j], ".", color=COLOURS[name, s], ms=2, alpha=0.4, label=LABELS[name, s])
         light_grid(axes)
     breaks.set(xlabel="D4000", ylabel="width of H alpha, A", xlim=(0.9, 2.3), ylim=(-15, 80))
     breaks.legend(markerscale=4, fontsize=8)
     ratios.set(xlabel="log [N II] / H alpha", ylabel="log [O III] / H beta", xlim=(-1.6, 0.6), ylim=(-1, 2))
-    if "conditional" not in found:
-        say_empty(redshift, "the variant conditional was not run")
+    told = [name for name in ("conditional", "pca_rest") if name in found]
+    if not told:
+        say_empty(redshift, "no variant that is told redshifts was run")
         return
-    runs = found["conditional"]
+    runs = found[told[0]]
     for axes, asked, seen, known, unit in (
         (redshift, "asked_z", "seen_z", "real_z", "redshift"),
         (metals, "asked_metallicity", "seen_metallicity", "real_metallicity", "log metallicity"),

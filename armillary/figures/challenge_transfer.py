@@ -4,42 +4,50 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullFormatter
 
-from armillary.challenges.transfer import ARMS
-from armillary.figures.style import BLUE, GREEN, INK, ORANGE, PALE, PURPLE, VERMILION, light_grid, say_empty
+from armillary.challenges.transfer import ARMS, SCRATCH, UNITS
+from armillary.figures.style import BLUE, GREEN, INK, ORANGE, PALE, PURPLE, SKY, VERMILION, light_grid, say_empty
 
 LOOK = {
     "probe": (BLUE, "o", "frozen, linear probe"), "finetune": (GREEN, "s", "fine-tuned"),
     "scratch": (VERMILION, "^", "same network, scratch"), "small": (ORANGE, "v", "small network, scratch"),
-    "random": (PALE, "x", "random features"), "imagenet": (PURPLE, "D", "ImageNet features"),
+    "random": (PALE, "x", "random features"), "filters": (INK, "P", "filters"),
+    "imagenet": (PURPLE, "D", "ImageNet features"),
 }  # fmt: skip
-TITLES = {"sky": ("far: ImageNet to sky patches", "accuracy"), "maps": ("near: one code's maps to another's", "r2")}
-AXES = {"accuracy": "accuracy", "r2": r"$R^2$ of $\Omega_m$"}
+TITLES = {"sky": "far: ImageNet to sky patches", "cloud": "far: ImageNet to pixels of cloud",
+          "maps": "near: one code's maps to another's"}  # fmt: skip
+AXES = {"sky": "accuracy", "cloud": "overlap of cloud", "maps": r"$R^2$ of $\Omega_m$"}
 LEAST_SHOWN = -2.0  # of an R2: what is worse is lost altogether
 
 
 def draw_targets(sheet: Figure, data: list[dict], found: dict, metrics: dict) -> None:
-    """Patches of each class; maps of the code that was learned from and of the other at like parameters."""
-    axes = sheet.subplots(3, 8)
+    """Patches of each class; broken clouds with their masks; maps of the code that was learned from and of the other at
+    like parameters."""
+    axes = sheet.subplots(4, 8)
     one = data[0]
     for row, label in ((0, 0), (1, 1)):
         for panel, image in zip(axes[row], one["sky_images"][one["sky_label"] == label][:8], strict=False):
             panel.imshow(image, cmap="gray", vmin=0, vmax=1)
         axes[row, 0].set_ylabel(f"class {label}", fontsize=8)
+    for panel, image, mask in zip(axes[2], one["cloud_images"], one["cloud_mask"], strict=False):
+        panel.imshow(image, cmap="gray", vmin=0, vmax=1)
+        panel.contour(mask, [0.5], colors=[SKY], linewidths=0.8)
+    axes[2, 0].set_ylabel("cloud: outlined", fontsize=8)
     low, high = np.percentile(one["source_maps"], (5, 99.8))
     for column in range(8):
         name = "source" if column < 4 else "target"
         order = np.argsort(one[f"{name}_parameters"][:, 0])
         number = order[int((0.1 + 0.8 * (column % 4) / 3) * (len(order) - 1))]
-        axes[2, column].imshow(one[f"{name}_maps"][number], cmap="magma", vmin=low, vmax=high)
-        axes[2, column].set_title(f"{name}, {one[f'{name}_parameters'][number, 0]:.2f}", fontsize=7)
-    axes[2, 0].set_ylabel(r"pressure, $\Omega_m$", fontsize=8)
+        axes[3, column].imshow(one[f"{name}_maps"][number], cmap="magma", vmin=low, vmax=high)
+        axes[3, column].set_title(f"{name}, {one[f'{name}_parameters'][number, 0]:.2f}", fontsize=7)
+    axes[3, 0].set_ylabel(r"pressure, $\Omega_m$", fontsize=8)
     for panel in axes.ravel():
         panel.set(xticks=[], yticks=[])
 
 
 def draw_curves(sheet: Figure, data: list[dict], found: dict, metrics: dict) -> None:
     """Accuracy or R2 against the number of labels, every arm with its 68 % interval."""
-    for axes, (target, (title, unit)) in zip(sheet.subplots(1, 2), TITLES.items(), strict=True):
+    for axes, (target, title) in zip(sheet.subplots(1, 3), TITLES.items(), strict=True):
+        unit = UNITS[target]
         if not _draw(axes, metrics, found, target, lambda name, n, unit=unit: f"transfer_{name}_{unit}_{n}"):
             say_empty(axes, f"no arm of {target} was run")
             continue
@@ -49,19 +57,19 @@ def draw_curves(sheet: Figure, data: list[dict], found: dict, metrics: dict) -> 
                 axes.axhline(found_without["value"], color=INK, ls=style, lw=1, label=label)
             elif found_without:
                 axes.plot([], [], " ", label=f"{label}: {found_without['value']:.1f}, below")
-        axes.set(title=title, ylabel=AXES[unit], ylim=(max(axes.get_ylim()[0], LEAST_SHOWN), None))
+        axes.set(title=title, ylabel=AXES[target], ylim=(max(axes.get_ylim()[0], LEAST_SHOWN), None))
         axes.legend(fontsize=7)
 
 
 def draw_gain(sheet: Figure, data: list[dict], found: dict, metrics: dict) -> None:
-    """What each arm has over the same network from scratch; below the line, transfer does harm."""
-    for axes, (target, (title, unit)) in zip(sheet.subplots(1, 2), TITLES.items(), strict=True):
-        if f"{target}_scratch" not in found:
-            say_empty(axes, f"{target}_scratch was not run")
+    """What each arm has over a network from scratch; below the line, transfer does harm."""
+    for axes, (target, title) in zip(sheet.subplots(1, 3), TITLES.items(), strict=True):
+        if f"{target}_{SCRATCH[target]}" not in found:
+            say_empty(axes, f"{target}_{SCRATCH[target]} was not run")
             continue
         _draw(axes, metrics, found, target, lambda name, n: f"transfer_{name}_minus_scratch_{n}")
         axes.axhline(0, color=VERMILION, lw=1)
-        axes.set(title=title, ylabel=f"{AXES[unit]} minus that from scratch")
+        axes.set(title=title, ylabel=f"{AXES[target]} minus that from scratch")
         axes.set_ylim(bottom=max(axes.get_ylim()[0], LEAST_SHOWN))
         axes.legend(fontsize=7)
 

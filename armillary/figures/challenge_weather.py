@@ -5,10 +5,12 @@ from matplotlib.figure import Figure
 
 from armillary.challenges.fisheye import CELLS, INSIDE
 from armillary.challenges.weather import relative
-from armillary.figures.style import BLUE, GREEN, INK, ORANGE, PALE, VERMILION, light_grid, note, say_empty
+from armillary.figures.style import BLUE, GREEN, INK, ORANGE, PALE, VERMILION, light_grid, say_empty
 
-LABELS = {"stars": "stars", "boosting": "boosting", "cnn": "network"}
-COLOURS = {"stars": ORANGE, "boosting": GREEN, "cnn": BLUE}
+LABELS = {"stars": "stars", "boosting": "boosting", "trees": "random trees", "cnn": "network"}
+REAL_ARMS = {"real": "simulated nights", "real_only": "real frames", "real_adapted": "both"}
+ARM_COLOURS = {"real": PALE, "real_only": ORANGE, "real_adapted": BLUE}
+COLOURS = {"stars": ORANGE, "boosting": GREEN, "trees": VERMILION, "cnn": BLUE}
 
 
 def draw_frames(sheet: Figure, data: list[dict], found: dict, metrics: dict) -> None:
@@ -98,29 +100,30 @@ def _strip(axes, one: dict, found: dict, name: str) -> None:
 
 
 def draw_real(sheet: Figure, data: list[dict], found: dict, metrics: dict) -> None:
-    """Real cells: balanced accuracy of each method before and after real frames were added, and frame by frame."""
-    bars, frames = sheet.subplots(1, 2, width_ratios=[1, 1.6])
+    """Real cells: accuracy of each method after simulated nights, real frames, and both; and frame by frame."""
+    bars, frames = sheet.subplots(1, 2, width_ratios=[1, 1.4])
     if "real_cell" not in data[0] or not found:
         say_empty(bars, "no real cells were given")
         return
     truth = data[0]["real_cell"]
     for k, name in enumerate(found):
-        for shift, kind, colour in ((-0.15, "real", PALE), (0.15, "real_adapted", COLOURS[name])):
-            entry = metrics[f"weather_{name}_{kind}_balanced_accuracy"]
-            bars.bar(k + shift, entry["value"], 0.28, color=colour)
+        for shift, (arm, colour) in zip((-0.27, 0, 0.27), ARM_COLOURS.items(), strict=True):
+            entry = metrics[f"weather_{name}_{arm}_accuracy"]
+            bars.bar(k + shift, entry["value"], 0.25, color=colour, label=REAL_ARMS[arm] if k == 0 else None)
             ends = np.maximum([[entry["value"] - entry["lo"]], [entry["hi"] - entry["value"]]], 0)
             bars.errorbar(k + shift, entry["value"], ends, color=INK)
-        right = np.mean([(run["real_probability"] > 0.5) == truth for run in found[name]], (0, 2))
-        after = np.mean([(run["real_adapted_probability"] > 0.5) == truth for run in found[name]], (0, 2))
-        frames.plot(np.arange(len(truth)) + 0.2 * (k - 1), right, "o", mfc="none", color=COLOURS[name])
-        frames.plot(np.arange(len(truth)) + 0.2 * (k - 1), after, "o", color=COLOURS[name], label=LABELS[name])
-    bars.axhline(0.5, color=PALE, lw=1, ls="--")
-    bars.set(xticks=range(len(found)), xticklabels=[LABELS[name] for name in found], ylim=(0, 1),
-             ylabel="balanced accuracy of real cells")  # fmt: skip
-    note(bars, "grey: simulation only; coloured:\nwith real frames of other blocks")
+        for arm, fill in (("real_only", "none"), ("real_adapted", COLOURS[name])):
+            right = np.mean([(run[f"{arm}_probability"] > 0.5) == truth for run in found[name]], (0, 2))
+            label = LABELS[name] if arm == "real_adapted" else None
+            place = np.arange(len(truth)) + 0.15 * (k - 1)
+            frames.plot(place, right, "o", ms=4, mfc=fill, color=COLOURS[name], label=label)
+    bars.axhline(metrics["weather_majority_real_accuracy"]["value"], color=INK, lw=1, ls="--")
+    bars.set(xticks=range(len(found)), xticklabels=[LABELS[name] for name in found], ylim=(0, 1.25),
+             yticks=np.arange(0, 1.01, 0.2), ylabel="accuracy of real cells (dashed: one answer)")  # fmt: skip
+    bars.legend(title="learned from")
     for edge in np.flatnonzero(np.diff(data[0]["real_block"])) + 0.5:
-        frames.axvline(edge, color=VERMILION, lw=0.8, ls=":")
+        frames.axvline(edge, color=INK, lw=0.8, ls=":")
     frames.set(xlabel="real frame (blocks between dotted lines)", ylabel="share of its 33 cells", ylim=(0, 1.03))
     frames.locator_params(axis="x", integer=True)
-    frames.legend(title="open: before, filled: after", loc="lower center", bbox_to_anchor=(0.5, 1), ncols=3)
+    frames.legend(title="open: real frames alone, filled: both", loc="lower center", bbox_to_anchor=(0.5, 1), ncols=4)
     light_grid(frames)

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 STAGES = ((1, 3, 1, 16, 1), (6, 3, 2, 24, 2), (6, 5, 2, 40, 2), (6, 3, 2, 80, 3), (6, 5, 1, 112, 3), (6, 5, 2, 192, 4),
           (6, 3, 1, 320, 1))  # fmt: skip  # expansion, kernel, stride, channels, repeats
 N_FEATURES = 1280
+STAGES_OF_PIXELS = (1, 3, 5, 11)  # places in the body: 16, 24, 40 and 112 channels at 1/2, 1/4, 1/8 and 1/16
 
 
 class Convolution(nn.Module):
@@ -63,9 +64,22 @@ class EfficientNetLite0(nn.Module):
         self.to(memory_format=torch.channels_last)  # twice as fast on CPUs, where channels are filtered one by one
 
     def features(self, images: Tensor) -> Tensor:
-        """Means over the last maps; the grey channel is shown three times, scaled as ImageNet's were."""
-        x = ((images * 255 - 127) / 128)[:, None].expand(-1, 3, -1, -1).contiguous(memory_format=torch.channels_last)
-        return self.body(x).mean((2, 3))
+        """Means over the last maps."""
+        return self.body(self.shown(images)).mean((2, 3))
+
+    def shown(self, images: Tensor) -> Tensor:
+        """The grey channel three times, scaled as ImageNet's were: (B, 3, side, side)."""
+        x = ((images * 255 - 127) / 128)[:, None]
+        return x.expand(-1, 3, -1, -1).contiguous(memory_format=torch.channels_last)
+
+    def pixel_features(self, images: Tensor) -> Tensor:
+        """Maps at the ends of STAGES_OF_PIXELS, each brought to the size of the images: (B, 192, side, side)."""
+        x, found = self.shown(images), []
+        for number, part in enumerate(self.body):
+            x = part(x)
+            if number in STAGES_OF_PIXELS:
+                found.append(F.interpolate(x, images.shape[1:], mode="bilinear"))
+        return torch.cat(found, 1)
 
     def forward(self, images: Tensor) -> Tensor:
         return self.head(self.features(images))

@@ -16,7 +16,7 @@ def summarise_metrics(
     told = {name: read_json(path) for name, path in zip(names, checks, strict=True)}
     announce(f"{len(merged)} numbers from {', '.join(names)}")
     write_json(metrics, merged)
-    rows = overview_rows(merged, told)
+    rows = overview_rows(told)
     page = render_page(Path(templates[0]).parent, "challenges.html", title="Challenges", rows=rows)
     Path(overview).write_text(page)
 

@@ -170,7 +170,7 @@ def test_the_moment_loss_is_least_at_the_true_moments():
 def test_all_kinds_of_methods_run_and_never_share_a_simulation(tmp_path):
     data = camels.sample([], SETTINGS, 0)
     names = ["ridge_density", "mlp_density_counts", "mlp_density_adapted", "mlp_density_both", "which_density",
-             "summaries_pressure", "cnn_contrast", "which_matter"]  # fmt: skip
+             "summaries_matter", "cnn_matter", "cnn_contrast", "which_matter"]  # fmt: skip
     found = {name: [camels_models.train(name, data, SETTINGS, 0)] for name in names}
     scores = camels.score([data], found, SETTINGS, np.random.default_rng(0))
     key = "mlp_density_counts_tng_simba_r2_omega_m"
@@ -181,6 +181,8 @@ def test_all_kinds_of_methods_run_and_never_share_a_simulation(tmp_path):
     assert not set(data["simulation_tng"][test]) & set(data["simulation_tng"][data["map_split_tng"] == 0])
     run = found["which_density"][0]
     assert scores["which_density_auc"]["value"] == area_under_roc(run["probability"], run["code"] == 1)
+    gain = [scores[f"{name}_tng_simba_r2_omega_m"]["value"] for name in ("cnn_matter", "summaries_matter")]
+    assert scores["cnn_matter_minus_summaries_matter_tng_simba_r2_omega_m"]["value"] == pytest.approx(gain[0] - gain[1])
     metrics = {f"camels_{key}": entry for key, entry in scores.items()}
     for figure in ("slabs", "transfer", "shift"):
         with page(str(tmp_path / "figure.png"), 800, 400) as sheet:
@@ -201,3 +203,10 @@ def test_an_ensemble_is_less_sure_where_it_has_not_learned():
     assert far[:, 0].mean() > 2 * near[:, 0].mean()
     mean, sigma, _ = predict(x[300:])
     assert np.mean(((mean - y[300:]) / sigma) ** 2, 0) == pytest.approx(np.ones(6), rel=1e-3)
+
+
+def test_summaries_know_the_mean_of_a_map():
+    """Matter maps that differ in their mean alone: what is twice as dense has twice the first summary."""
+    maps = np.log10(np.random.default_rng(7).uniform(1e11, 2e11, (3, 16, 16)))
+    found = camels_models.summaries(np.concatenate([maps, maps + np.log10(2)]))
+    assert found[3:, 0] == pytest.approx(2 * found[:3, 0])

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from armillary.challenges import adversary_models, gan_latent, gan_latent_models, latent_probe_models, latent_scores
+from armillary.challenges import adversary_models, gan_latent, gan_latent_models
 from armillary.challenges import population_spectra as populations
 from armillary.challenges.components import find_components, observe
 from armillary.challenges.galaxy_kinds import PIXEL_ARCSEC, simulate_galaxies
@@ -16,7 +16,7 @@ from armillary.figures.style import page
 SETTINGS = {
     "n_spectra": 200, "n_galaxies": 120, "side_px": 16, "train_share": 0.6, "validation_share": 0.1, "n_latents": 5,
     "n_hidden": 16, "n_steps": 8, "gan_batch_size": 16, "gan_learning_rate": 1e-3, "information": 1.0,
-    "n_encoder_steps": 3, "n_epochs": 1, "batch_size": 32, "learning_rate": 2e-3, "beta": 1.0, "n_resamples": 20,
+    "n_epochs": 1, "batch_size": 32, "learning_rate": 2e-3, "beta": 1.0, "n_resamples": 20,
 }  # fmt: skip
 
 
@@ -111,37 +111,22 @@ def test_scores_of_latents_by_closed_forms():
     factors = rng.normal(size=(4000, 2))
     turned = factors @ np.array([[1, 1], [-1, 1]]) / 2**0.5
     clean = np.column_stack([np.exp(factors[:, 1]), -factors[:, 0], rng.normal(size=4000)])
-    correlations = latent_scores.rank_correlations(clean, factors)
-    assert latent_scores.matched_correlation(correlations) == pytest.approx(1, abs=0.01)  # whatever sign, order, map
-    mixed = latent_scores.matched_correlation(latent_scores.rank_correlations(turned, factors))
+    correlations = gan_latent.rank_correlations(clean, factors)
+    assert gan_latent.matched_correlation(correlations) == pytest.approx(1, abs=0.01)  # whatever sign, order, map
+    mixed = gan_latent.matched_correlation(gan_latent.rank_correlations(turned, factors))
     assert mixed == pytest.approx(6 / np.pi * np.arcsin(2**-0.5 / 2), abs=0.03)  # Spearman's of Pearson's 1 / sqrt 2
-    information = [latent_scores.mutual_information(part, factors) for part in (clean, turned)]
-    assert latent_scores.information_gap(information[0]) > 0.95 > 0.1 > latent_scores.information_gap(information[1])
-    assert information[0][2] == pytest.approx([0, 0], abs=0.01)
-    assert latent_scores.separated_gap(correlations) > 0.97
-    assert latent_scores.disentanglement(np.eye(2)) == pytest.approx(1)
-    assert latent_scores.disentanglement(np.ones((2, 2))) == pytest.approx(0)
-    assert latent_scores.matched_share(np.array([0, 1, 2, 2]), np.array([1, 0, 2, 1]), 3) == 0.75
 
 
 def test_a_collapsed_generator_is_found_out():
-    """Fewer modes pass for real, one by one, and fail coverage, cells and distance; more of the same fails nothing."""
+    """Half of the modes lie far from the whole, more of the same does not; and the distance of known Gaussians."""
     rng = np.random.default_rng(4)
     modes = 6 * np.eye(4)
     real, again = (modes[rng.integers(4, size=800)] + rng.normal(size=(800, 4)) for _ in range(2))
     lost = modes[rng.integers(2, size=800)] + rng.normal(size=(800, 4))
-    shares = {}
-    for name, drawn in (("again", again), ("lost", lost)):
-        density, coverage = latent_scores.neighbour_counts(real, drawn)
-        edges = np.quantile(real, [1 / 3, 2 / 3], axis=0)
-        places = [latent_scores.cells(part, edges, np.zeros(800)) for part in (drawn, real)]
-        gap, distance = latent_scores.share_gap(*places, 81), latent_scores.frechet_distance(drawn, real)
-        shares[name] = density.mean(), coverage.mean(), gap, distance
-    assert shares["again"][0] == pytest.approx(1, abs=0.1) and shares["again"][1] > 0.94 and shares["again"][2] < 0.25
-    assert shares["lost"][0] > 0.9 and shares["lost"][1] < 0.6 and shares["lost"][2] > 0.4
-    assert shares["lost"][3] > 20 * shares["again"][3]
+    far, near = (gan_latent.frechet_distance(drawn, real) for drawn in (lost, again))
+    assert far > 20 * near
     one = np.diag([1.0, 2.0]) @ rng.normal(size=(2, 100000))
-    assert latent_scores.frechet_distance(one.T, 3 * one.T + 1) == pytest.approx(2 + 4 * (1 + 4), rel=0.03)
+    assert gan_latent.frechet_distance(one.T, 3 * one.T + 1) == pytest.approx(2 + 4 * (1 + 4), rel=0.03)
 
 
 def test_a_game_finds_a_distribution_and_codes_find_its_axes():
@@ -157,7 +142,7 @@ def test_a_game_finds_a_distribution_and_codes_find_its_axes():
     def distance(generator):
         latents = torch.from_numpy(layout.draw(500, np.zeros((500, 0)), np.random.default_rng(0)))
         with torch.inference_mode():
-            return latent_scores.frechet_distance(generator(latents).numpy(), real[:500])
+            return gan_latent.frechet_distance(generator(latents).numpy(), real[:500])
 
     arguments = (torch.from_numpy(real.astype(np.float32)), torch.zeros(2000, 0), see, distance, 0)
     generator, history = adversary_models.play(game, *arguments)
@@ -165,7 +150,7 @@ def test_a_game_finds_a_distribution_and_codes_find_its_axes():
     latents = layout.draw(500, np.zeros((500, 0)), np.random.default_rng(1))
     with torch.inference_mode():
         made = generator(torch.from_numpy(latents)).numpy()
-    assert np.abs(latent_scores.rank_correlations(latents[:, :2], made[:, :2])).max() > 0.5
+    assert np.abs(gan_latent.rank_correlations(latents[:, :2], made[:, :2])).max() > 0.5
     again = (
         adversary_models.play(game._replace(n_steps=20), *arguments),
         adversary_models.play(game._replace(n_steps=20), *arguments),
@@ -190,24 +175,12 @@ def test_directions_of_a_linear_generator_are_those_of_its_matrix():
         generator.first.weight.copy_(0.01 * torch.eye(8, 3) * scales)  # so small that it is linear
         generator.first.bias.zero_()
     latents = np.random.default_rng(7).normal(size=(300, 3)).astype(np.float32)
-    turns = latent_probe_models.directions(generator, latents, np.ones(6, np.float32), 0)
+    along = gan_latent_models.directions(generator, latents, np.ones(6, np.float32))
     for name in ("factorised", "features"):
-        assert np.abs(turns[name][:, 0]) == pytest.approx([0, 1, 0], abs=0.05)
-    assert turns["random"].T @ turns["random"] == pytest.approx(np.eye(3), abs=1e-6)
-    assert np.abs(turns["jacobian"].T @ turns["jacobian"] - np.eye(3)).max() < 1e-4
-
-
-def test_probes_know_what_is_there_and_controls_do_not():
-    rng = np.random.default_rng(8)
-    latents = rng.normal(size=(400, 4))
-    factors = np.column_stack([latents[:, 0] + latents[:, 1], latents[:, 2] ** 2])
-    found = latent_probe_models.probes(latents, factors, 0)
-    linear, boosted, shuffled = (
-        gan_latent.mean_r_squared(found["shuffled_factors"] if how == "shuffled" else factors, found[how])
-        for how in ("linear", "boosted", "shuffled")
-    )
-    assert 0.45 < linear < 0.55 and boosted > 0.7 and shuffled < 0.02
-    assert found["importance"][:2, 0].sum() > 0.9 and found["importance"][2, 1] > 0.8
+        assert abs(np.corrcoef(along[name][:, 0], latents[:, 1])[0, 1]) > 0.998
+    turn = {name: np.linalg.lstsq(latents, along[name], rcond=None)[0] for name in ("random", "jacobian")}
+    assert turn["random"].T @ turn["random"] == pytest.approx(np.eye(3), abs=1e-5)
+    assert turn["jacobian"].T @ turn["jacobian"] == pytest.approx(np.eye(3), abs=1e-3)
 
 
 def school_file(path, n=14, **changes):
@@ -265,10 +238,10 @@ def test_every_method_runs_is_scored_and_drawn(data, tmp_path):
     scores = gan_latent.score([data], found, SETTINGS, np.random.default_rng(0))
     assert all(entry["baseline"] in scores for entry in scores.values() if entry["baseline"])
     assert scores["spectra_gan_auc"]["baseline"] == "spectra_pca_auc"
-    assert scores["spectra_infogan_code_correlation"]["baseline"] == "spectra_gan_best_correlation"
+    assert scores["spectra_gan_matched_factorised"]["baseline"] == "spectra_gan_matched_random"
     assert scores["galaxies_cgan_asked_r2_e1"]["baseline"] == "galaxies_real_estimator_r2_e1"
-    assert scores["spectra_gan_rebuilt_chi2"]["value"] > scores["spectra_pca_rebuilt_chi2"]["value"]
-    assert scores["spectra_pca_probe_linear_r2"]["value"] > scores["spectra_pca_probe_shuffled_r2"]["value"]
+    gain = scores["spectra_infogan_matched"]["value"] - scores["spectra_pca_matched_independent"]["value"]
+    assert scores["spectra_infogan_minus_pca_matched_independent"]["value"] == pytest.approx(gain)
     again = gan_latent_models.train("galaxies_infogan", data, SETTINGS, 0)
     assert all(np.array_equal(again[key], value) for key, value in found["galaxies_infogan"][0].items())
     metrics = {f"gan_latent_{key}": entry for key, entry in scores.items()}

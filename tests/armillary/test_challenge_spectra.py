@@ -4,6 +4,7 @@ import h5py
 import numpy as np
 import pytest
 import torch
+from sklearn.mixture import GaussianMixture
 
 from armillary.challenges import galaxy_spectra, spectra, spectra_models, spectral_indices
 from armillary.challenges.galaxy_spectra import LN_WAVE, STEP
@@ -13,7 +14,7 @@ from armillary.figures import challenge_spectra
 from armillary.figures.style import page
 
 SETTINGS = {
-    "n_spectra": 160, "train_share": 0.6, "validation_share": 0.1, "n_latents": [6, 2], "n_epochs": 2,
+    "n_spectra": 160, "train_share": 0.6, "validation_share": 0.1, "n_latents": [6, 2], "n_details": 3, "n_epochs": 2,
     "n_flow_epochs": 1, "batch_size": 32, "learning_rate": 1e-3, "beta": 1.0, "n_resamples": 20,
 }  # fmt: skip
 
@@ -56,6 +57,20 @@ def test_components_are_found_through_gaps():
     mean, basis = spectra_models.weighted_components(seen, ivar, 2, 30)
     found = mean + spectra_models.component_weights(seen - mean, ivar, basis) @ basis
     assert np.abs(found - truth).max() < 0.1 * truth.std()
+
+
+def test_a_mixture_is_drawn_from_given_what_is_known():
+    """Two Gaussians that the known coordinate tells apart: the draws have the conditional's mean and variance."""
+    mixture = GaussianMixture(2)
+    mixture.weights_ = np.array([0.5, 0.5])
+    mixture.means_ = np.array([[0.0, -5.0], [3.0, 5.0]])
+    mixture.covariances_ = np.array([[[1.0, 0.8], [0.8, 1.0]], [[4.0, -1.0], [-1.0, 1.0]]])
+    wanted = np.repeat([[-4.0], [6.0]], 20000, 0)
+    drawn = spectra_models.condition(mixture, 1, wanted, np.random.default_rng(0)).reshape(2, -1)
+    assert drawn.mean(1) == pytest.approx([0.8, 2.0], abs=0.05)
+    assert drawn.var(1) == pytest.approx([1 - 0.64, 4 - 1], rel=0.05)
+    free = spectra_models.condition(mixture, 2, np.zeros((40000, 0)), np.random.default_rng(0))
+    assert free.mean(0) == pytest.approx([1.5, 0], abs=0.1)
 
 
 def test_the_flow_is_its_own_inverse_and_counts_volume():
@@ -167,10 +182,14 @@ def test_truncated_files_give_one_line(tmp_path):
 
 def test_every_variant_runs_is_scored_and_drawn(tmp_path):
     data = spectra.sample([], SETTINGS, 0)
-    found = {name: [spectra_models.train(name, data, SETTINGS, 0)] for name in ("pca", "vae", "conditional")}
+    found = {name: [spectra_models.train(name, data, SETTINGS, 0)] for name in spectra.SAMPLERS}
     scores = spectra.score([data], found, SETTINGS, np.random.default_rng(0))
     assert scores["pca_chi2_at_6"]["value"] < scores["pca_chi2_at_2"]["value"]
     assert scores["vae_chi2_at_6"]["baseline"] == "pca_chi2_at_6"
+    assert scores["pca_rest_chi2_at_6"]["value"] < 0.5 * scores["pca_chi2_at_6"]["value"]  # de-redshifting
+    assert scores["pca_rest_chi2_at_9"]["value"] < scores["pca_rest_chi2_at_6"]["value"]
+    assert scores["conditional_chi2_at_9"]["value"] < scores["conditional_chi2_at_6"]["value"]  # the second stage
+    assert scores["conditional_asked_auc"]["baseline"] == "pca_rest_asked_auc"
     assert scores["conditional_real_redshift_nmad"]["value"] < 0.02
     assert 0 <= scores["vae_flow_auc"]["value"] <= 1
     again = spectra_models.train("vae", data, SETTINGS, 0)

@@ -137,12 +137,16 @@ def test_real_cells_are_read_and_what_is_broken_is_named(tmp_path):
 def test_every_variant_runs_is_scored_and_drawn(tmp_path):
     write_cells(tmp_path / "a.npz")
     data = weather.sample([str(tmp_path / "a.npz")], SETTINGS, 0)
-    found = {name: [weather_models.train(name, data, SETTINGS, 0)] for name in ("stars", "boosting", "cnn")}
+    found = {name: [weather_models.train(name, data, SETTINGS, 0)] for name in ("stars", "boosting", "trees", "cnn")}
     scores = weather.score([data], found, SETTINGS, np.random.default_rng(0))
     assert scores["boosting_cells_balanced_accuracy"]["baseline"] == "stars_cells_balanced_accuracy"
     assert 0 <= scores["cnn_real_adapted_accuracy"]["value"] <= 1
+    assert scores["trees_real_adapted_accuracy"]["baseline"] == "trees_real_only_accuracy"
+    gain = scores["cnn_real_adapted_auc"]["value"] - scores["trees_real_only_auc"]["value"]
+    assert scores["cnn_minus_trees_real_only_auc"]["value"] == pytest.approx(gain)
     assert scores["majority_real_accuracy"]["value"] >= 0.5
-    assert found["cnn"][0]["real_adapted_probability"].min() > 0  # every block was held out once
+    for arm in ("real_only", "real_adapted"):
+        assert found["cnn"][0][f"{arm}_probability"].min() > 0  # every block was held out once
     again = weather_models.train("cnn", data, SETTINGS, 0)
     assert np.array_equal(again["cell_probability"], found["cnn"][0]["cell_probability"])
     metrics = {f"weather_{key}": entry for key, entry in scores.items()}
@@ -151,6 +155,16 @@ def test_every_variant_runs_is_scored_and_drawn(tmp_path):
             with page(str(tmp_path / "figure.png"), 1600, 800) as sheet:
                 getattr(challenge_weather, f"draw_{figure}")(sheet, [data], runs, metrics)
             assert (tmp_path / "figure.png").stat().st_size > 3000
+
+
+def test_the_arm_of_real_frames_alone_sees_no_simulation(tmp_path):
+    """Other simulated nights, same real frames: the same chances."""
+    write_cells(tmp_path / "a.npz")
+    data = [weather.sample([str(tmp_path / "a.npz")], SETTINGS, seed) for seed in (0, 1)]
+    for name in ("trees", "cnn"):
+        runs = [weather_models.train(name, one, SETTINGS, 0) for one in data]
+        assert np.allclose(runs[0]["real_only_probability"], runs[1]["real_only_probability"])
+        assert not np.allclose(runs[0]["real_adapted_probability"], runs[1]["real_adapted_probability"])
 
 
 def test_opening_is_for_clear_skies():

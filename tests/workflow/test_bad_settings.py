@@ -54,6 +54,7 @@ BAD_SETTINGS = {
     "mim: {networks: {mae_1: {patch_px: 5}}}": "must be an even multiple",
     "mim: {simulate_sky: {cutout_px: 8}}": "must fit into it",
     "mim: {train_network: {epochs: 3}}": "'epochs' was unexpected",
+    "challenges: {rings: {expect: {mine: {range: [0.9, 1]}}}}": "rings: expect: mine: 'kind' is a required property",
     "challenges: {run: [ring]}": "'ring' is not one of",
     "challenges: {rings: {variants: [cnn_five]}}": "'cnn_five' is not one of",
     "challenges: {rings: {seeds: []}}": "non-empty",

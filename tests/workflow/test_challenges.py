@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from running import ROOT, snakemake
 
 from armillary.metrics import validate_metrics
@@ -30,7 +31,11 @@ def test_every_product_is_there(results):
     assert "snia_lasso" in overview and "rings" in overview
     assert page.count("<img") == 5 and "http" not in page  # self-contained
     assert "not measured" in page  # what is expected of variants that were not run
+    assert page.index("the strongest baseline, components and support vectors") < page.index("<h2>Figures")
     checks = json.loads((results / "snia_lasso/checks.json").read_text())
+    assert (
+        "the strongest baseline, least squares on colour and width" in checks["found"] and checks["found"] in overview
+    )
     assert "30 simulated supernovae" in checks["source"] and checks["n_seeds"] == 2
 
 
@@ -50,6 +55,30 @@ def test_challenges_beyond_the_run_are_planned_with_their_own_steps():
     assert done.returncode == 0, done.stderr[-3000:]
     for product in ("xray_mass/p4/seed_0.npz", "weather/boosting/seed_0.npz", "spectra/figures/physics.png"):
         assert f"results/test/challenges/{product}" in done.stdout
+
+
+def test_an_answer_is_scored_beside_ours(results):
+    """Notebook and data, no answer yet, the solution's answer, one of a wrong shape: each is one clear line."""
+    folder = ROOT / "results/test/exercises/rings"
+    (folder / "answer.py").unlink(missing_ok=True)
+    done = snakemake("exercise_rings", "--configfile", "config/test.yaml")
+    assert done.returncode == 0, done.stderr[-3000:]
+    notebook = json.loads((folder / "original.ipynb").read_text())
+    assert "exercise_score_rings" in str(notebook)
+    assert sorted(np.load(folder / "data.npz").files)[0] == "test_inputs"
+    done = snakemake("exercise_score_rings", "--configfile", "config/test.yaml")
+    assert done.returncode != 0 and "answer.py is not there: `make exercise NAME=rings`" in done.stdout + done.stderr
+    solution = yaml.safe_load((ROOT / "resources/exercises/rings.yaml").read_text())["solution"]
+    (folder / "answer.py").write_text(solution)
+    done = snakemake("exercise_score_rings", "--configfile", "config/test.yaml")
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "rings, share of right counts, 34 test objects: yours 0." in done.stdout + done.stderr
+    score = json.loads((folder / "score.json").read_text())
+    validate_metrics(score, "score.json")
+    (folder / "answer.py").write_text("def predict(x, y, z):\n    return [1]\n")
+    done = snakemake("exercise_score_rings", "--configfile", "config/test.yaml")
+    assert done.returncode != 0
+    assert "answer.py: predict gave an array of shape (1,); (34,) was expected" in done.stderr
 
 
 def test_a_file_of_ones_own(results, tmp_path):

@@ -75,6 +75,28 @@ def test_a_python_that_will_not_do_is_refused_in_one_line(python, checkout):
     assert not (checkout / ".venv").exists()
 
 
+def test_the_notebook_of_an_exercise_is_copied_once_and_never_overwritten(checkout):
+    """With a stand-in for Snakemake, which makes the notebook as it is before a student has touched it."""
+    (checkout / ".venv/bin").mkdir(parents=True)
+    folder = checkout / "results/exercises/rings"
+    python = checkout / ".venv/bin/python"
+    python.write_text(
+        "#!/bin/sh\nmkdir -p results/exercises/rings\necho made > results/exercises/rings/original.ipynb\n"
+    )
+    python.chmod(0o755)
+    (checkout / ".venv/.complete").touch()
+    (checkout / "resources/exercises").mkdir(parents=True)
+    shutil.copy(ROOT / "resources/exercises/rings.yaml", checkout / "resources/exercises")
+    for content in ("made\n", "mine\n"):
+        ran = make("exercise", "NAME=rings", folder=checkout)
+        assert ran.returncode == 0, ran.stderr
+        assert (folder / "exercise.ipynb").read_text() == content and "exercise_score_rings" in ran.stdout
+        (folder / "exercise.ipynb").write_text("mine\n")
+    for name in ("", "ring"):
+        refused = make("exercise", f"NAME={name}", folder=checkout)
+        assert refused.returncode != 0 and f"make exercise NAME={name}: name one of rings" in refused.stderr
+
+
 def test_profiles_are_linked_where_snakemake_looks(checkout, tmp_path):
     (tmp_path / "config/snakemake/narval").mkdir(parents=True)
     linked = make("profiles", folder=checkout, XDG_CONFIG_HOME=str(tmp_path / "config"))
