@@ -37,7 +37,7 @@ wildcard_constraints:
     tile=r"DES\d{4}[+-]\d{4}",
     shard=r"\d{4}",
     part="all|so_far",
-    group="train|validation|test|unlensed|scaled|other",
+    group="train|validation|test|unlensed|reference|scaled|other|other_reference|noisier|nulls|unpaired",
     sky=r"[a-z][a-z0-9_]*",
     experiment=r"[a-z][a-z0-9_]*",
     cosmology="fiducial|other",

@@ -1,7 +1,9 @@
 """The training loop of the CMB networks: regression or conditional adversarial training, spectrum loss, resume.
 
-A run is a function of its settings and seed: order, turns and noise come from generators seeded by (seed, epoch, step),
-so a run that was killed and resumed ends where an uninterrupted one ends (dropout is seeded by epoch).
+A run is a function of its settings, seed and number of threads: order, turns and noise come from generators seeded by
+(seed, epoch, step), so a run that was killed and resumed ends where an uninterrupted one ends (dropout is seeded by
+epoch). Another number of threads sums in another order; rounding grows over the steps as another seed would, and the
+spread between trainings from several seeds, which errors hold, covers it.
 """
 
 import math
@@ -24,8 +26,8 @@ from armillary.precision import autocast, pick_precision, rate_at
 from armillary.step import announce
 
 HISTORY = [
-    "epoch", "step", "seconds", "learning_rate", "train_loss", "validation_loss", "spectrum_loss", "adversarial_loss",
-    "discriminator_loss",
+    "epoch", "step", "seconds", "learning_rate", "train_loss", "validation_loss", "start_loss", "spectrum_loss",
+    "adversarial_loss", "discriminator_loss",
 ]  # fmt: skip
 
 
@@ -130,6 +132,7 @@ def fit(
     if last.exists():
         state = _resumed(last, state, players)
     started = time.monotonic() - (state["history"][-1]["seconds"] if state["history"] else 0)
+    start_loss = float(pixel_loss(torch.zeros_like(validation.targets), validation.targets, settings.loss))
     models = [averaging_gradients(generator), discriminator and averaging_gradients(discriminator)]
     for epoch in range(state["epoch"], settings.epochs):
         if _stalled(state["history"], settings.patience):
@@ -141,7 +144,7 @@ def fit(
         state["history"].append({
             "epoch": epoch + 1, "step": (epoch + 1) * n_steps // settings.epochs,
             "seconds": round(time.monotonic() - started, 1), "learning_rate": players.schedule.get_last_lr()[0],
-            "validation_loss": validation_loss, "spectrum_loss": spectra, **means,
+            "validation_loss": validation_loss, "start_loss": start_loss, "spectrum_loss": spectra, **means,
         })  # fmt: skip
         if validation_loss < state["best_loss"]:
             best = {name: value.detach().clone() for name, value in generator.state_dict().items()}

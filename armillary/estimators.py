@@ -1,8 +1,11 @@
-"""What a CMB analyst would use instead of a network: quadratic and iterated quadratic estimator, delensed E, lensing B.
+"""What a CMB analyst would use instead of a network: quadratic and iterated quadratic estimator, the most likely
+convergence, delensed E, lensing B.
 
-All act on one map of Q and U and share one call. `fit_estimators` learns from simulated skies of the same patch,
-window, beam and noise what has no closed form: one or two numbers per ring of multipoles and step, the noise of B after
-each step, and on a cut sky the mean field. Nothing is fitted to the maps that are scored.
+All act on one map of Q and U and share one call. The convergence comes from pairs of E and B (EB), of E and E (EE), and
+of both together (EB + EE), all filtered alike: with factors of least mean square error, one or two per ring of
+multipoles. `fit_estimators` learns from simulated skies of the same patch, window, beam and noise what has no closed
+form: those factors, the noise of B after each step, that of EE, and on a cut sky the mean fields. Nothing is fitted to
+the maps that are scored.
 """
 
 from functools import lru_cache
@@ -12,15 +15,15 @@ import numpy as np
 
 from armillary.cmb_spectra import Instrument, Spectra
 from armillary.flatsky import Patch, beam, eb_from_qu, fourier, mode_count, modes, pixels, qu_from_eb, radial
-from armillary.lensing import delensed, gradient_template
-from armillary.posterior import Posterior, linear_problem, most_likely_kappa
+from armillary.lensing import delensed, polarisation_gradients, template_of_gradients
+from armillary.posterior import FromE, Posterior, linear_problem, most_likely_kappa
 from armillary.purification import naive_eb, pure_eb
-from armillary.quadratic import Filters, estimate_kappa, filters, normalisation
+from armillary.quadratic import Filters, filters, kappa_of_e_pairs, kappa_of_pairs, normalisation, normalisation_ee
 
 MAX_DECONVOLUTION = 30.0  # beyond this factor the beam is not divided out: nothing but noise is left there
+KAPPAS = ("k_qe_eb", "k_qe_ee", "k_qe_eb_ee", "k_iqe_eb_ee", "k_map_eb", "k_map_eb_ee")
 MAPS = (
-    "E", "B", "B_pure", "E_wiener", "B_wiener", "B_residual", "k_qe", "k_iqe", "k_map", "e_observed", "e_delensed",
-    "b_template",
+    "E", "B", "B_pure", "E_wiener", "B_wiener", "B_residual", *KAPPAS, "e_observed", "e_delensed", "b_template",
 )  # fmt: skip
 
 
@@ -36,13 +39,31 @@ class Setting(NamedTuple):
 
 
 class Step(NamedTuple):
-    """One pass of the iterated estimator: x -> keep x + add QE(E, B - template(x)); half-plane arrays."""
+    """One pass of the iterated estimator: x -> keep x + add QE(E, B - template(x)) + add_ee QE(E, E); half planes."""
 
     keep: np.ndarray
     add: np.ndarray
+    add_ee: np.ndarray
     b_inverse: np.ndarray  # weights of B, from its power after the template is taken off
     n0: np.ndarray
     mean_field: np.ndarray  # complex; zero on a periodic patch
+
+
+class FromPairs(NamedTuple):
+    """The plain quadratic estimators of E and B, and of E and E."""
+
+    n0_ee: np.ndarray
+    mean_field_ee: np.ndarray  # complex; zero on a periodic patch
+    information_ee: np.ndarray  # 1 / noise of the convergence from E and E
+    wiener_eb: np.ndarray  # Wiener filter of E and B alone; that of both together is the first `Step`
+    wiener_ee: np.ndarray
+
+
+class Likely(NamedTuple):
+    """How the most likely kappa becomes an estimate of least mean square error."""
+
+    mean: np.ndarray  # over skies, zero on a periodic patch
+    mix: tuple[np.ndarray, ...]  # factors of it (through the squared window) and of the estimate it started from
 
 
 class Estimators(NamedTuple):
@@ -50,15 +71,24 @@ class Estimators(NamedTuple):
 
     setting: Setting
     weights: Filters
-    response: np.ndarray  # cross-power of the plain estimate with the truth over the truth's, to calibrate it
-    steps: tuple[Step, ...]  # the first is the plain quadratic estimator with its Wiener filter
+    pairs: FromPairs
+    steps: tuple[Step, ...]  # the first is the plain quadratic estimator of both with its Wiener filter
     posterior: Posterior
     n_iterations: int  # of conjugate gradients
-    k_mean: np.ndarray  # mean of the most likely kappa over skies, zero on a periodic patch
-    k_mix: tuple[np.ndarray, np.ndarray]  # factors of most likely (through the squared window) and iterated kappa
+    likely_eb: Likely
+    likely: Likely
     e_mix: tuple[np.ndarray, np.ndarray]  # factors of observed and of delensed E
     e_observed: np.ndarray  # Wiener filter of observed E
     b_mix: tuple[np.ndarray, np.ndarray]  # factors of pure (or plain) B and of the template
+
+
+class Seen(NamedTuple):
+    """One observed map: coefficients of E and (pure) B, beam divided out, and what all steps need of E."""
+
+    e: np.ndarray
+    b: np.ndarray
+    gradients: np.ndarray  # of Wiener-filtered E
+    ee: np.ndarray  # convergence from pairs of E, normalised, mean field not yet taken off
 
 
 def ring_edges(patch: Patch) -> np.ndarray:
@@ -102,35 +132,42 @@ def fit_estimators(setting: Setting, maps: dict[str, np.ndarray], *, n_steps: in
     """
     patch, rings = setting.patch, Rings(setting.patch)
     weights = filters(setting.spectra, setting.instrument, patch, l_min=setting.l_min, l_max=setting.l_max)
-    observed = [observed_eb(setting, q, u) for q, u in zip(maps["q"], maps["u"], strict=True)]
+    n0_ee = normalisation_ee(weights.e_wiener, radial(setting.spectra.ee_lensed, patch), weights.e_inverse, patch)
+    pairs_of_maps = zip(maps["q"], maps["u"], strict=True)
+    seen = [_seen_with(weights, n0_ee, *observed_eb(setting, q, u), patch) for q, u in pairs_of_maps]
     truth = {name: windowed_truth(setting, name, maps[name]) for name in ("e", "k", "b")}
-    steps, x, response = [], None, None
+    ee = np.stack([one.ee for one in seen])
+    mean_field = _mean_on_cut_sky(setting, ee)
+    ee -= mean_field
+    steps, x = [], None
     for _ in range(n_steps + 1):
-        b_left = [b if x is None else b - template(setting, weights, e, x[n]) for n, (e, b) in enumerate(observed)]
-        step, g = _measured_step(setting, weights, rings, observed, b_left, first=x is None)
+        left = [one.b if x is None else one.b - template(setting, one, x[n]) for n, one in enumerate(seen)]
+        step, g = _measured_step(setting, weights, rings, seen, left, first=x is None)
         if x is None:
-            response = rings.products(g, truth["k"]) / rings.products(truth["k"], truth["k"])
-            response = _smoothed(response, rings.n_modes)
-            add = _fitted_factors(rings, [g], truth["k"])
-            step = step._replace(keep=np.zeros_like(step.n0), add=add[0])
-            x = step.add * g
+            add, add_ee = _fitted_factors(rings, [g, ee], truth["k"])
+            plain, keep = g, np.zeros_like(add)
+            x = add * g + add_ee * ee
         else:
-            keep, add = _fitted_factors(rings, [x, g], truth["k"])
-            step = step._replace(keep=keep, add=add)
-            x = keep * x + add * g
-        steps.append(step)
+            keep, add, add_ee = _fitted_factors(rings, [x, g, ee], truth["k"])
+            x = keep * x + add * g + add_ee * ee
+        steps.append(step._replace(keep=keep, add=add, add_ee=add_ee))
+    wiener = [_fitted_factors(rings, [one], truth["k"])[0] for one in (plain, ee)]
+    pairs = FromPairs(n0_ee, mean_field, _information(setting, rings, ee, truth["k"]), *wiener)
     posterior = linear_problem(setting.spectra, setting.instrument, patch, weights)
-    how = {"weights": weights, "problem": posterior, "patch": patch, "n_iterations": n_iterations}
-    likely = np.stack([most_likely_kappa(e, b, x[n], **how) for n, (e, b) in enumerate(observed)])
-    k_mean = np.zeros_like(likely[0]) if setting.window is None else likely.mean(0)
-    likely -= k_mean
-    seen = np.stack([_through_window(setting, one) for one in likely])
-    e_seen, b_seen = (np.stack(part) for part in zip(*observed, strict=True))
-    e_moved = np.stack([_delensed_e(setting, *eb, one) for eb, one in zip(observed, likely, strict=True)])
-    b_made = np.stack([template(setting, weights, e, one) for e, one in zip(e_seen, likely, strict=True)])
+    how = {"problem": posterior, "patch": patch, "n_iterations": n_iterations}
+    likely, of_both, of_eb = None, None, None
+    for with_ee, start in ((False, pairs.wiener_eb * plain), (True, x)):
+        told = [_told_by_e(setting, pairs, one) if with_ee else None for one in ee]
+        found = [most_likely_kappa(one.gradients, one.b, start[n], from_e=told[n], **how) for n, one in enumerate(seen)]
+        mean = _mean_on_cut_sky(setting, np.stack(found))
+        likely = np.stack(found) - mean
+        through = np.stack([_through_window(setting, one) for one in likely])
+        of_eb, of_both = of_both, Likely(mean, _fitted_factors(rings, [through, start], truth["k"]))
+    e_seen, b_seen = (np.stack([getattr(one, name) for one in seen]) for name in ("e", "b"))
+    e_moved = np.stack([_delensed_e(setting, one.e, one.b, k) for one, k in zip(seen, likely, strict=True)])
+    b_made = np.stack([template(setting, one, k) for one, k in zip(seen, likely, strict=True)])
     return Estimators(
-        setting, weights, rings.spread(response), tuple(steps), posterior, n_iterations, k_mean,
-        k_mix=_fitted_factors(rings, [seen, x], truth["k"]),
+        setting, weights, pairs, tuple(steps), posterior, n_iterations, of_eb, of_both,
         e_mix=_fitted_factors(rings, [e_seen, e_moved], truth["e"]),
         e_observed=_fitted_factors(rings, [e_seen], truth["e"])[0],
         b_mix=_fitted_factors(rings, [b_seen, b_made], truth["b"]),
@@ -142,34 +179,87 @@ def estimate(estimators: Estimators, q: np.ndarray, u: np.ndarray) -> dict[str, 
 
     E, B: plain transform of the (windowed) map, beam in. B_pure: pure B, beam divided out. E_wiener, B_wiener: filtered
     with the weights of the quadratic estimator, uK and 1/uK. B_residual: what the most likely lensing leaves of B, with
-    the weights of the last step. k_qe: calibrated, not Wiener-filtered. k_iqe, k_map (most likely), e_observed,
-    e_delensed, b_template: estimates of least mean square error of kappa, unlensed E (without and with delensing) and
-    lensing B.
+    the weights of the last step. The rest are estimates of least mean square error of kappa (k_qe: quadratic; k_iqe:
+    iterated; k_map: most likely, to first order; each from EB, EE or both), of unlensed E (e_observed: without,
+    e_delensed: with delensing) and of lensing B (b_template).
     """
+    setting = estimators.setting
+    seen = seen_map(estimators, *observed_eb(setting, q, u))
+    return _all_estimates(estimators, seen, naive_eb(q, u, window_of(setting), setting.patch))
+
+
+def estimate_unpaired(estimators: Estimators, q: np.ndarray, u: np.ndarray) -> dict[str, np.ndarray]:
+    """`estimate_all` of maps (n >= 3, n_y, n_x) whose E and B do not belong together: E of each, B of the next.
+
+    No lensing connects the two, so the power of such estimates is the disconnected bias N0 of the maps at hand, with
+    their own power in E and in B. Where E is paired with itself it is paired with E of the next but one, times sqrt 2,
+    for two equal legs can be connected in two ways.
+    """
+    setting, patch, window = estimators.setting, estimators.setting.patch, window_of(estimators.setting)
+    seen = [seen_map(estimators, *observed_eb(setting, *pair)) for pair in zip(q, u, strict=True)]
+    plain = [naive_eb(*pair, window, patch) for pair in zip(q, u, strict=True)]
+    found = []
+    for n, one in enumerate(seen):
+        after, next_but_one = ((n + step) % len(seen) for step in (1, 2))
+        mixed = unpaired(estimators, one, seen[after], seen[next_but_one])
+        found.append(_all_estimates(estimators, mixed, (plain[n][0], plain[after][1])))
+    return {name: np.stack([one[name] for one in found]) for name in MAPS}
+
+
+def unpaired(estimators: Estimators, one: Seen, of_b: Seen, of_e: Seen) -> Seen:
+    """E of `one` with B of `of_b`; where E is paired with itself, one leg (either) is that of `of_e`, times sqrt 2."""
+    patch, n0, weights = estimators.setting.patch, estimators.pairs.n0_ee, estimators.weights
+    ee = kappa_of_e_pairs(one.gradients, weights.e_inverse * of_e.e, n0, patch)
+    ee = np.float32(np.sqrt(0.5)) * (ee + kappa_of_e_pairs(of_e.gradients, weights.e_inverse * one.e, n0, patch))
+    return one._replace(b=of_b.b, ee=ee + estimators.pairs.mean_field_ee)
+
+
+def _all_estimates(estimators: Estimators, seen: Seen, plain: tuple[np.ndarray, np.ndarray]) -> dict[str, np.ndarray]:
     setting, weights, patch = estimators.setting, estimators.weights, estimators.setting.patch
-    e, b = observed_eb(setting, q, u)
-    plain = naive_eb(q, u, window_of(setting), patch)
-    x = qe = None
-    for step in estimators.steps:
-        left = b if x is None else b - template(setting, weights, e, x)
-        g = estimate_kappa(e, left, Filters(weights.e_wiener, step.b_inverse), step.n0, patch) - step.mean_field
-        if x is None:
-            qe = g / np.where(np.abs(estimators.response) > 0.05, estimators.response, 1.0)
-            x = step.add * g
-        else:
-            x = step.keep * x + step.add * g
-    problem = {"problem": estimators.posterior, "n_iterations": estimators.n_iterations}
-    likely = most_likely_kappa(e, b, x, weights, patch=patch, **problem) - estimators.k_mean
-    made = template(setting, weights, e, likely)
-    moved = _delensed_e(setting, e, b, likely)
-    found = {
-        "E": plain[0], "B": plain[1], "B_pure": b, "E_wiener": weights.e_wiener * e, "B_wiener": weights.b_inverse * b,
-        "B_residual": estimators.steps[-1].b_inverse * (b - made), "k_qe": qe, "k_iqe": x,
-        "k_map": estimators.k_mix[0] * _through_window(setting, likely) + estimators.k_mix[1] * x,
-        "e_observed": estimators.e_observed * e, "e_delensed": estimators.e_mix[0] * e + estimators.e_mix[1] * moved,
-        "b_template": estimators.b_mix[0] * b + estimators.b_mix[1] * made,
+    kappas, likely = kappa_estimates(estimators, seen)
+    made = template(setting, seen, likely)
+    moved = _delensed_e(setting, seen.e, seen.b, likely)
+    found = kappas | {
+        "E": plain[0], "B": plain[1], "B_pure": seen.b,
+        "E_wiener": weights.e_wiener * seen.e, "B_wiener": weights.b_inverse * seen.b,
+        "B_residual": estimators.steps[-1].b_inverse * (seen.b - made), "e_observed": estimators.e_observed * seen.e,
+        "e_delensed": estimators.e_mix[0] * seen.e + estimators.e_mix[1] * moved,
+        "b_template": estimators.b_mix[0] * seen.b + estimators.b_mix[1] * made,
     }  # fmt: skip
     return dict(zip(MAPS, pixels(np.stack([found[name] for name in MAPS]), patch).astype(np.float32), strict=True))
+
+
+def seen_map(estimators: Estimators, e: np.ndarray, b: np.ndarray) -> Seen:
+    """What the estimators need of a map with coefficients e and b."""
+    return _seen_with(estimators.weights, estimators.pairs.n0_ee, e, b, estimators.setting.patch)
+
+
+def _seen_with(weights: Filters, n0_ee: np.ndarray, e: np.ndarray, b: np.ndarray, patch: Patch) -> Seen:
+    gradients = polarisation_gradients(weights.e_wiener * e, patch)
+    return Seen(e, b, gradients, kappa_of_e_pairs(gradients, weights.e_inverse * e, n0_ee, patch))
+
+
+def kappa_estimates(estimators: Estimators, seen: Seen) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """Coefficients of every estimate of the convergence (KAPPAS), and of the most likely one before its factors."""
+    setting, pairs, patch = estimators.setting, estimators.pairs, estimators.setting.patch
+    ee, x = seen.ee - pairs.mean_field_ee, None
+    for step in estimators.steps:
+        left = seen.b if x is None else seen.b - template(setting, seen, x)
+        g = kappa_of_pairs(seen.gradients, step.b_inverse * left, step.n0, patch) - step.mean_field
+        if x is None:
+            plain, x = pairs.wiener_eb * g, step.add * g + step.add_ee * ee
+            both = x
+        else:
+            x = step.keep * x + step.add * g + step.add_ee * ee
+    found = {"k_qe_eb": plain, "k_qe_ee": pairs.wiener_ee * ee, "k_qe_eb_ee": both, "k_iqe_eb_ee": x}
+    how = {"problem": estimators.posterior, "patch": patch, "n_iterations": estimators.n_iterations}
+    for name, start, told, of in (
+        ("k_map_eb", plain, None, estimators.likely_eb),
+        ("k_map_eb_ee", x, _told_by_e(setting, pairs, ee), estimators.likely),
+    ):
+        likely = most_likely_kappa(seen.gradients, seen.b, start, from_e=told, **how) - of.mean
+        found[name] = of.mix[0] * _through_window(setting, likely) + of.mix[1] * start
+    return found, likely
 
 
 def estimate_all(estimators: Estimators, q: np.ndarray, u: np.ndarray) -> dict[str, np.ndarray]:
@@ -210,9 +300,32 @@ def _inverse_beam(fwhm_arcmin: float, patch: Patch) -> np.ndarray:
     return np.where(window > 1 / MAX_DECONVOLUTION, 1 / np.maximum(window, 1e-6), 0.0).astype(np.float32)
 
 
-def template(setting: Setting, weights: Filters, e: np.ndarray, kappa: np.ndarray) -> np.ndarray:
+def template(setting: Setting, seen: Seen, kappa: np.ndarray) -> np.ndarray:
     """B that the convergence makes of the Wiener-filtered observed E, to first order."""
-    return gradient_template(weights.e_wiener * e, kappa, setting.patch)[1]
+    return template_of_gradients(seen.gradients, kappa, setting.patch)[1]
+
+
+def _told_by_e(setting: Setting, pairs: FromPairs, ee: np.ndarray) -> FromE:
+    window = None if setting.window is None else truth_window(setting, "k")
+    return FromE(ee, pairs.information_ee, window)
+
+
+def _mean_on_cut_sky(setting: Setting, found: np.ndarray) -> np.ndarray:
+    """Mean over skies, which a window alone makes of no lensing at all; zero on a periodic patch, which has none."""
+    return np.zeros_like(found[0]) if setting.window is None else found.mean(0)
+
+
+def _information(setting: Setting, rings: "Rings", found: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """1 / noise power of estimates of the windowed convergence, on the half plane, from their difference to the truth.
+
+    It is that of a sky seen whole: the noise of a product of two windowed maps is W^4 times as large.
+    """
+    patch, seen = setting.patch, truth_window(setting, "k")
+    noise = rings.products(found - truth, found - truth) / (rings.n_modes * len(found))
+    noise *= patch.area / (patch.n_y * patch.n_x) ** 2 / np.mean(seen**2)
+    inside = (modes(patch).l >= setting.l_min) & (modes(patch).l <= setting.l_max)
+    smooth = np.exp(np.interp(rings.l, rings.centres, np.log(np.maximum(noise, 1e-300))))
+    return np.where(inside, 1 / smooth, 0.0)
 
 
 def _through_window(setting: Setting, kappa: np.ndarray) -> np.ndarray:
@@ -227,30 +340,21 @@ def _delensed_e(setting: Setting, e: np.ndarray, b: np.ndarray, kappa: np.ndarra
     return delensed(*qu_from_eb(e * inside, b * inside, setting.patch), kappa, setting.patch)[0]
 
 
-def _measured_step(setting, weights, rings, observed, b_left, *, first: bool) -> tuple[Step, np.ndarray]:
-    """A step whose weights come from the power of B left over, and what it makes of the maps."""
+def _measured_step(setting, weights, rings, seen, left, *, first: bool) -> tuple[Step, np.ndarray]:
+    """A step with weights from the power of B left over, its factors still blank, and what it makes of the maps."""
     patch = setting.patch
-    power = rings.sums(np.mean([np.abs(b) ** 2 for b in b_left], axis=0)) / rings.n_modes
     if first:
         b_inverse = weights.b_inverse
     else:
+        power = rings.sums(np.mean([np.abs(b) ** 2 for b in left], axis=0)) / rings.n_modes
         area = np.mean(window_of(setting) ** 2) * (patch.n_y * patch.n_x) ** 2 / patch.area
         in_range = weights.b_inverse > 0
         smooth = np.exp(np.interp(rings.l, rings.centres, np.log(np.maximum(power / area, 1e-30))))
         b_inverse = np.where(in_range, 1 / smooth, 0.0).astype(np.float32)
-    ee = radial(setting.spectra.ee_lensed, patch)
-    n0 = normalisation(weights.e_wiener, ee, b_inverse, patch)
-    now = Filters(weights.e_wiener, b_inverse)
-    g = np.stack([estimate_kappa(e, b, now, n0, patch) for (e, _), b in zip(observed, b_left, strict=True)])
-    mean_field = np.zeros_like(g[0]) if setting.window is None else g.mean(0)
-    return Step(n0, n0, b_inverse, n0, mean_field), g - mean_field
-
-
-def _smoothed(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Weighted means over neighbouring rings, over more of them the higher the ring: a response varies slowly there."""
-    reach = np.minimum(np.arange(len(values)) // 2, 4)
-    places = [slice(max(i - r, 0), i + r + 1) for i, r in enumerate(reach)]
-    return np.array([np.average(values[place], weights=weights[place]) for place in places])
+    n0 = normalisation(weights.e_wiener, radial(setting.spectra.ee_lensed, patch), b_inverse, patch)
+    g = np.stack([kappa_of_pairs(one.gradients, b_inverse * b, n0, patch) for one, b in zip(seen, left, strict=True)])
+    mean_field = _mean_on_cut_sky(setting, g)
+    return Step(n0, n0, n0, b_inverse, n0, mean_field), g - mean_field
 
 
 def _fitted_factors(rings: Rings, estimates: list[np.ndarray], truth: np.ndarray) -> tuple[np.ndarray, ...]:

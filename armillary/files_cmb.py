@@ -2,14 +2,26 @@
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from armillary.files import open_hdf5, read_arrays, read_image
 
+if TYPE_CHECKING:
+    from armillary.band_powers import BandPowers
+
 UNITS = {"q": "uK", "u": "uK", "e": "uK", "b": "uK", "k": "", "box": ""}
 CONVENTION = "COSMO: E = Q cos 2 phi_l + U sin 2 phi_l, phi_l = atan2(l_y, l_x); rows are y, columns x, both rising"
 CHUNK = 32
+BAND_POWERS = {
+    "power": "mean C_kk of the bin, without unit: (auto - rdn0 - n1) / response^2",
+    "covariance": "of power, from the scatter of the maps over their number",
+    "rdn0": "disconnected bias, from E of one map with B of another",
+    "n1": "connected bias, from reference skies, scaled by the power of lensing B",
+    "response": "cross-power with the truth over that of the truth, from reference skies",
+    "truth": "C_kk of these very skies",
+}
 
 
 def write_maps(path: str, maps: dict[str, np.ndarray], facts: dict) -> None:
@@ -52,6 +64,20 @@ def read_facts(path: str) -> dict:
     """Attributes of a file of maps."""
     with open_hdf5(path) as stream:
         return {name: value.item() if hasattr(value, "item") else value for name, value in stream.attrs.items()}
+
+
+def write_band_powers(path: str, found: dict[str, "BandPowers"], edges: list[float], facts: dict) -> None:
+    """Band powers of C_kk by name ("set/method"), a group each, as HDF5; bins of L in `L_low` and `L_high`."""
+    import h5py
+
+    with h5py.File(path, "w") as stream:
+        stream["L_low"], stream["L_high"] = np.array(edges[:-1], float), np.array(edges[1:], float)
+        for name, powers in found.items():
+            for part, values in powers._asdict().items():
+                node = stream.create_dataset(f"{name}/{part}", data=values)
+                node.attrs["meaning"] = BAND_POWERS[part]
+        for name, value in facts.items():
+            stream.attrs[name] = value
 
 
 def read_user_maps(path: str, names: dict[str, str]) -> dict[str, np.ndarray]:

@@ -108,13 +108,26 @@ def gradient_template(
     With the *lensed* E this is a better template of lensing B than with the unlensed one (Baleato Lizancos et al.
     2021). Products are formed on `grid`, a finer one by 3/2 unless given, so that nothing folds back.
     """
+    return template_of_gradients(polarisation_gradients(e, patch, grid=grid), kappa, patch, grid=grid)
+
+
+def polarisation_gradients(e: np.ndarray, patch: Patch, *, grid: Patch | None = None) -> np.ndarray:
+    """d/dx and d/dy of the Q and U that an E field makes, maps (2: Q and U, 2: x and y, n_y, n_x) on `grid`."""
     grid = grid or finer(patch, 1.5)
     m = modes(grid)
     q, u = qu_from_eb(resampled(e, patch, grid), np.float32(0), grid)
+    return pixels(1j * np.stack([[q * m.l_x, q * m.l_y], [u * m.l_x, u * m.l_y]]), grid)
+
+
+def template_of_gradients(
+    gradients: np.ndarray, kappa: np.ndarray, patch: Patch, *, grid: Patch | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """`gradient_template` of E whose `polarisation_gradients` are known."""
+    grid = grid or finer(patch, 1.5)
+    m = modes(grid)
     phi = potential(resampled(kappa, patch, grid), grid)
-    parts = np.stack([q * m.l_x, q * m.l_y, u * m.l_x, u * m.l_y, phi * m.l_x, phi * m.l_y])
-    q_x, q_y, u_x, u_y, phi_x, phi_y = pixels(1j * parts, grid)
-    products = fourier(np.stack([phi_x * q_x + phi_y * q_y, phi_x * u_x + phi_y * u_y]))
+    slopes = pixels(1j * np.stack([phi * m.l_x, phi * m.l_y]), grid)
+    products = fourier((gradients * slopes).sum(1))
     return tuple(resampled(part, grid, patch) for part in eb_from_qu(*products, grid))
 
 

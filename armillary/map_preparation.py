@@ -9,11 +9,11 @@ from typing import NamedTuple
 import numpy as np
 
 from armillary.channels import CHANNELS
-from armillary.estimators import Rings, Setting, truth_window, window_of
+from armillary.estimators import KAPPAS, Rings, Setting, truth_window, window_of
 from armillary.flatsky import Patch, eb_from_qu, fourier, pixels, qu_from_eb, radial
 
-STARTS = {"k": "k_map", "e": "e_delensed", "b": "b_template"}
-STEEP = ("k_qe", "k_iqe", "k_map")  # inputs that are whitened, for their power falls by decades
+STARTS = {"k": "k_map_eb_ee", "e": "e_delensed", "b": "b_template"}
+STEEP = KAPPAS  # inputs that are whitened, for their power falls by decades
 ROLL_OFF = 80.0  # in l, of the band that a whitened map keeps
 NOISE_STREAM = 5
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from armillary.flatsky import Patch, fourier, mode_count, modes
-from armillary.metrics import interval_68, measurement, resample_counts
+from armillary.metrics import interval_68, join_notes, measurement, resample_counts
 
 
 class Powers(NamedTuple):
@@ -85,6 +85,27 @@ def score_curves(powers: Powers, unit: np.ndarray, *, n_resamples: int, seed: in
     )  # fmt: skip
 
 
+def mean_of_trainings(each: list[Curves], rng: np.random.Generator) -> Curves:
+    """Means over several trainings of a network; the spread from training to training is added to the resamples.
+
+    As `metrics.over_trainings` has it, with the same draws in every bin: a training that is better is so at all L.
+    """
+    means = {name: np.mean([getattr(one, name) for one in each], axis=0) for name in Curves._fields}
+    if len(each) > 1:
+        drawn = rng.standard_normal((len(means["rho_samples"]), 1))
+        for name in ("rho", "response", "noise"):
+            spread = np.std([getattr(one, name) for one in each], axis=0, ddof=1)
+            means[f"{name}_samples"] = means[f"{name}_samples"] + spread * drawn
+    return Curves(**means)
+
+
+def spread_note(each: list[Curves]) -> str:
+    """What the errors of `mean_of_trainings` hold."""
+    if len(each) == 1:
+        return "one training: its spread is not in the error"
+    return f"mean of {len(each)} trainings, whose spread is in the error"
+
+
 def _rho(auto, cross, truth) -> np.ndarray:
     return cross / np.sqrt(np.maximum(auto * truth, 1e-300))
 
@@ -100,13 +121,16 @@ def bin_labels(edges: list[float]) -> list[str]:
     return [f"l{int((low + high) // 2)}" for low, high in zip(edges[:-1], edges[1:], strict=True)]
 
 
-def score_entries(found: Curves, edges: list[float], prefix: str, *, n: int, unit: str, baseline: str | None) -> dict:
-    """rho, R and N of every bin in the metrics form under `<prefix>_<quantity>_<bin>`; `baseline` is another prefix."""
+def score_entries(
+    found: Curves, edges: list[float], prefix: str, *, n: int, unit: str, baseline: str | None, more: str = ""
+) -> dict:
+    """rho, R and N of every bin in the metrics form under `<prefix>_<quantity>_<bin>`; `baseline` is another prefix,
+    `more` a note to all."""
     entries = {}
     for quantity, unit_of in (("rho", ""), ("response", ""), ("noise", f"{unit}^2" if unit else "")):
         value, samples = getattr(found, quantity), getattr(found, f"{quantity}_samples")
         for number, label in enumerate(bin_labels(edges)):
-            note = f"{edges[number]:g} <= l < {edges[number + 1]:g}"
+            note = join_notes(f"{edges[number]:g} <= l < {edges[number + 1]:g}", more)
             against = f"{baseline}_{quantity}_{label}" if baseline else None
             lo, hi = interval_68(samples[:, number])
             entries[f"{prefix}_{quantity}_{label}"] = measurement(value[number], lo, hi, n, unit_of, against, note)

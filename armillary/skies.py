@@ -3,7 +3,7 @@
 import numpy as np
 
 from armillary.cmb_spectra import Instrument, Spectra, polarisation_noise
-from armillary.estimators import Estimators, Setting, Step
+from armillary.estimators import Estimators, FromPairs, Likely, Setting, Step
 from armillary.flatsky import Patch, cosine_taper, square_patch
 from armillary.posterior import Posterior
 from armillary.quadratic import Filters
@@ -34,10 +34,13 @@ def estimators_to_arrays(estimators: Estimators) -> dict[str, np.ndarray]:
     arrays |= {f"weights_{name}": values for name, values in estimators.weights._asdict().items()}
     for number, step in enumerate(estimators.steps):
         arrays |= {f"step{number}_{name}": values for name, values in step._asdict().items()}
-    arrays |= {f"posterior_{name}": values for name, values in estimators.posterior._asdict().items()}
-    names = ("response", "k_mean", "e_observed")
-    arrays |= {name: getattr(estimators, name) for name in names}
-    arrays |= {name: np.stack(getattr(estimators, name)) for name in ("k_mix", "e_mix", "b_mix")}
+    for name in ("pairs", "posterior"):
+        arrays |= {f"{name}_{part}": values for part, values in getattr(estimators, name)._asdict().items()}
+    for name in ("likely_eb", "likely"):
+        found = getattr(estimators, name)
+        arrays |= {f"{name}_mean": found.mean, f"{name}_mix": np.stack(found.mix)}
+    arrays |= {name: np.stack(getattr(estimators, name)) for name in ("e_mix", "b_mix")}
+    arrays["e_observed"] = estimators.e_observed
     return arrays | {
         "patch": np.array(s.patch, float),
         "instrument": np.array(s.instrument),
@@ -61,12 +64,11 @@ def estimators_from_arrays(arrays: dict[str, np.ndarray]) -> Estimators:
     return Estimators(
         setting,
         _stored(Filters, "weights", arrays),
-        arrays["response"],
+        _stored(FromPairs, "pairs", arrays),
         tuple(_stored(Step, f"step{number}", arrays) for number in range(n_steps)),
         _stored(Posterior, "posterior", arrays),
         n_iterations,
-        arrays["k_mean"],
-        tuple(arrays["k_mix"]),
+        *(Likely(arrays[f"{name}_mean"], tuple(arrays[f"{name}_mix"])) for name in ("likely_eb", "likely")),
         tuple(arrays["e_mix"]),
         arrays["e_observed"],
         tuple(arrays["b_mix"]),

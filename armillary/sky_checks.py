@@ -84,7 +84,7 @@ def pure_b(spectra: Spectra, patch: Patch, *, taper_deg: float, n_patches: int, 
 
 
 def noise_over_oracle(spectra: Spectra, patch: Patch) -> dict[int, float]:
-    """N0 of the quadratic estimator at 1 uK arcmin and 1 arcmin over that of pytempura, at some L; empty without it."""
+    """N0 of the EB + EE estimator at 1 uK arcmin and 1 arcmin over that of pytempura, at some L; empty without it."""
     if importlib.util.find_spec("pytempura") is None:
         return {}
     import pytempura
@@ -95,8 +95,9 @@ def noise_over_oracle(spectra: Spectra, patch: Patch) -> dict[int, float]:
     noise = noise_power(instrument, l_max)
     lensed = {"EE": ee, "BB": zero, "TT": zero + 1, "TE": zero}
     total = lensed | {"EE": ee + noise, "BB": bb + noise}
-    theirs = pytempura.get_norms(["EB"], lensed, lensed, total, 2, l_max, k_ellmax=l_max)["EB"][0]
-    theirs = theirs[: l_max + 1] * (l * (l + 1)) ** 2 / 4
+    found = pytempura.get_norms(["EB", "EE"], lensed, lensed, total, 2, l_max, k_ellmax=l_max)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        theirs = 1 / sum(1 / found[pair][0][: l_max + 1] for pair in ("EB", "EE")) * (l * (l + 1)) ** 2 / 4
     ours = quadratic_noise(spectra, instrument, patch, l_min=2, l_max=l_max)
     return {int(at): float(ours[at] / theirs[at]) for at in (100, 200, 500, 1000, 1500, 2000, 2500, 3000)}
 

@@ -3,10 +3,12 @@
 Makes  <results>/cmb/metrics.json and, for each experiment, <results>/cmb/experiments/<name>/: network, scores, figures.
 From   CAMB or a table of spectra, and the settings in config/cmb.yaml; nothing is downloaded.
 Steps  simulate_spectra -> simulate_maps -> train_estimators -> estimate_maps -> score_estimators;
+       estimate_unpaired -> score_nulls: power spectra of the convergence on skies nothing was calibrated for;
        train_network -> infer_maps -> score_maps for each experiment, on the same maps as the estimators;
        score_simulations holds maps and estimators against closed forms and CAMB.
 
-A group of maps is a split (train, validation, test) or a null set: unlensed; scaled (other C_kk); other (cosmology).
+A group of maps is a split (train, validation, test) or a null set: unlensed; scaled (other C_kk); other (cosmology);
+noisier; and the references of those. A network is trained several times, from other seeds; null sets see the first.
 """
 
 
@@ -41,6 +43,7 @@ rule cmb_simulate_maps:
     lensing on a grid {params.oversample} times finer, beam, noise."""
     input:
         spectra=cmb_spectra,
+        lenses=cmb_lenses,
         code=code_of("scripts/cmb/simulate_maps.py"),
     output:
         maps="<results>/cmb/maps/{sky}/{group}_{batch}.h5",
@@ -59,6 +62,7 @@ rule cmb_simulate_maps:
         n_maps=cmb_n_maps,
         oversample=CMB["simulate_maps"]["oversample"],
         null_amplitude=CMB["simulate_maps"]["null_amplitude"],
+        null_noise=CMB["simulate_maps"]["null_noise"],
         seed=CMB["seed"],
     script:
         "../scripts/cmb/simulate_maps.py"
@@ -115,8 +119,32 @@ rule cmb_estimate_maps:
         "../scripts/cmb/estimate_maps.py"
 
 
+rule cmb_estimate_unpaired:
+    """Apply every estimator to E of each map of the null sets of sky {wildcards.sky} with B of the next: the
+    disconnected bias of their power spectra."""
+    input:
+        estimators="<results>/cmb/estimators/{sky}.npz",
+        maps=lambda wildcards: cmb_null_files("maps", wildcards.sky),
+        code=code_of("scripts/cmb/estimate_unpaired.py"),
+    output:
+        estimates="<results>/cmb/estimates/{sky}/unpaired.h5",
+    log:
+        "<results>/cmb/logs/estimate_unpaired_{sky}.log",
+    benchmark:
+        "<results>/cmb/benchmarks/estimate_unpaired_{sky}.tsv"
+    conda:
+        "../envs/maps.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    script:
+        "../scripts/cmb/estimate_unpaired.py"
+
+
 rule cmb_train_network:
-    """Train the network of experiment {wildcards.experiment}; a killed run goes on from work/last.ckpt."""
+    """Training {wildcards.training} of the network of experiment {wildcards.experiment}, each from another seed; a
+    killed run goes on from work/last.ckpt."""
     input:
         estimators=lambda wildcards: f"<results>/cmb/estimators/{cmb_sky(wildcards)}.npz",
         train_maps=cmb_of("maps", "train"),
@@ -127,14 +155,14 @@ rule cmb_train_network:
         validation_chained=cmb_chained("validation"),
         code=code_of("scripts/cmb/train_network.py"),
     output:
-        network="<results>/cmb/experiments/{experiment}/network.ckpt",
-        history="<results>/cmb/experiments/{experiment}/history.csv",
-        command="<results>/cmb/experiments/{experiment}/command",
-        config="<results>/cmb/experiments/{experiment}/config.json",
+        network="<results>/cmb/experiments/{experiment}/training_{training}/network.ckpt",
+        history="<results>/cmb/experiments/{experiment}/training_{training}/history.csv",
+        command="<results>/cmb/experiments/{experiment}/training_{training}/command",
+        config="<results>/cmb/experiments/{experiment}/training_{training}/config.json",
     log:
-        "<results>/cmb/logs/train_network_{experiment}.log",
+        "<results>/cmb/logs/train_network_{experiment}_{training}.log",
     benchmark:
-        "<results>/cmb/benchmarks/train_network_{experiment}.tsv"
+        "<results>/cmb/benchmarks/train_network_{experiment}_{training}.tsv"
     conda:
         "../envs/torch.yaml"
     threads: 12
@@ -145,7 +173,7 @@ rule cmb_train_network:
     params:
         settings=cmb_training_settings,
         sky_settings=cmb_sky_settings,
-        seed=CMB["seed"],
+        seed=lambda wildcards: CMB["seed"] + 1000 * (int(wildcards.training) - 1),
         reproduction=cmb_reproduction,
         work_folder=lambda wildcards, output: str(Path(output.network).parent / "work"),
     script:
@@ -153,20 +181,22 @@ rule cmb_train_network:
 
 
 rule cmb_infer_maps:
-    """Apply the network of experiment {wildcards.experiment} to the {wildcards.group} maps."""
+    """Apply training {wildcards.training} of the network of experiment {wildcards.experiment} to the
+    {wildcards.group} maps: a split, all null sets one after the other (nulls), or their unpaired estimates (unpaired).
+    """
     input:
-        network="<results>/cmb/experiments/{experiment}/network.ckpt",
+        network="<results>/cmb/experiments/{experiment}/training_{training}/network.ckpt",
         estimators=lambda wildcards: f"<results>/cmb/estimators/{cmb_sky(wildcards)}.npz",
         maps=cmb_of_group("maps"),
         estimates=cmb_estimates(None),
         chained=cmb_chained(None),
         code=code_of("scripts/cmb/infer_maps.py"),
     output:
-        predictions="<results>/cmb/experiments/{experiment}/predictions_{group}.h5",
+        predictions="<results>/cmb/experiments/{experiment}/training_{training}/predictions_{group}.h5",
     log:
-        "<results>/cmb/logs/infer_maps_{experiment}_{group}.log",
+        "<results>/cmb/logs/infer_maps_{experiment}_{training}_{group}.log",
     benchmark:
-        "<results>/cmb/benchmarks/infer_maps_{experiment}_{group}.tsv"
+        "<results>/cmb/benchmarks/infer_maps_{experiment}_{training}_{group}.tsv"
     conda:
         "../envs/torch.yaml"
     threads: 2
@@ -207,15 +237,50 @@ rule cmb_score_estimators:
         "../scripts/cmb/score_estimators.py"
 
 
+rule cmb_score_nulls:
+    """Recover C_kk on the null sets of sky {wildcards.sky} with every estimator, N0 and N1 taken off; write band
+    powers with their covariance, and how far they are from the truth."""
+    input:
+        estimators="<results>/cmb/estimators/{sky}.npz",
+        maps=lambda wildcards: cmb_null_files("maps", wildcards.sky),
+        estimates=lambda wildcards: cmb_null_files("estimates", wildcards.sky),
+        unpaired="<results>/cmb/estimates/{sky}/unpaired.h5",
+        code=code_of("scripts/cmb/score_nulls.py"),
+    output:
+        scores="<results>/cmb/scores/nulls_{sky}.json",
+        band_powers="<results>/cmb/scores/band_powers_{sky}.h5",
+    log:
+        "<results>/cmb/logs/score_nulls_{sky}.log",
+    benchmark:
+        "<results>/cmb/benchmarks/score_nulls_{sky}.tsv"
+    conda:
+        "../envs/maps.yaml"
+    threads: 1
+    resources:
+        mem_mb=6000,
+        runtime=20,
+    params:
+        **CMB["score_maps"],
+        words=cmb_null_words(),
+        noise_factor=CMB["simulate_maps"]["null_noise"],
+        seed=CMB["seed"],
+    script:
+        "../scripts/cmb/score_nulls.py"
+
+
 rule cmb_score_maps:
-    """Score the network of experiment {wildcards.experiment} on the test maps, beside every estimator of the same
-    target, and on the null sets."""
+    """Score the network of experiment {wildcards.experiment}, the mean of its trainings, on the test maps, beside every
+    estimator of the same target, and its first training on the null sets."""
     input:
         estimators=lambda wildcards: f"<results>/cmb/estimators/{cmb_sky(wildcards)}.npz",
         maps=cmb_of("maps", "test"),
         estimates=cmb_of("estimates", "test"),
-        predictions="<results>/cmb/experiments/{experiment}/predictions_test.h5",
-        null_maps=cmb_null_maps,
+        predictions=lambda wildcards: cmb_of_trainings(wildcards.experiment, "predictions_test.h5"),
+        histories=lambda wildcards: cmb_of_trainings(wildcards.experiment, "history.csv"),
+        null_maps=lambda wildcards: cmb_null_files("maps", cmb_sky(wildcards), cmb_nulls_of(wildcards)),
+        null_estimates=lambda wildcards: (
+            cmb_null_files("estimates", cmb_sky(wildcards)) if cmb_of_estimates(wildcards.experiment) else []
+        ),
         null_predictions=cmb_null_predictions,
         code=code_of("scripts/cmb/score_maps.py"),
     output:
@@ -233,7 +298,9 @@ rule cmb_score_maps:
         runtime=30,
     params:
         **CMB["score_maps"],
-        null_amplitude=CMB["simulate_maps"]["null_amplitude"],
+        nulls=cmb_nulls_of,
+        words=cmb_null_words(),
+        noise_factor=CMB["simulate_maps"]["null_noise"],
         seed=CMB["seed"],
         targets=lambda wildcards: cmb_training_settings(wildcards)["outputs"],
         inputs=lambda wildcards: cmb_training_settings(wildcards)["inputs"],

@@ -10,7 +10,7 @@ rule cmb_plot_maps:
         estimators=lambda wildcards: f"<results>/cmb/estimators/{cmb_sky(wildcards)}.npz",
         maps=lambda wildcards: cmb_files("maps", cmb_sky(wildcards), "test")[0],
         estimates=lambda wildcards: cmb_files("estimates", cmb_sky(wildcards), "test")[0],
-        predictions="<results>/cmb/experiments/{experiment}/predictions_test.h5",
+        predictions="<results>/cmb/experiments/{experiment}/training_1/predictions_test.h5",
         code=code_of("scripts/cmb/plot_maps.py"),
     output:
         figure=report(
@@ -92,7 +92,7 @@ rule cmb_plot_spectra:
 rule cmb_plot_training:
     """Draw the losses of the training of {wildcards.experiment}."""
     input:
-        history="<results>/cmb/experiments/{experiment}/history.csv",
+        history="<results>/cmb/experiments/{experiment}/training_1/history.csv",
         code=code_of("scripts/cmb/plot_training.py"),
     output:
         figure=report(

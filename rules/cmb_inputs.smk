@@ -8,10 +8,12 @@ import os
 from pathlib import Path
 
 from armillary.channels import CHANNELS, check_experiment, check_side, parse_devices
+from armillary.null_sets import NULLS as CMB_NULLS
+from armillary.null_sets import TESTED as CMB_TESTED
 
 CMB = config["cmb"]
 CMB_SPLITS = ("train", "validation", "test")
-CMB_NULLS = ("unlensed", "scaled", "other")
+CMB_NULL_GROUPS = ("nulls", "unpaired")  # of predictions: null sets one after the other
 
 
 def cmb_experiment(name):
@@ -88,7 +90,15 @@ def cmb_sky(wildcards):
 
 def cmb_of_group(noun):
     """An input function: the files of the group in the wildcards, on the sky of the experiment."""
-    return lambda wildcards: cmb_files(noun, cmb_sky(wildcards), wildcards.group)
+
+    def files(wildcards):
+        if wildcards.group == "unpaired" and noun == "estimates":
+            return f"<results>/cmb/estimates/{cmb_sky(wildcards)}/unpaired.h5"
+        if wildcards.group in CMB_NULL_GROUPS:
+            return cmb_null_files(noun, cmb_sky(wildcards), cmb_nulls_of(wildcards))
+        return cmb_files(noun, cmb_sky(wildcards), wildcards.group)
+
+    return files
 
 
 def cmb_of(noun, group):
@@ -106,11 +116,11 @@ def cmb_estimates(group):
             CHANNELS[name].source == "estimate" for name in inputs
         )
         chained = settings.get("chained_to")
-        return (
-            cmb_files("estimates", settings["sky"], group or wildcards.group)
-            if needed and not chained
-            else []
-        )
+        if not needed or chained:
+            return []
+        if group is None:
+            return cmb_of_group("estimates")(wildcards)
+        return cmb_files("estimates", settings["sky"], group)
 
     return files
 
@@ -120,25 +130,59 @@ def cmb_chained(group):
 
     def files(wildcards):
         first = cmb_experiment(wildcards.experiment).get("chained_to")
-        return f"<results>/cmb/experiments/{first}/predictions_{group or wildcards.group}.h5" if first else []
+        name = f"predictions_{group or wildcards.group}.h5"
+        return f"<results>/cmb/experiments/{first}/training_1/{name}" if first else []
 
     return files
 
 
-def cmb_null_maps(wildcards):
-    """Maps of the null sets."""
-    return [path for group in CMB_NULLS for path in cmb_files("maps", cmb_sky(wildcards), group)]
+def cmb_null_files(noun, sky, nulls=CMB_NULLS):
+    """Files of maps or of estimates of null sets."""
+    return [path for group in nulls for path in cmb_files(noun, sky, group)]
+
+
+def cmb_of_estimates(experiment):
+    """Whether all that the network sees are estimates; then it can be asked for its N0 and the power of its k."""
+    settings = cmb_experiment(experiment)
+    inputs, outputs = check_experiment(experiment, settings)
+    of_estimates = all(CHANNELS[name].source == "estimate" for name in inputs)
+    return of_estimates and not settings.get("chained_to") and "k" in outputs
+
+
+def cmb_nulls_of(wildcards):
+    """The null sets that an experiment is held against: all, or those with other lensing."""
+    return CMB_NULLS if cmb_of_estimates(wildcards.experiment) else CMB_TESTED
+
+
+def cmb_null_words():
+    """What the null sets are, for the notes of metrics."""
+    settings = CMB["simulate_maps"]
+    return {
+        "scaled": f"C_kk x {settings['null_amplitude']:g}",
+        "other": "another cosmology, R and N1 for its E",
+        "noisier": f"noise x {settings['null_noise']:g}, filters and R as before",
+    }
+
+
+def cmb_of_trainings(experiment, name):
+    """A file of every training of an experiment."""
+    n_trainings = cmb_experiment(experiment)["n_trainings"]
+    folder = f"<results>/cmb/experiments/{experiment}/training_{{training}}"
+    return collect(f"{folder}/{name}", training=range(1, n_trainings + 1))
 
 
 def cmb_null_predictions(wildcards):
-    """What the network makes of them."""
-    return [f"<results>/cmb/experiments/{wildcards.experiment}/predictions_{group}.h5" for group in CMB_NULLS]
+    """What the first training makes of the null sets; where all its inputs are estimates, also of the unpaired ones."""
+    groups = CMB_NULL_GROUPS[: 2 if cmb_of_estimates(wildcards.experiment) else 1]
+    return [cmb_of_trainings(wildcards.experiment, f"predictions_{group}.h5")[0] for group in groups]
 
 
 def cmb_training_settings(wildcards):
     """Settings of train_network for one experiment, channels and devices in their long form."""
     settings = {
-        k: v for k, v in cmb_experiment(wildcards.experiment).items() if k not in ("sky", "chained_to")
+        k: v
+        for k, v in cmb_experiment(wildcards.experiment).items()
+        if k not in ("sky", "chained_to", "n_trainings")
     }
     inputs, outputs = check_experiment(wildcards.experiment, settings)
     noisy = list(settings["noise_channels"])
@@ -146,7 +190,13 @@ def cmb_training_settings(wildcards):
 
 
 def cmb_spectra(wildcards):
-    """The spectra that a group is simulated from."""
+    """The spectra whose E a group is simulated from."""
+    of_other = wildcards.group in ("other", "other_reference")
+    return f"<results>/cmb/spectra/{'other' if of_other else 'fiducial'}.npz"
+
+
+def cmb_lenses(wildcards):
+    """The spectra whose C_kk a group is simulated from."""
     return f"<results>/cmb/spectra/{'other' if wildcards.group == 'other' else 'fiducial'}.npz"
 
 
@@ -177,7 +227,8 @@ def cmb_experiment_products(experiment):
     """Network, scores and figures of one experiment."""
     folder = f"<results>/cmb/experiments/{experiment}"
     figures = [f"{folder}/figures/{noun}.png" for noun in ("maps", "scores", "spectra", "training")]
-    return [f"{folder}/network.ckpt", f"{folder}/scores.json", f"{folder}/command", *figures]
+    trained = [path for name in ("network.ckpt", "command") for path in cmb_of_trainings(experiment, name)]
+    return [*trained, f"{folder}/scores.json", *figures]
 
 
 def cmb_external_fields():
@@ -199,6 +250,11 @@ def cmb_metric_parts(wildcards):
     return [
         "<results>/cmb/scores/simulations.json",
         *(f"<results>/cmb/scores/estimators_{sky}.json" for sky in skies),
+        *dict.fromkeys(
+            f"<results>/cmb/scores/nulls_{cmb_experiment(name)['sky']}.json"
+            for name in names
+            if cmb_of_estimates(name)
+        ),
         *(f"<results>/cmb/experiments/{name}/scores.json" for name in names),
     ]
 
@@ -216,7 +272,9 @@ def cmb_observed_products(_):
         raise WorkflowError(
             "cmb: observed: file names no map; give a HDF5, NPZ or FITS file with q and u in uK"
         )
-    return [f"<results>/cmb/observed/{name}" for name in ("maps.h5", "metrics.json", "maps.png")]
+    return [
+        f"<results>/cmb/observed/{name}" for name in ("maps.h5", "band_powers.h5", "metrics.json", "maps.png")
+    ]
 
 
 cmb_check()

@@ -1,6 +1,6 @@
 """The user's own maps: convergence, E and B of what `cmb: observed:` names, by every estimator and by a network.
 
-Makes  <results>/cmb/observed/maps.h5, metrics.json and maps.png.
+Makes  <results>/cmb/observed/maps.h5, band_powers.h5, metrics.json and maps.png.
 From   a HDF5, NPZ or FITS file with q and u in uK.
 Steps  estimate_observed (simulates skies of this very geometry to calibrate on) -> infer_observed -> plot_observed.
 """
@@ -8,7 +8,7 @@ Steps  estimate_observed (simulates skies of this very geometry to calibrate on)
 
 rule cmb_estimate_observed:
     """Calibrate the estimators on {params.n_simulations} skies of the geometry of the observed map, apply them, and
-    test its sign convention, its power and, if there is a truth, what was recovered."""
+    test its sign convention; band powers of the convergence with covariance come from as many further skies."""
     input:
         file=lambda wildcards: CMB["observed"]["file"] or [],
         spectra="<results>/cmb/spectra/fiducial.npz",
@@ -16,6 +16,7 @@ rule cmb_estimate_observed:
     output:
         estimates="<results>/cmb/observed/estimates.h5",
         estimators="<results>/cmb/observed/estimators.npz",
+        band_powers="<results>/cmb/observed/band_powers.h5",
     log:
         "<results>/cmb/logs/estimate_observed.log",
     benchmark:
@@ -29,6 +30,7 @@ rule cmb_estimate_observed:
     params:
         **{name: value for name, value in CMB["observed"].items() if name not in ("file", "experiment")},
         **{name: CMB["train_estimators"][name] for name in ("n_steps", "n_iterations", "l_min", "l_max")},
+        bin_edges=CMB["score_maps"]["bin_edges"],
         seed=CMB["seed"],
     script:
         "../scripts/cmb/estimate_observed.py"
@@ -40,7 +42,7 @@ rule cmb_infer_observed:
     input:
         estimates="<results>/cmb/observed/estimates.h5",
         estimators="<results>/cmb/observed/estimators.npz",
-        network=f"<results>/cmb/experiments/{CMB['observed']['experiment']}/network.ckpt",
+        network=f"<results>/cmb/experiments/{CMB['observed']['experiment']}/training_1/network.ckpt",
         code=code_of("scripts/cmb/infer_observed.py"),
     output:
         maps="<results>/cmb/observed/maps.h5",

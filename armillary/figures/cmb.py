@@ -9,14 +9,17 @@ from matplotlib.figure import Figure
 from armillary.figures.style import BLUE, GREEN, INK, ORANGE, PALE, PURPLE, SKY, VERMILION, light_grid
 
 COLOURS = {
-    "network": BLUE, "k_iqe": VERMILION, "k_qe": ORANGE, "k_map": GREEN, "e_observed": ORANGE, "e_delensed": VERMILION,
+    "network": BLUE, "k_qe_eb": ORANGE, "k_qe_eb_ee": SKY, "k_iqe_eb_ee": VERMILION, "k_map_eb": PURPLE,
+    "k_map_eb_ee": GREEN, "e_observed": ORANGE, "e_delensed": VERMILION,
     "B_pure": ORANGE, "b_template": VERMILION, "remap_of_truth": GREEN, "gradient_of_truth": PURPLE,
 }  # fmt: skip
 LABELS = {
     "network": "network",
-    "k_qe": "quadratic estimator",
-    "k_iqe": "iterated quadratic estimator",
-    "k_map": "most likely (first order)",
+    "k_qe_eb": "quadratic, EB",
+    "k_qe_eb_ee": "quadratic, EB + EE",
+    "k_iqe_eb_ee": "iterated, EB + EE",
+    "k_map_eb": "most likely, EB, first order",
+    "k_map_eb_ee": "most likely, EB + EE, first order",
     "e_observed": "observed E",
     "e_delensed": "delensed E",
     "B_pure": "pure B",
@@ -24,9 +27,13 @@ LABELS = {
     "remap_of_truth": "exact lensing of true e, k",
     "gradient_of_truth": "gradient lensing of true e, k",
 }
-SHORT = {"k_qe": "quadratic", "k_iqe": "iterated", "k_map": "most likely", "b_template": "B + template"} | {
-    name: LABELS[name] for name in ("e_observed", "e_delensed", "B_pure")
-}
+SHORT = {
+    "k_qe_eb": "quadratic EB",
+    "k_qe_eb_ee": "quadratic EB + EE",
+    "k_iqe_eb_ee": "iterated",
+    "k_map_eb_ee": "most likely",
+    "b_template": "B + template",
+} | {name: LABELS[name] for name in ("e_observed", "e_delensed", "B_pure")}
 UNITS = {"k": "", "e": " [uK]", "b": " [uK]", "Q": " [uK]", "U": " [uK]"}
 
 
@@ -90,8 +97,9 @@ def draw_scores(
                 error = np.maximum([middle - low, high - middle], 0)
                 lower.errorbar(l, middle, error, color=COLOURS.get(name, INK), marker="o", markersize=3)
         if target == "k":
-            label = "analytic limit of iterating, E and B"
-            upper.plot(l, limits["k_limit"], color=INK, linestyle="--", linewidth=1.2, label=label)
+            for name, style, label in (("k_limit", "--", "EB + EE"), ("k_limit_eb", ":", "EB alone")):
+                label = f"analytic limit of iterating, {label}"
+                upper.plot(l, limits[name], color=INK, linestyle=style, linewidth=1.2, label=label)
         lower.axhline(0, color=PALE, linewidth=0.8)
         lower.set_yscale("symlog", linthresh=1e-3)
         upper.set(ylabel=f"correlation with true {target}", title=f"{target}")
@@ -190,7 +198,7 @@ def draw_simulations(figure: Figure, curves: dict[str, np.ndarray], estimators: 
         linestyle="--",
         label="iterated, limit",
     )
-    for name, colour in (("k_qe", ORANGE), ("k_iqe", VERMILION)):
+    for name, colour in (("k_qe_eb_ee", ORANGE), ("k_map_eb_ee", VERMILION)):
         noise_axes.plot(
             centres(edges), estimators[f"{name}_noise"], "o", color=colour, label=f"{LABELS[name]}, measured"
         )
@@ -204,7 +212,7 @@ def draw_observed(figure: Figure, maps: dict[str, np.ndarray], *, pixel_arcmin: 
     """A row of convergence maps, without waves above about L = 1000, then one of E and B; all through the window, each
     on its own scale."""
     rows = [
-        [name for name in ("k_qe", "k_iqe", "k_map", "k_network") if name in maps],
+        [name for name in ("k_qe_eb_ee", "k_iqe_eb_ee", "k_map_eb_ee", "k_network") if name in maps],
         [name for name in ("E", "e_delensed", "B_pure", "b_template") if name in maps],
     ]
     if "k" in maps:

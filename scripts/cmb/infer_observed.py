@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from armillary.cmb_networks import pick_device, read_model
-from armillary.estimators import truth_window
+from armillary.estimators import KAPPAS, truth_window
 from armillary.files import read_arrays, write_json
 from armillary.files_cmb import read_facts, read_maps, write_maps
 from armillary.map_scores import bin_labels, bin_powers, score_curves
@@ -13,7 +13,7 @@ from armillary.observed_networks import infer_any_size
 from armillary.skies import estimators_from_arrays
 from armillary.step import announce, run
 
-WRITTEN = ("k_qe", "k_iqe", "k_map", "E", "B_pure", "e_delensed", "b_template", "window")
+WRITTEN = (*KAPPAS, "E", "B_pure", "e_delensed", "b_template", "window")
 
 
 def infer_observed(
@@ -39,7 +39,7 @@ def _scores(maps: dict[str, np.ndarray], setting, edges: list[float]) -> dict:
     spacing = 2 * np.pi / np.sqrt(setting.patch.area)
     edges = [edge for edge in edges if spacing < edge < setting.patch.nyquist]
     entries = {}
-    for name in ("k_qe", "k_iqe", "k_map", "k_network"):
+    for name in (*KAPPAS, "k_network"):
         if name not in maps:
             continue
         powers = bin_powers(maps[name], seen, setting.patch, edges)
@@ -47,7 +47,7 @@ def _scores(maps: dict[str, np.ndarray], setting, edges: list[float]) -> dict:
         effective = powers.n_modes * np.mean(truth_window(setting, "k")) ** 2 / np.mean(truth_window(setting, "k") ** 2)
         for label, value, n in zip(bin_labels(edges), rho, effective, strict=True):
             error = (1 - value**2) / np.sqrt(max(n, 1))
-            baseline = f"observed_k_qe_rho_{label}" if name != "k_qe" else None
+            baseline = f"observed_k_map_eb_ee_rho_{label}" if name == "k_network" else None
             entries[f"observed_{name}_rho_{label}"] = measurement(value, value - error, value + error, 1, "", baseline)
     return entries
 

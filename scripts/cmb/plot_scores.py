@@ -8,7 +8,8 @@ from armillary.step import run
 
 def plot_scores(curves: str, limits: str, figure: str, *, targets: list[str]) -> None:
     """`limits` are the curves of the estimators on the same sky."""
-    analytic = {"k_limit": read_arrays(limits)["k_limit_rho"]}
+    found = read_arrays(limits)
+    analytic = {name: found[f"{name}_rho"] for name in ("k_limit", "k_limit_eb")}
     with page(figure, 800 * len(targets), 900) as sheet:
         draw_scores(sheet, read_arrays(curves), targets, analytic)
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from armillary.estimators import Estimators, truth_window
+from armillary.estimators import KAPPAS, Estimators, truth_window
 from armillary.files import read_arrays, write_arrays, write_json
 from armillary.files_cmb import read_many_maps
 from armillary.flatsky import fourier, pixels
@@ -14,13 +14,15 @@ from armillary.skies import estimators_from_arrays
 from armillary.step import run
 
 METHODS = {
-    "k": ["k_qe", "k_iqe", "k_map"],
+    "k": KAPPAS,
     "e": ["e_observed", "e_delensed"],
     "b": ["B", "B_pure", "b_template", "b_remap"],
 }
 BASELINES = {
-    "k_iqe": "k_qe",
-    "k_map": "k_iqe",
+    "k_qe_eb_ee": "k_qe_eb",
+    "k_iqe_eb_ee": "k_qe_eb_ee",
+    "k_map_eb": "k_qe_eb",
+    "k_map_eb_ee": "k_iqe_eb_ee",
     "e_delensed": "e_observed",
     "B_pure": "B",
     "b_template": "B_pure",
@@ -49,7 +51,8 @@ def score_estimators(
     limits, noises = _limits(fitted, bin_edges)
     for name, values in limits.items():
         for label, value in zip(bin_labels(bin_edges), values, strict=True):
-            note = "analytic, from E x B alone, for Gaussian fields on a periodic sky"
+            pairs = "EB alone" if name.endswith("_eb") else "EB + EE"
+            note = f"analytic, {pairs}, for Gaussian fields on a periodic sky"
             entries[f"{sky}_{name}_rho_{label}"] = measurement(value, unit="", note=note)
         arrays[f"{name}_rho"] = values
     write_arrays(curves, **arrays, **noises, kk=fitted.setting.spectra.kk)
@@ -59,19 +62,19 @@ def score_estimators(
 def _remapped(fitted: Estimators, estimates: list[str]) -> np.ndarray:
     """B of the delensed E lensed again by the most likely kappa, exactly."""
     patch = fitted.setting.patch
-    found = read_many_maps(estimates, ["e_delensed", "k_map"])
-    pairs = zip(found["e_delensed"], found["k_map"], strict=True)
+    found = read_many_maps(estimates, ["e_delensed", "k_map_eb_ee"])
+    pairs = zip(found["e_delensed"], found["k_map_eb_ee"], strict=True)
     return np.stack([pixels(remapped(fourier(e), None, fourier(k), patch)[1], patch) for e, k in pairs])
 
 
 def _limits(fitted: Estimators, edges: list[float]) -> tuple[dict, dict]:
     """rho in bins, and noise curves, of the quadratic estimator and of the limit of iterating."""
     s = fitted.setting
-    what = {"l_min": s.l_min, "l_max": s.l_max}
-    noises = {
-        "k_qe_analytic": quadratic_noise(s.spectra, s.instrument, s.patch, **what),
-        "k_limit": iterated_noise(s.spectra, s.instrument, s.patch, **what),
-    }
+    noises = {}
+    for pairs, with_ee in (("", True), ("_eb", False)):
+        what = {"l_min": s.l_min, "l_max": s.l_max, "with_ee": with_ee}
+        noises[f"k_qe_analytic{pairs}"] = quadratic_noise(s.spectra, s.instrument, s.patch, **what)
+        noises[f"k_limit{pairs}"] = iterated_noise(s.spectra, s.instrument, s.patch, **what)
     binned = {name: binned_correlation(s.spectra.kk, noise, edges) for name, noise in noises.items()}
     return binned, {f"{name}_noise_curve": noise for name, noise in noises.items()}
 

@@ -15,7 +15,7 @@ from armillary.fingerprints import fingerprint
 from armillary.map_preparation import fit_mix, fit_preparation, prepare_inputs
 from armillary.skies import estimators_from_arrays
 from armillary.step import announce, git_revision, run
-from armillary.training_log import write_history
+from armillary.training_log import LEAST_GAIN, gain_over_start, write_history
 
 OF_PREPARATION = (
     "inputs outputs start_from_estimates normalize_maps apodize_maps apodize_targets noise_fraction noise_channels"
@@ -66,6 +66,11 @@ def train_network(
     )  # fmt: skip
     announce(f"{experiment}: {what.architecture}, {len(next(iter(maps['train'].values())))} maps, on {device}")
     trained, rows = train_together(training, len(devices) if isinstance(devices, list) else 1, device)
+    if gain_over_start(rows) < LEAST_GAIN:
+        announce(
+            f"ALARM: {experiment} has not left its start: validation loss fell by {gain_over_start(rows):.2%}, "
+            f"less than {LEAST_GAIN:.1%}; it adds nothing to the estimate (or the mean) that it starts from"
+        )
     inputs = prepare_inputs(preparation, maps["validation"], setting, seed=seed + 1)
     model = Model(
         trained, what, preparation, setting.patch, sky_settings, {"n_parameters": n_parameters(trained), **settings}

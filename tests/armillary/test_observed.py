@@ -78,7 +78,7 @@ def test_a_masked_rectangle_is_recovered_and_its_sign_checked(spectra):
     assert check_sign(setting, sky["q"], sky["u"], said.append) < 0.2
     with pytest.raises(ValueError, match="in the other convention"):
         check_sign(setting, sky["q"], -sky["u"], said.append)
-    found, truth = fourier(estimate(fitted, sky["q"], sky["u"])["k_map"]), windowed_truth(setting, "k", sky["k"])
+    found, truth = fourier(estimate(fitted, sky["q"], sky["u"])["k_map_eb_ee"]), windowed_truth(setting, "k", sky["k"])
     weight = mode_count(patch) * ((modes(patch).l > 100) & (modes(patch).l < 500))
     xt, xx, tt = ((p * weight).sum() for p in ((found * truth.conj()).real, np.abs(found) ** 2, np.abs(truth) ** 2))
     assert xt / np.sqrt(xx * tt) > 0.8

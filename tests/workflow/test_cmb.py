@@ -24,11 +24,15 @@ def results() -> Path:
 def test_every_product_is_there(results):
     metrics = json.loads((results / "metrics.json").read_text())
     validate_metrics(metrics, "metrics.json")
-    assert 0 < metrics["patches_k_qe_rho_l400"]["value"] < 1
-    assert metrics["patches_k_iqe_rho_l400"]["baseline"] == "patches_k_qe_rho_l400"
-    assert metrics["hybrid_k_vs_k_iqe_least"]["n"] == 12
+    assert 0 < metrics["patches_k_qe_eb_rho_l400"]["value"] < 1
+    assert metrics["patches_k_map_eb_ee_rho_l400"]["baseline"] == "patches_k_iqe_eb_ee_rho_l400"
+    assert metrics["hybrid_k_vs_k_map_eb_ee_least"]["n"] == 12
+    assert "mean of 2 trainings" in metrics["hybrid_k_rho_l400"]["note"]
+    assert "one training" in metrics["test2_b_rho_l400"]["note"]
+    assert metrics["hybrid_trainings_off_start"]["n"] == 2
+    assert {"patches_k_qe_ee_scaled_recovered_l400", "hybrid_k_other_recovered_l400"} <= set(metrics)
+    assert {"patches_k_map_eb_additive_bias_l400", "hybrid_k_multiplicative_bias_l400"} <= set(metrics)
     assert "hybrid_k_unlensed_power_l400" in metrics
-    assert metrics["hybrid_e_unlensed_rho_l400"]["baseline"] == "hybrid_e_rho_l400"
     assert {"test2_b_unlensed_power_l400", "decomposition_b_scaled_response_l400"} <= set(metrics)
     assert metrics["test2_b_vs_remap_of_truth_l400"]["value"] < 0
     assert metrics["simulations_remap_error"]["value"] < 1e-3
@@ -37,15 +41,32 @@ def test_every_product_is_there(results):
             assert (results / f"experiments/{experiment}/figures/{noun}.png").stat().st_size > 10_000
 
 
+def test_an_untrained_network_raises_the_alarm(results):
+    """Two epochs of 12 maps teach nothing: the log of the training and the note of the score both say so."""
+    metrics = json.loads((results / "metrics.json").read_text())
+    assert metrics["hybrid_trainings_off_start"]["value"] == 0
+    assert "ALARM" in metrics["hybrid_trainings_off_start"]["note"]
+    assert "ALARM: hybrid has not left its start" in (results / "logs/train_network_hybrid_1.log").read_text()
+
+
+def test_band_powers_are_a_product(results):
+    with h5py.File(results / "scores/band_powers_patches.h5") as stream:
+        group = stream["scaled/k_map_eb_ee"]
+        assert group["covariance"].shape == (3, 3)
+        assert set(group) == {"power", "covariance", "rdn0", "n1", "response", "truth"}
+        taken_off = group["power"][()] * group["response"][()] ** 2 + group["rdn0"][()] + group["n1"][()]
+        assert np.all(taken_off > 0)
+
+
 def test_a_run_folder_says_how_to_repeat_it(results):
-    command = (results / "experiments/test2/command").read_text()
-    assert "snakemake results/test/cmb/experiments/test2/network.ckpt" in command
-    assert command.strip().endswith("--configfile results/test/cmb/experiments/test2/config.json")
-    settings = json.loads((results / "experiments/test2/config.json").read_text())["cmb"]
+    command = (results / "experiments/test2/training_1/command").read_text()
+    assert "snakemake results/test/cmb/experiments/test2/training_1/network.ckpt" in command
+    assert command.strip().endswith("--configfile results/test/cmb/experiments/test2/training_1/config.json")
+    settings = json.loads((results / "experiments/test2/training_1/config.json").read_text())["cmb"]
     assert settings["experiments"]["test2"]["lambda"] == 10.0
     done = snakemake(
-        "results/test/cmb/experiments/test2/network.ckpt", "-n", "--configfile", "config/test.yaml",
-        "results/test/cmb/experiments/test2/config.json",
+        "results/test/cmb/experiments/test2/training_1/network.ckpt", "-n", "--configfile", "config/test.yaml",
+        "results/test/cmb/experiments/test2/training_1/config.json",
     )  # fmt: skip
     assert "Nothing to be done" in done.stdout + done.stderr
 
@@ -107,6 +128,9 @@ def test_observed_maps_are_recovered_and_a_wrong_sign_is_said(observation):
     done = observation()
     assert done.returncode == 0, done.stderr[-3000:]
     metrics = json.loads((RESULTS / "observed/metrics.json").read_text())
-    assert metrics["observed_k_map_rho_l400"]["value"] > 0.4
+    assert metrics["observed_k_map_eb_ee_rho_l400"]["value"] > 0.4
     with h5py.File(RESULTS / "observed/maps.h5") as stream:
-        assert {"k_qe", "k_iqe", "k_map", "k_network", "E", "B_pure", "window"} <= set(stream)
+        assert {"k_qe_eb", "k_iqe_eb_ee", "k_map_eb_ee", "k_network", "E", "B_pure", "window"} <= set(stream)
+    with h5py.File(RESULTS / "observed/band_powers.h5") as stream:
+        assert np.all(np.diag(stream["observed/k_map_eb_ee/covariance"][()]) > 0)
+        assert np.all(stream["observed/k_map_eb_ee/truth"][()] > 0)
