@@ -79,7 +79,6 @@ def contestants_of(
         "trees": plain["photometry"]._replace(kind="trees"),
         "photometry_shapes": both,
         "mim_shapes": _joined(mim, plain["shapes"]),
-        "mim_colours": _joined(mim, plain["photometry"]),
         "mim_all": _joined(mim, both),
         "shape_trees": both._replace(kind="trees"),
     }

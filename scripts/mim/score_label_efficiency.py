@@ -21,9 +21,9 @@ from armillary.step import announce, run
 
 PAIRS = [("mim", other) for other in ("random", *SIMPLE, "trees", "photometry_shapes", "cnn")]
 PAIRS += [("attentive", "mim"), ("finetuned", "cnn"), ("finetuned", "mim"), ("finetuned", "shapes")]
-PAIRS += [("mim_shapes", "shapes"), ("mim_colours", "photometry"), ("mim_all", "photometry_shapes")]
+PAIRS += [("mim_shapes", "shapes"), ("mim_all", "photometry_shapes")]
 PAIRS += [("all_trees", "shape_trees"), ("shape_trees", "trees")]
-WITH_ALL_LABELS = ("mim_shapes", "mim_colours", "mim_all", "shape_trees", "all_trees")
+WITH_ALL_LABELS = ("mim_shapes", "mim_all", "shape_trees", "all_trees")
 
 
 def score_label_efficiency(
