@@ -100,6 +100,7 @@ localrules:
     mim,
     mim_embed,
     mim_label_efficiency,
+    mim_shapes,
     mim_similarity,
     challenges,
     hsc,
@@ -190,6 +191,12 @@ rule mim_embed:
     """Embeddings of the file of cutouts that `mim: embed:` names, by a trained network."""
     input:
         "<results>/mim/own_embeddings.h5",
+
+
+rule mim_shapes:
+    """Shapes of the objects of the file of cutouts that `mim: embed:` names; nothing is learned for them."""
+    input:
+        "<results>/mim/own_shapes.h5",
 
 
 rule mim_similarity:

@@ -1,7 +1,8 @@
-"""Probes that are networks themselves: attention over frozen tokens, the encoder fine-tuned, and one from scratch.
+"""Probes that are networks themselves: attention over frozen tokens, the encoder fine-tuned, and a convolutional one.
 
-All three are trained for the same number of steps; each chooses its learning rate on labelled objects that are held
-back, with the budget that every other probe has. Layer-wise decay of learning rates: Clark et al. (2020, ICLR).
+The convolutional network is never pre-trained: it sees labelled objects alone, for as long as its settings say. Each
+chooses its learning rate on labelled objects that are held back, with the budget that every other probe has.
+Layer-wise decay of learning rates: Clark et al. (2020, ICLR).
 """
 
 from collections.abc import Callable
@@ -18,7 +19,7 @@ from armillary.mim_networks import Model, build_network
 from armillary.networks.masked_vit import SIZES, AttentionPool, MaskedViT
 from armillary.probes import N_SETTINGS, Budget, error_of, folds, tried
 
-METHODS = ("attentive", "finetuned", "scratch")
+METHODS = ("attentive", "finetuned", "cnn")
 RATES = np.logspace(-4, -2, N_SETTINGS)
 LAYER_DECAY, WEIGHT_DECAY, WARMUP_SHARE = 0.7, 0.05, 0.1
 ROWS_AT_ONCE = 64
@@ -41,6 +42,27 @@ class AttentiveProbe(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         return self.head(self.pool(tokens))
+
+
+class SmallConvolutions(nn.Module):
+    """Five convolutions, the mean and the maximum over what they find, and a linear layer: Batch -> (B, n_out).
+
+    A pixel without a value is 0, and a plane of ones and zeros beside each band says which pixels these are.
+    """
+
+    def __init__(self, n_bands: int, n_out: int):
+        super().__init__()
+        widths, kernels, strides = (2 * n_bands, 24, 32, 48, 48, 64), (5, 3, 3, 3, 3), (2, 1, 2, 1, 2)
+        layers = []
+        for k, (kernel, stride) in enumerate(zip(kernels, strides, strict=True)):
+            layers += [nn.Conv2d(widths[k], widths[k + 1], kernel, stride, kernel // 2, bias=False)]
+            layers += [nn.BatchNorm2d(widths[k + 1]), nn.ReLU()]
+        self.body, self.head = nn.Sequential(*layers), nn.Linear(2 * widths[-1], n_out)
+
+    def forward(self, batch: Batch) -> Tensor:
+        known = ~batch.unusable
+        found = self.body(torch.cat([torch.where(known, batch.images, 0), known.to(batch.images.dtype)], 1))
+        return self.head(torch.cat([found.mean((2, 3)), found.amax((2, 3))], 1))
 
 
 class WholeNetwork(nn.Module):
@@ -76,32 +98,33 @@ def frozen_tokens(model: Model, objects: Batch, device: str) -> Tensor:
 
 def predict_by_training(
     method: str, model: Model, shown: Batch | Tensor, labels: np.ndarray, labelled: np.ndarray, held_out: np.ndarray, *,
-    is_value: bool, training: Training, budget: Budget, seed: int, device: str,
+    kind: str, training: Training, budget: Budget, seed: int, device: str,
 ) -> np.ndarray:  # fmt: skip
     """Answers for the rows `held_out` of a probe trained on the rows `labelled` of what is `shown`.
 
     `shown` are objects, for `attentive` their frozen tokens; `labels` are classes counted from 0, or values. The answer
-    is a class, or a value.
+    is a class, the probability of class 1, or a value, as `kind` (classes, score, value) says.
     """
     if method not in METHODS:
         raise ValueError(f"method is {method!r}; known: {', '.join(METHODS)} (config key `mim: infer_label_probes`)")
-    task, shown = "value" if is_value else "classes", shown.to(device)
+    shown = shown.to(device)
     rates, errors = tried(RATES, budget), []
     for rate in rates:
         error = 0.0
         for judges in folds(len(labelled), budget, seed):
-            told = _trained(method, model, shown, labels, labelled[~judges], is_value, training, rate, seed)
-            error += error_of(told(labelled[judges]), labels[labelled[judges]], task)
+            told = _trained(method, model, shown, labels, labelled[~judges], kind, training, rate, seed)
+            error += error_of(told(labelled[judges]), labels[labelled[judges]], kind)
         errors.append(error if np.isfinite(error) else np.inf)
     best = rates[int(np.argmin(errors))]
-    return _trained(method, model, shown, labels, labelled, is_value, training, best, seed)(held_out)
+    return _trained(method, model, shown, labels, labelled, kind, training, best, seed)(held_out)
 
 
 def _trained(
-    method: str, model: Model, shown, labels: np.ndarray, rows: np.ndarray, is_value: bool, training: Training,
+    method: str, model: Model, shown, labels: np.ndarray, rows: np.ndarray, kind: str, training: Training,
     rate: float, seed: int,
 ) -> Callable[[np.ndarray], np.ndarray]:  # fmt: skip
     """A probe trained on `rows`, as a function of the rows that it is asked about."""
+    is_value = kind == "value"
     centre, width = (labels[rows].mean(), labels[rows].std() + 1e-9) if is_value else (0.0, 1.0)
     target = torch.from_numpy((labels - centre) / width).float() if is_value else torch.from_numpy(labels).long()
     n_out = 1 if is_value else int(labels[rows].max()) + 1
@@ -129,7 +152,9 @@ def _trained(
         with torch.inference_mode():
             parts = [network(part) for part in _in_parts(_picked(shown, asked), len(asked))]
         answer = torch.cat(parts).cpu()
-        return answer[:, 0].double().numpy() * width + centre if is_value else answer.argmax(1).numpy()
+        if is_value:
+            return answer[:, 0].double().numpy() * width + centre
+        return answer.softmax(1)[:, 1].double().numpy() if kind == "score" else answer.argmax(1).numpy()
 
     return told
 
@@ -141,9 +166,10 @@ def _fresh(method: str, model: Model, n_out: int, seed: int) -> nn.Module:
         if method == "attentive":
             width, _, n_heads = SIZES[model.what.size]
             return AttentiveProbe(width, n_heads, n_out)
-        encoder = build_network(model.what, 1000 + seed)
-        if method == "finetuned":
-            encoder.load_state_dict(model.network.state_dict())
+        if method == "cnn":
+            return SmallConvolutions(model.what.n_bands, n_out)
+        encoder = build_network(model.what, seed)
+        encoder.load_state_dict(model.network.state_dict())
         encoder.decoder = nn.Identity()  # what predicts pixels is not needed
         return WholeNetwork(encoder, n_out)
 

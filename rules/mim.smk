@@ -3,7 +3,8 @@
 Makes  <results>/mim/metrics.json, networks/<name>/trained.ckpt, embeddings/, figures/.
 From   a simulated sky, or HDF5 files of cutouts named in config/mim.yaml; nothing is downloaded.
 Steps  simulate_sky -> sample_cutouts -> train_network -> infer_embeddings -> score_probes, score_similarity;
-       estimate_features makes the baselines from the same cutouts.
+       estimate_features measures the baselines on the same cutouts, shapes among them; simulate_structures adds
+       galaxies with faint arcs and tails; infer_tuning embeds objects of the pre-training sky for searches.
 
 No object and no sky of the probe set is seen in pre-training.
 """
@@ -97,15 +98,44 @@ rule mim_train_network:
         "../scripts/mim/train_network.py"
 
 
+rule mim_simulate_structures:
+    """Simulate galaxies of which {params.settings[arc_share]} have faint arcs and {params.settings[tail_share]} tails."""
+    input:
+        red_sequence="resources/red_sequence.ecsv",
+        code=code_of("scripts/mim/simulate_structures.py"),
+    output:
+        cutouts="<results>/mim/cutouts/structures.h5",
+    log:
+        "<results>/mim/logs/simulate_structures.log",
+    benchmark:
+        "<results>/mim/benchmarks/simulate_structures.tsv"
+    conda:
+        "../envs/images.yaml"
+    threads: 1
+    resources:
+        mem_mb=3000,
+        runtime=60,
+    params:
+        settings=MIM["simulate_structures"],
+        sky=MIM["simulate_sky"],
+        seed=MIM["seed"],
+    script:
+        "../scripts/mim/simulate_structures.py"
+
+
 rule mim_infer_embeddings:
-    """Embed the probe objects with the {wildcards.state} network {wildcards.network}, once without {params.missing_bands}."""
+    """Embed the probe objects with the {wildcards.state} network {wildcards.network}, those that judge also without
+    {params.missing_bands}, and through seeing worse by {params.worse_seeing_arcsec} arcsec."""
     input:
         cutouts=MIM_SETS["probe"],
+        structures=MIM_STRUCTURES,
         model="<results>/mim/networks/{network}/{state}.ckpt",
         code=code_of("scripts/mim/infer_embeddings.py"),
     output:
         embeddings="<results>/mim/embeddings/{network}_{state}_all.h5",
         missing="<results>/mim/embeddings/{network}_{state}_missing.h5",
+        seeing="<results>/mim/embeddings/{network}_{state}_seeing.h5",
+        of_structures=["<results>/mim/embeddings/{network}_{state}_structures.h5" for path in MIM_STRUCTURES],
     log:
         "<results>/mim/logs/infer_embeddings_{network}_{state}.log",
     benchmark:
@@ -119,23 +149,55 @@ rule mim_infer_embeddings:
     params:
         bands=MIM["bands"],
         missing_bands=MIM["missing_bands"],
+        worse_seeing_arcsec=MIM["worse_seeing_arcsec"],
+        poolings=MIM["poolings"],
         pooling=MIM["pooling"],
         search_pooling=MIM["search_pooling"],
         expected=mim_expected,
         n_probe=MIM["n_probe"],
-        test_fraction=MIM["score_probes"]["test_fraction"],
+        network_number=lambda wildcards: list(MIM["networks"]).index(wildcards.network),
+        n_networks=len(MIM["networks"]),
+        **MIM_SPLIT,
     script:
         "../scripts/mim/infer_embeddings.py"
 
 
+rule mim_infer_tuning:
+    """Embed {params.n_tuning} objects of the pre-training sky with the first network, trained and untrained."""
+    input:
+        cutouts=MIM_SETS["train"],
+        models=[f"<results>/mim/networks/{next(iter(MIM['networks']))}/{state}.ckpt" for state in MIM_STATES],
+        code=code_of("scripts/mim/infer_tuning.py"),
+    output:
+        embeddings=[f"<results>/mim/embeddings/tuning_{state}.h5" for state in MIM_STATES],
+    log:
+        "<results>/mim/logs/infer_tuning.log",
+    benchmark:
+        "<results>/mim/benchmarks/infer_tuning.tsv"
+    conda:
+        "../envs/mim.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        bands=MIM["bands"],
+        poolings=MIM["poolings"],
+        n_tuning=MIM["n_tuning"],
+    script:
+        "../scripts/mim/infer_tuning.py"
+
+
 rule mim_estimate_features:
-    """Measure magnitudes, colours and concentrations of the probe objects, and {params.n_components} principal components."""
+    """Measure magnitudes, colours, concentrations and shapes, and {params.n_components} principal components."""
     input:
         train=MIM_SETS["train"],
         probe=MIM_SETS["probe"],
+        structures=MIM_STRUCTURES,
         code=code_of("scripts/mim/estimate_features.py"),
     output:
         features="<results>/mim/embeddings/features.npz",
+        shapes="<results>/mim/embeddings/shapes.h5",
     log:
         "<results>/mim/logs/estimate_features.log",
     benchmark:
@@ -151,20 +213,26 @@ rule mim_estimate_features:
         bands=MIM["bands"],
         image_px=MIM["image_px"],
         missing_bands=MIM["missing_bands"],
+        worse_seeing_arcsec=MIM["worse_seeing_arcsec"],
         n_probe=MIM["n_probe"],
-        seed=MIM["seed"],
+        n_tuning=MIM["n_tuning"],
+        n_seeds=len(MIM["networks"]),
+        **MIM_SPLIT,
     script:
         "../scripts/mim/estimate_features.py"
 
 
 rule mim_score_probes:
-    """Probe all features for task {wildcards.task} with {params.n_labels} labels."""
+    """Probe all features for task {wildcards.task} with {params.n_labels} labels; fields of sky judge that were not labelled."""
     input:
         features="<results>/mim/embeddings/features.npz",
-        trained=mim_embeddings("trained", "all"),
-        trained_missing=mim_embeddings("trained", "missing"),
-        untrained=mim_embeddings("untrained", "all"),
-        untrained_missing=mim_embeddings("untrained", "missing"),
+        trained=mim_of_task("trained"),
+        trained_missing=mim_of_task("trained", "missing"),
+        trained_seeing=mim_of_task("trained", "seeing"),
+        untrained=mim_of_task("untrained"),
+        untrained_missing=mim_of_task("untrained", "missing"),
+        untrained_seeing=mim_of_task("untrained", "seeing"),
+        cnn=mim_cnn_of_task,
         code=code_of("scripts/mim/score_probes.py"),
     output:
         scores="<results>/mim/scores/{task}.json",
@@ -181,10 +249,10 @@ rule mim_score_probes:
         runtime=240,
     params:
         n_labels=MIM["score_probes"]["n_labels"],
-        test_fraction=MIM["score_probes"]["test_fraction"],
         n_resamples=MIM["score_probes"]["n_resamples"],
         n_redshift_bins=MIM["score_probes"]["n_redshift_bins"],
-        seed=MIM["seed"],
+        poolings=MIM["poolings"],
+        **MIM_SPLIT,
     script:
         "../scripts/mim/score_probes.py"
 
@@ -195,6 +263,7 @@ rule mim_score_similarity:
         features="<results>/mim/embeddings/features.npz",
         trained=mim_embeddings("trained", "all"),
         untrained=mim_embeddings("untrained", "all"),
+        tuning=[f"<results>/mim/embeddings/tuning_{state}.h5" for state in MIM_STATES],
         code=code_of("scripts/mim/score_similarity.py"),
     output:
         scores="<results>/mim/scores/similarity.json",
@@ -211,6 +280,8 @@ rule mim_score_similarity:
         runtime=60,
     params:
         **MIM["score_similarity"],
+        poolings=MIM["poolings"],
+        cell_deg=MIM["sample_cutouts"]["cell_deg"],
         seed=MIM["seed"],
     script:
         "../scripts/mim/score_similarity.py"
@@ -333,7 +404,7 @@ rule mim_infer_blends:
         runtime=30,
     params:
         bands=MIM["bands"],
-        pooling=MIM["pooling"],
+        poolings=MIM["poolings"],
     script:
         "../scripts/mim/infer_blends.py"
 
@@ -360,6 +431,8 @@ rule mim_score_blends:
         runtime=30,
     params:
         bands=MIM["bands"],
+        poolings=MIM["poolings"],
+        image_px=MIM["image_px"],
         seed=MIM["seed"],
     script:
         "../scripts/mim/score_blends.py"
@@ -391,11 +464,35 @@ rule mim_infer_own:
         "../scripts/mim/infer_own.py"
 
 
+rule mim_estimate_own_shapes:
+    """Measure the shapes of a file of cutouts of your own."""
+    input:
+        cutouts=mim_own_cutouts,
+        code=code_of("scripts/mim/estimate_own_shapes.py"),
+    output:
+        shapes="<results>/mim/own_shapes.h5",
+    log:
+        "<results>/mim/logs/estimate_own_shapes.log",
+    benchmark:
+        "<results>/mim/benchmarks/estimate_own_shapes.tsv"
+    conda:
+        "../envs/images.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=120,
+    params:
+        bands=MIM["bands"],
+        image_px=MIM["image_px"],
+    script:
+        "../scripts/mim/estimate_own_shapes.py"
+
+
 rule mim_estimate_similar:
     """List the {params.n_wanted} objects most similar to a query."""
     input:
         embeddings=mim_searched(),
-        model=mim_first("similarity"),
+        model=mim_first("similarity") if MIM["similarity"]["by"] == "embedding" else [],
         query_cutouts=MIM["similarity"]["cutouts"] or [],
         code=code_of("scripts/mim/estimate_similar.py"),
     output:
@@ -416,5 +513,7 @@ rule mim_estimate_similar:
         positions=MIM["similarity"]["positions"],
         n_wanted=MIM["similarity"]["n_wanted"],
         search_pooling=MIM["search_pooling"],
+        bands=MIM["bands"],
+        image_px=MIM["image_px"],
     script:
         "../scripts/mim/estimate_similar.py"

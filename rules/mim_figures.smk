@@ -80,8 +80,11 @@ rule mim_plot_probes:
         mem_mb=500,
         runtime=5,
     params:
-        tasks=[*MIM_TASKS, *(["missing_band"] if "class" in MIM_TASKS else [])],
-        names=["mim", "mim_neighbours", "random", "pca", "colours", "photometry", "trees"],
+        tasks=mim_shown_tasks(),
+        names=[
+            "mim", "mim_neighbours", "random", "pca", "colours", "photometry", "trees", "shapes", "photometry_shapes",
+            "cnn",
+        ],
     script:
         "../scripts/mim/plot_probes.py"
 

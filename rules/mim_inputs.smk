@@ -4,8 +4,22 @@ import os
 from pathlib import Path
 
 MIM = config["mim"]
-MIM_TASKS = MIM["score_probes"]["tasks"]
 MIM_SETS = {name: f"<results>/mim/cutouts/{name}.h5" for name in ("train", "validation", "probe")}
+MIM_STATES = ("trained", "untrained")
+MIM_IS_SIMULATED = not MIM["cutouts"] and not MIM["tile_coadds"]["patches"]
+MIM_STRUCTURES = ["<results>/mim/cutouts/structures.h5"] if MIM_IS_SIMULATED else []
+MIM_ABOUT_STRUCTURES = ("faint_arcs", "tidal")
+MIM_VIEWS_OF_TASK = {"class": ("missing", "seeing"), "blend": ("seeing",)}
+MIM_TASKS = [
+    task
+    for task in MIM["score_probes"]["tasks"]
+    if MIM_IS_SIMULATED or task not in MIM_ABOUT_STRUCTURES
+]
+MIM_SPLIT = {
+    "test_fraction": MIM["score_probes"]["test_fraction"],
+    "cell_deg": MIM["sample_cutouts"]["cell_deg"],
+    "seed": MIM["seed"],
+}
 
 
 def mim_training(name):
@@ -36,8 +50,15 @@ def mim_check():
             raise WorkflowError(
                 f"mim: infer_label_probes: tasks has {task!r}, which score_label_efficiency has not"
             )
+    if any("attention" in pooling for pooling in MIM["poolings"]):
+        for name in MIM["networks"]:
+            if not mim_training(name)["attention_pool"]:
+                raise WorkflowError(f"mim: poolings has attention; networks: {name} has attention_pool false")
+    of = MIM["simulate_structures"]
+    if of["arc_share"] + of["tail_share"] >= 1:
+        raise WorkflowError("mim: simulate_structures: arc_share and tail_share leave no plain galaxy")
     sky = MIM["simulate_sky"]
-    if not MIM["cutouts"] and not MIM["tile_coadds"]["patches"] and sky["cutout_px"] < MIM["image_px"]:
+    if MIM_IS_SIMULATED and sky["cutout_px"] < MIM["image_px"]:
         raise WorkflowError(
             f"mim: simulate_sky: cutout_px is {sky['cutout_px']}; image_px is {MIM['image_px']}, which must fit into it"
         )
@@ -65,10 +86,52 @@ def mim_expected(wildcards):
     }
 
 
+def mim_sky_of(task):
+    """Which objects a task is about: those with faint structures, or all of the probe set."""
+    return "structures" if task in MIM_ABOUT_STRUCTURES else "all"
+
+
+def mim_of_task(state, view=None):
+    """Input function: embeddings of the objects of a task by all networks, or of a view of them if it asks for it."""
+
+    def files(wildcards):
+        if view is not None and view not in MIM_VIEWS_OF_TASK.get(wildcards.task, ()):
+            return []
+        return mim_embeddings(state, view or mim_sky_of(wildcards.task))
+
+    return files
+
+
+def mim_cutouts_of_task(wildcards):
+    """The cutouts that a task is about."""
+    return MIM_STRUCTURES[0] if wildcards.task in MIM_ABOUT_STRUCTURES else MIM_SETS["probe"]
+
+
+def mim_columns_of_task(wildcards):
+    """The embeddings of one network of a task's objects, with their columns."""
+    return f"<results>/mim/embeddings/{wildcards.network}_trained_{mim_sky_of(wildcards.task)}.h5"
+
+
+def mim_cnn_of_task(wildcards):
+    """Answers of convolutional networks to a task of score_probes, where the config asks for them."""
+    if wildcards.task not in MIM["score_probes"]["cnn_tasks"]:
+        return []
+    return [f"<results>/mim/labels/{wildcards.task}_cnn_{name}.npz" for name in MIM["networks"]]
+
+
+def mim_answered():
+    """The pairs of task and method that networks as probes answer."""
+    methods = [name for name, counts in MIM["infer_label_probes"]["n_labels"].items() if counts]
+    return [[task, method] for task in MIM["infer_label_probes"]["tasks"] for method in methods]
+
+
 def mim_label_answers():
-    """Answers of networks as probes, all networks of a task after one another."""
-    tasks = MIM["infer_label_probes"]["tasks"]
-    return [f"<results>/mim/labels/{task}_{name}.npz" for task in tasks for name in MIM["networks"]]
+    """Answers of networks as probes, all networks of a task and method after one another."""
+    return [
+        f"<results>/mim/labels/{task}_{method}_{name}.npz"
+        for task, method in mim_answered()
+        for name in MIM["networks"]
+    ]
 
 
 def mim_first(step):
@@ -79,6 +142,8 @@ def mim_first(step):
 def mim_searched():
     """The embeddings that a query is searched in."""
     own = MIM["similarity"]["embeddings"]
+    if not own and MIM["similarity"]["by"] == "shapes":
+        return "<results>/mim/embeddings/shapes.h5"
     return own or f"<results>/mim/embeddings/{next(iter(MIM['networks']))}_trained_all.h5"
 
 
@@ -115,6 +180,12 @@ def mim_metric_parts():
         "<results>/mim/scores/similarity.json",
         *(["<results>/mim/scores/blends.json"] if mim_blends() else []),
     ]
+
+
+def mim_shown_tasks():
+    """Names of scores that the figure of probes has a panel for."""
+    of_views = {"class": ["missing_band", "class_seeing"], "blend": ["blend_seeing"]}
+    return [name for task in MIM_TASKS for name in (task, *of_views.get(task, []))]
 
 
 def mim_products():

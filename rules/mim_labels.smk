@@ -8,18 +8,20 @@ Steps  infer_label_probes (networks as probes) -> score_label_efficiency (and al
 
 
 rule mim_infer_label_probes:
-    """Train attentive, fine-tuned and from-scratch probes for task {wildcards.task} out of network {wildcards.network}."""
+    """Train {wildcards.method} probes of task {wildcards.task}, with the labels of network {wildcards.network}."""
     input:
-        cutouts=MIM_SETS["probe"],
+        cutouts=mim_cutouts_of_task,
         model="<results>/mim/networks/{network}/trained.ckpt",
-        embeddings="<results>/mim/embeddings/{network}_trained_all.h5",
+        embeddings=mim_columns_of_task,
         code=code_of("scripts/mim/infer_label_probes.py"),
     output:
-        answers="<results>/mim/labels/{task}_{network}.npz",
+        answers="<results>/mim/labels/{task}_{method}_{network}.npz",
     log:
-        "<results>/mim/logs/infer_label_probes_{task}_{network}.log",
+        "<results>/mim/logs/infer_label_probes_{task}_{method}_{network}.log",
     benchmark:
-        "<results>/mim/benchmarks/infer_label_probes_{task}_{network}.tsv"
+        "<results>/mim/benchmarks/infer_label_probes_{task}_{method}_{network}.tsv"
+    wildcard_constraints:
+        method="attentive|finetuned|cnn",
     conda:
         "../envs/mim.yaml"
     threads: 1 if MIM["n_gpus"] == 0 else 6
@@ -28,13 +30,15 @@ rule mim_infer_label_probes:
         runtime=120 if MIM["n_gpus"] == 0 else 600,
         gpu=min(MIM["n_gpus"], 1),
     params:
-        **{name: value for name, value in MIM["infer_label_probes"].items() if name != "tasks"},
+        n_labels=lambda wildcards: MIM["infer_label_probes"]["n_labels"][wildcards.method],
+        n_steps=lambda wildcards: MIM["infer_label_probes"]["n_steps"][wildcards.method],
+        batch_size=MIM["infer_label_probes"]["batch_size"],
         network_number=lambda wildcards: list(MIM["networks"]).index(wildcards.network),
+        n_networks=len(MIM["networks"]),
         n_settings=MIM["score_label_efficiency"]["n_settings"],
         n_folds=MIM["score_label_efficiency"]["n_folds"],
-        test_fraction=MIM["score_probes"]["test_fraction"],
         bands=MIM["bands"],
-        seed=MIM["seed"],
+        **MIM_SPLIT,
     script:
         "../scripts/mim/infer_label_probes.py"
 
@@ -62,9 +66,9 @@ rule mim_score_label_efficiency:
         runtime=240,
     params:
         **MIM["score_label_efficiency"],
-        answered=MIM["infer_label_probes"]["tasks"],
-        test_fraction=MIM["score_probes"]["test_fraction"],
-        seed=MIM["seed"],
+        answered=mim_answered(),
+        poolings=MIM["poolings"],
+        **MIM_SPLIT,
     script:
         "../scripts/mim/score_label_efficiency.py"
 

@@ -10,24 +10,30 @@ from armillary.figures.style import BLUE, GREEN, INK, ORANGE, PALE, PURPLE, SKY,
 LABELS = {
     "mim": "learned, linear probe", "mim_neighbours": "learned, nearest neighbours", "random": "untrained network",
     "pca": "principal components", "colours": "magnitudes and colours", "photometry": "these and concentrations",
-    "trees": "all of these, boosted trees", "attentive": "learned, attentive probe", "finetuned": "fine-tuned",
-    "scratch": "from scratch",
+    "trees": "all of these, boosted trees", "shapes": "shapes", "photometry_shapes": "photometry and shapes",
+    "attentive": "learned, attentive probe", "finetuned": "fine-tuned", "cnn": "small CNN, labels alone",
 }  # fmt: skip
 COLOURS = {
     "mim": BLUE, "mim_neighbours": SKY, "random": PALE, "pca": ORANGE, "colours": GREEN, "photometry": "#006644",
-    "trees": VERMILION, "attentive": PURPLE, "finetuned": INK, "scratch": "#777777",
+    "trees": VERMILION, "shapes": "#aa4499", "photometry_shapes": "#661155", "attentive": PURPLE, "finetuned": INK,
+    "cnn": "#777777",
 }  # fmt: skip
 TITLES = {
     "class": "galaxy, quasar or star", "missing_band": "class with bands missing", "redshift": "redshift of galaxies",
-    "blend": "blend or one galaxy", "ellipticity": "ellipticity",
+    "blend": "blend or one galaxy", "ellipticity": "ellipticity", "class_seeing": "class, judged in worse seeing",
+    "blend_seeing": "blend, judged in worse seeing", "faint_arcs": "faint arcs or none", "tidal": "tidal tail or none",
 }  # fmt: skip
 UNITS = {"accuracy": "accuracy", "r2": "R2", "auc": "area under ROC"}
 
 
 def draw_label_curves(figure: Figure, metrics: dict[str, dict], tasks: list[str], names: list[str]) -> None:
-    """Score of each kind of features against the number of labels, a panel a task, from a metrics file."""
-    axes = np.atleast_1d(figure.subplots(1, len(tasks)))
-    for one, task in zip(axes, tasks, strict=True):
+    """Score of each kind of features against the number of labels, a panel a task, from a metrics file; more than four
+    panels stand in two rows."""
+    n_rows = 1 if len(tasks) <= 4 else 2
+    axes = figure.subplots(n_rows, -(-len(tasks) // n_rows), squeeze=False).ravel()
+    for one in axes[len(tasks) :]:
+        one.set_axis_off()
+    for one, task in zip(axes, tasks, strict=False):
         unit, asked = "", set()
         for number, name in enumerate(names):
             prefix = f"{task}_{name}_"

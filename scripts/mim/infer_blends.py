@@ -1,20 +1,24 @@
 """Embed the sources of real HSC blends with every network of a run."""
 
+import numpy as np
 import torch
 
-from armillary.files_cutouts import open_cutouts, write_embeddings
-from armillary.mim_networks import embed, read_model
+from armillary.embedding_parts import parts_of, write_parts
+from armillary.files_cutouts import open_cutouts
+from armillary.mim_networks import read_model
 from armillary.step import run
+from armillary.token_parts import embed_parts
 
 
 def infer_blends(
-    blends: str, models: list[str], embeddings: list[str], *, bands: list[str], pooling: str, threads: int
+    blends: str, models: list[str], embeddings: list[str], *, bands: list[str], poolings: list[list[str]], threads: int
 ) -> None:
     torch.set_num_threads(threads)
+    parts = parts_of(poolings)
     with open_cutouts(blends, bands) as file:
         for model, path in zip(models, embeddings, strict=True):
-            values = embed(read_model(model), file, pooling=pooling, device="cpu")
-            write_embeddings(path, values, file.columns(), {"pooling": pooling, "bands": list(bands)})
+            found = embed_parts(read_model(model), file, parts=parts, device="cpu", rows=np.arange(len(file)))
+            write_parts(path, found, file.columns(), {"bands": list(bands)}, parts[0])
 
 
 if __name__ == "__main__":

@@ -1,38 +1,50 @@
-"""Embed the probe objects with a trained, or an untrained, network: as they are, and as if bands were missing."""
+"""Embed the probe objects with a trained, or an untrained, network: as they are, and those that judge it otherwise."""
 
+import numpy as np
 import torch
 
-from armillary.files_cutouts import open_cutouts, write_embeddings
-from armillary.mim_networks import embed, embed_pooled, read_model
-from armillary.probe_scores import first_held_out
+from armillary.cutout_views import VIEWS, views_of
+from armillary.embedding_parts import parts_of, write_parts
+from armillary.field_splits import fields_that_judge
+from armillary.files_cutouts import open_cutouts
+from armillary.mim_networks import read_model
 from armillary.step import announce, run
+from armillary.token_parts import embed_parts
 
 
 def infer_embeddings(
-    cutouts: str, model: str, embeddings: str, missing: str, *, bands: list[str], missing_bands: list[str],
-    pooling: str, search_pooling: str, expected: dict, n_probe: int | None, test_fraction: float, threads: int,
+    cutouts: str, structures: list[str], model: str, embeddings: str, missing: str, seeing: str,
+    of_structures: list[str], *, bands: list[str], missing_bands: list[str], worse_seeing_arcsec: float,
+    poolings: list[list[str]], pooling: str, search_pooling: str, expected: dict, n_probe: int | None,
+    network_number: int, n_networks: int, test_fraction: float, cell_deg: float, seed: int, threads: int,
 ) -> None:  # fmt: skip
-    """`expected` is what the network must have been built with. `embeddings` has vectors for searches, too, in the
-    column `search`; `missing` has the objects that judge only."""
+    """`expected` is what the network must have been built with. `embeddings` has all objects, `missing` and `seeing`
+    those of the fields that judge this network, with their rows."""
     torch.set_num_threads(threads)
     held = read_model(model, expected)
     if held.scale.bands != list(bands):
         raise ValueError(
             f"{model} was trained on the bands {' '.join(held.scale.bands)}; the config says {' '.join(bands)}"
         )
-    device = "cuda" if torch.cuda.is_available() else "cpu"
+    settings = {"device": "cuda" if torch.cuda.is_available() else "cpu", "parts": parts_of(poolings)}
     facts = {"pooling": pooling, "search_pooling": search_pooling, "bands": list(bands)}
     with open_cutouts(cutouts, bands) as file:
         columns = {name: values[:n_probe] for name, values in file.columns().items()}
         n_objects = len(columns["ra"])
-        settings = {"device": device, "n_most": n_objects}
-        values, search = embed_pooled(held, file, poolings=[pooling, search_pooling], **settings)
-        write_embeddings(embeddings, values, columns | {"search": search}, facts)
-        start = first_held_out(n_objects, test_fraction)
-        without = embed(held, file, pooling=pooling, hidden_bands=missing_bands, start=start, **settings)
-        judging = {name: values[start:] for name, values in columns.items()}
-        write_embeddings(missing, without, judging, facts | {"hidden_bands": missing_bands})
-    announce(f"{values.shape[0]} objects, {values.shape[1]} numbers each")
+        wanted = sorted({*settings["parts"], pooling, search_pooling})
+        found = embed_parts(held, file, rows=np.arange(n_objects), **(settings | {"parts": wanted}))
+        write_parts(embeddings, found, columns | {"search": found[search_pooling]}, facts, pooling)
+        field, judging = fields_that_judge(columns, cell_deg, test_fraction, n_networks, seed)
+        rows = np.flatnonzero(np.isin(field, judging[network_number]))
+        views = views_of(missing_bands, worse_seeing_arcsec, seed)
+        for view, path in zip(VIEWS, (missing, seeing), strict=True):
+            seen = embed_parts(held, file, rows=rows, change=views[view], **settings)
+            write_parts(path, seen, {"row": rows}, facts | {"view": view}, settings["parts"][0])
+    for source, path in zip(structures, of_structures, strict=True):
+        with open_cutouts(source, bands) as file:
+            seen = embed_parts(held, file, rows=np.arange(len(file)), **settings)
+            write_parts(path, seen, file.columns(), facts, settings["parts"][0])
+    announce(f"{n_objects} objects, {len(rows)} of them judge")
 
 
 if __name__ == "__main__":

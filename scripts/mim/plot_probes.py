@@ -8,7 +8,7 @@ from armillary.step import run
 
 
 def plot_probes(parts: list[str], figure: str, *, tasks: list[str], names: list[str]) -> None:
-    with page(figure, 560 * max(len(tasks), 2), 640) as sheet:
+    with page(figure, 560 * max(-(-len(tasks) // 2), 2), 1180) as sheet:
         draw_label_curves(sheet, merge_metrics({path: read_json(path) for path in parts}), tasks, names)
 
 

@@ -34,7 +34,7 @@ def test_every_method_learns_a_class_that_is_plain_to_see(objects, method):
     shown = frozen_tokens(MODEL, batch, "cpu") if method == "attentive" else batch
     before = {name: value.clone() for name, value in MODEL.network.state_dict().items()}
     rows, rest = np.arange(120), np.arange(120, 240)
-    settings = {"is_value": False, "training": TRAINING, "budget": BUDGET, "seed": 0, "device": "cpu"}
+    settings = {"kind": "classes", "training": TRAINING, "budget": BUDGET, "seed": 0, "device": "cpu"}
     tuned = settings | {"budget": Budget(2, 1)}
     told = predict_by_training(method, MODEL, shown, label, rows, rest, **tuned)
     assert (told == label[rest]).mean() > 0.9
@@ -47,9 +47,16 @@ def test_every_method_learns_a_class_that_is_plain_to_see(objects, method):
 def test_a_value_comes_back_in_its_own_units(objects):
     batch, label = objects
     value = 0.5 + 0.2 * label
-    settings = {"is_value": True, "training": TRAINING, "budget": Budget(2, 1), "seed": 0, "device": "cpu"}
+    settings = {"kind": "value", "training": TRAINING, "budget": Budget(2, 1), "seed": 0, "device": "cpu"}
     told = predict_by_training("finetuned", MODEL, batch, value, np.arange(120), np.arange(120, 240), **settings)
     assert np.abs(told - value[120:]).mean() < 0.05
+
+
+def test_a_score_is_the_probability_of_class_one(objects):
+    batch, label = objects
+    settings = {"kind": "score", "training": TRAINING, "budget": Budget(2, 1), "seed": 0, "device": "cpu"}
+    told = predict_by_training("cnn", MODEL, batch, label, np.arange(120), np.arange(120, 240), **settings)
+    assert told.min() >= 0 and told.max() <= 1 and ((told > 0.5) == label[120:]).mean() > 0.9
 
 
 def test_rows_are_read_in_their_order(objects, tmp_path):
@@ -66,6 +73,6 @@ def test_a_budget_picks_settings_and_judges():
 
 
 def test_an_unknown_method_is_refused(objects):
-    settings = {"is_value": False, "training": TRAINING, "budget": BUDGET, "seed": 0, "device": "cpu"}
-    with pytest.raises(ValueError, match="known: attentive, finetuned, scratch"):
+    settings = {"kind": "classes", "training": TRAINING, "budget": BUDGET, "seed": 0, "device": "cpu"}
+    with pytest.raises(ValueError, match="known: attentive, finetuned, cnn"):
         predict_by_training("linear", MODEL, objects[0], objects[1], np.arange(9), np.arange(9), **settings)

@@ -3,12 +3,24 @@
 import numpy as np
 import pytest
 
+from armillary.field_splits import fields_that_judge, rows_that_judge
 from armillary.files_cutouts import write_embeddings
 from armillary.metrics import validate_metrics
-from armillary.probe_scores import as_measurement, draw_labels, gain, with_error
+from armillary.probe_choices import predict_by_choice
+from armillary.probe_scores import (
+    TASKS,
+    Contestant,
+    Judges,
+    as_measurement,
+    gain,
+    labelled_and_judges,
+    measurements_of,
+    told_by,
+    with_error,
+)
 from armillary.probes import area_under_roc, impute, predict, redshift_scores
 from armillary.redshift_pdf import coverage, crps, cumulative_at, estimate_pdf
-from armillary.similarity import neighbours, precision_at, read_search_vectors, rows_at, whiten
+from armillary.similarity import draw_queries, jackknife, neighbours, precisions, read_search_vectors, rows_at, whiten
 
 RNG = np.random.default_rng(0)
 
@@ -56,21 +68,69 @@ def test_every_probe_learns_what_is_linear_and_nothing_from_noise(kind):
         predict(features[rows], np.append(value[:299], np.nan), [features[rest]], task="value", kind=kind, seed=0)
 
 
-def test_the_error_of_an_accuracy_is_binomial_and_a_gain_over_itself_is_nothing():
-    truth = RNG.integers(0, 2, 4000)
-    told = np.array([np.where(RNG.uniform(size=4000) < 0.8, truth, 1 - truth)])
-    value, error = with_error("accuracy", told, truth, 300, np.random.default_rng(1))
+def sky(n_fields: int, n: int = 1200) -> dict[str, np.ndarray]:
+    """Columns of objects that lie in fields a degree apart."""
+    field = RNG.integers(0, n_fields, n)
+    zeros = np.zeros(n, int)
+    return {"ra": field + 0.5, "dec": np.full(n, 0.5), "class": RNG.integers(0, 2, n), "lens": zeros, "blend": zeros}
+
+
+def test_no_field_is_labelled_and_judges_and_seeds_take_other_fields():
+    columns = sky(12)
+    field, judging = fields_that_judge(columns, 1.0, 0.25, 3, 0)
+    assert len(set(np.concatenate(judging).tolist())) == 9
+    labelled, judges = labelled_and_judges("class", columns, field, judging, [50, 10**6], 0)
+    assert sorted(labelled)[0] == 50 and max(labelled) < len(field)
+    for rows in labelled.values():
+        for seed, own in enumerate(rows):
+            assert len(np.unique(own)) == len(own) and not set(field[own]) & set(field[judges[seed].rows])
+    every = np.concatenate([of.rows for of in judges])
+    np.testing.assert_array_equal(np.sort(every), rows_that_judge(field, judging))
+    with pytest.raises(ValueError, match="labels and judges need two"):
+        fields_that_judge(sky(1), 1.0, 0.25, 1, 0)
+
+
+def judges_of(truth: np.ndarray, field: np.ndarray) -> Judges:
+    return Judges(np.arange(len(truth)), truth, field)
+
+
+def test_the_error_of_an_accuracy_is_binomial_in_one_field_and_that_of_fields_in_several():
+    truth, field = RNG.integers(0, 2, 4000), np.repeat(np.arange(8), 500)
+    told = np.where(RNG.uniform(size=4000) < 0.8, truth, 1 - truth)
+    value, error = with_error("accuracy", [told], [judges_of(truth, 0 * field)], 300, np.random.default_rng(1))
     assert value == pytest.approx(0.8, abs=0.02)
     assert error == pytest.approx(np.sqrt(0.8 * 0.2 / 4000), rel=0.2)
-    assert gain("accuracy", told, told, truth, 20, [0]) == (0.0, 0.0)
+    told = np.where(RNG.uniform(size=4000) < 0.8 + 0.1 * (-1) ** field, truth, 1 - truth)
+    several = [judges_of(truth, field)]
+    error = with_error("accuracy", [told], several, 2000, np.random.default_rng(1))[1]
+    assert error == pytest.approx(np.std(0.1 * (-1.0) ** np.arange(8), ddof=1) / np.sqrt(8), rel=0.15)
+    assert gain("accuracy", [told], [told], several, 20, np.random.default_rng(0)) == (0.0, 0.0)
     validate_metrics({"a": as_measurement(value, error, 4000, "accuracy")}, "test")
 
 
-def test_labels_are_drawn_without_replacement():
-    draws = draw_labels(np.arange(50), 50, 2, 0)
-    assert all(len(np.unique(rows)) == 50 for rows in draws)
-    with pytest.raises(ValueError, match="50 objects may be labelled, 51 are asked for"):
-        draw_labels(np.arange(50), 51, 1, 0)
+def test_a_probe_chooses_the_features_that_tell_by_its_labels_alone():
+    label, noise = RNG.integers(0, 2, 400), RNG.standard_normal((400, 3))
+    good = noise + 1.5 * label[:, None]
+    rows, rest = slice(0, 200), slice(200, None)
+    wanted = [[noise[rest], good[rest]]]
+    told = predict_by_choice([noise[rows], good[rows]], label[rows], wanted, "score", "linear", 0)[0]
+    assert area_under_roc(told, label[rest]) > 0.9
+
+
+def test_answers_are_those_of_the_judges_of_each_seed_and_views_are_asked_of_the_same_probe():
+    columns = sky(8)
+    field, judging = fields_that_judge(columns, 1.0, 0.25, 2, 0)
+    labelled, judges = labelled_and_judges("class", columns, field, judging, [100], 0)
+    features = (columns["class"][:, None] + 0.1 * RNG.standard_normal((1200, 2)),)
+    turned = (1 - features[0],)
+    contestant = Contestant([[features]], {"missing": [[features]], "seeing": [[turned]]}, "linear")
+    told = told_by(contestant, TASKS["class"], columns["class"], labelled[100], judges)
+    assert [len(one) for one in told[""]] == [len(of.rows) for of in judges]
+    for name, value in (("", 1.0), ("missing_band", 1.0), ("class_seeing", 0.0)):
+        assert with_error("accuracy", told[name], judges, 20, np.random.default_rng(0))[0] == pytest.approx(value)
+    both = {("mim", 100): told[""], ("pca", 100): told["class_seeing"]}
+    numbers = measurements_of("class", "accuracy", both, judges, [("mim", "pca")], 20, 0)
+    assert numbers["class_mim_over_pca_100"]["value"] == 1.0 and numbers["class_mim_over_pca_100"]["baseline"]
 
 
 def test_whitened_embeddings_have_unit_covariance():
@@ -78,24 +138,43 @@ def test_whitened_embeddings_have_unit_covariance():
     np.testing.assert_allclose(np.cov(whiten(values).T), np.eye(4), atol=1e-6)
 
 
+def searched(values: np.ndarray, rare: np.ndarray, n_fields: int = 10, cut: float = 1e-9) -> np.ndarray:
+    field = np.arange(len(rare)) % n_fields
+    settings = {"n_wanted": 20, "n_examples": 5, "n_queries": 30}
+    return precisions(whiten(values, None, cut), draw_queries(rare, field, rng=np.random.default_rng(0), **settings))
+
+
 def test_a_search_finds_a_rare_class_that_lies_apart_and_is_blind_in_noise():
     rare = RNG.uniform(size=4000) < 0.03
     values = RNG.standard_normal((4000, 6))
-    settings = {"n_wanted": 20, "n_examples": 5, "n_queries": 30}
-    blind = precision_at(values, rare, rng=np.random.default_rng(0), **settings)
-    assert blind.mean() < 0.12
+    assert jackknife(searched(values, rare))[0] < 0.12
     values[rare, 0] += 8
-    assert precision_at(values, rare, rng=np.random.default_rng(0), **settings).mean() > 0.8
+    assert jackknife(searched(values, rare))[0] > 0.8
     with pytest.raises(ValueError, match="objects of the rare class"):
-        precision_at(values, np.arange(4000) < 10, rng=np.random.default_rng(0), **settings)
+        searched(values, np.arange(4000) < 10)
+
+
+def test_a_search_looks_in_other_fields_than_those_of_its_examples():
+    """Features that only tell the field find nothing."""
+    field, rare = np.arange(4000) % 10, RNG.uniform(size=4000) < 0.03
+    values = np.eye(10)[field] + 0.01 * RNG.standard_normal((4000, 10))
+    assert jackknife(searched(values, rare))[0] < 0.12
+
+
+def test_the_jackknife_of_a_mean_over_fields_is_its_standard_error():
+    by_field = RNG.standard_normal(12)
+    left_out = np.array([np.delete(by_field, k).mean() for k in range(12)])
+    value, error = jackknife(np.append(by_field.mean(), left_out)[:, None])
+    assert value == pytest.approx(by_field.mean())
+    assert error == pytest.approx(by_field.std(ddof=1) / np.sqrt(12))
 
 
 def test_whitening_keeps_a_rare_mark_in_a_direction_of_little_variance():
     rare = RNG.uniform(size=3000) < 0.03
     values = RNG.standard_normal((3000, 6)) * [1e3, 1e2, 1, 1, 1, 1]
     values[rare, 5] += 8
-    settings = {"n_wanted": 20, "n_examples": 5, "n_queries": 20}
-    assert precision_at(values, rare, rng=np.random.default_rng(0), **settings).mean() > 0.8
+    assert jackknife(searched(values, rare))[0] > 0.8
+    assert jackknife(searched(values, rare, cut=1e-3))[0] < 0.3
 
 
 def test_few_objects_are_not_whitened_in_directions_that_they_cannot_tell():

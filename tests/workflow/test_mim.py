@@ -34,7 +34,12 @@ def test_every_product_is_there(results):
     assert metrics["redshift_trees_60_nmad"]["value"] > 0
     assert metrics["similarity_mim_precision"]["baseline"] == "similarity_prevalence"
     assert 0.01 < metrics["data_duplicates"]["value"] < 0.5
-    assert 0 < metrics["missing_band_mim_60"]["value"] <= 1
+    for name in ("missing_band", "class_seeing", "blend_seeing", "faint_arcs"):
+        n = 60 if name != "faint_arcs" else 24
+        for who in ("mim", "random", "shapes", "photometry_shapes"):
+            assert 0 <= metrics[f"{name}_{who}_{n}"]["value"] <= 1
+    assert metrics["blend_mim_over_cnn_24"]["baseline"] == "blend_cnn_24"
+    assert "best on the pre-training sky" in metrics["similarity_shapes_precision"]["note"]
     for noun in "training reconstructions probes similarity label_efficiency".split():
         assert (results / f"figures/{noun}.png").stat().st_size > 10_000
     for noun in "progress reconstructions".split():
@@ -44,10 +49,11 @@ def test_every_product_is_there(results):
 def test_every_kind_of_probe_is_scored_on_the_same_objects(results):
     scores = json.loads((results / "label_efficiency.json").read_text())
     validate_metrics(scores, "label_efficiency.json")
-    names = "mim mim_neighbours random pca colours photometry trees attentive finetuned scratch".split()
+    names = "mim mim_neighbours random pca colours photometry trees shapes attentive finetuned cnn".split()
     assert len({scores[f"labels_class_{name}_24"]["n"] for name in names}) == 1
-    assert scores["labels_class_mim_trees_over_trees_60"]["baseline"] == "labels_class_trees_60"
-    assert scores["labels_class_finetuned_over_scratch_24"]["baseline"] == "labels_class_scratch_24"
+    assert scores["labels_class_all_trees_over_shape_trees_60"]["baseline"] == "labels_class_shape_trees_60"
+    assert scores["labels_class_finetuned_over_cnn_24"]["baseline"] == "labels_class_cnn_24"
+    assert scores["labels_class_cnn_seconds_24"]["value"] > 0
 
 
 def test_the_gallery_holds_its_pictures_and_a_browser_shows_it(results, tmp_path):
@@ -89,6 +95,23 @@ def test_files_of_ones_own_are_embedded_and_searched(results, tmp_path):
     found = pd.read_csv(results / "similar.csv")
     assert found["row"][0] == 4 and found["cosine"][0] == pytest.approx(1, abs=1e-3)
     assert (results / "figures/similar.png").stat().st_size > 10_000
+
+
+def test_shapes_of_ones_own_objects_are_measured_and_searched(results, tmp_path):
+    cutouts = read_cutouts(str(results / "cutouts/validation.h5")).rows(slice(0, 60))
+    write_cutouts(str(tmp_path / "own.h5"), cutouts)
+    write_cutouts(str(tmp_path / "query.h5"), cutouts.rows(slice(4, 5)))
+    config = tmp_path / "own.yaml"
+    config.write_text(
+        f"mim: {{embed: {{cutouts: {tmp_path}/own.h5}}, similarity: {{by: shapes, n_wanted: 5, "
+        f"embeddings: results/test/mim/own_shapes.h5, cutouts: {tmp_path}/query.h5}}}}\n"
+    )
+    done = snakemake("mim_shapes", "mim_similarity", "--configfile", "config/test.yaml", str(config))
+    assert done.returncode == 0, done.stderr[-3000:]
+    with h5py.File(results / "own_shapes.h5") as stream:
+        names = json.loads(stream.attrs["names"])
+        assert stream["embedding"].shape == (60, len(names)) and "ellipticity_3.5" in names
+    assert pd.read_csv(results / "similar.csv")["row"][0] == 4
 
 
 def test_second_run_does_nothing(results):
