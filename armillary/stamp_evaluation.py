@@ -52,9 +52,7 @@ class ProblemData(NamedTuple):
     def _images(self, method: str, scene: int, chosen) -> np.ndarray:
         found = self.posteriors[method]
         images = np.tensordot(found["c"][scene][chosen], self.stack, 1)
-        return shifted_images(
-            images, found["shift"][scene][chosen] - self.seen.position[scene], self.fine_pixel_arcsec
-        )
+        return shifted_images(images, found["shift"][scene][chosen] - self.seen.position[scene], self.fine_pixel_arcsec)
 
 
 def read_problem(

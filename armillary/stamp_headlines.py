@@ -21,9 +21,7 @@ def headline_metrics(trainings: list, counts: np.ndarray, rng: np.random.Generat
     `trainings` are ProblemData of the same scenes, the first with all methods, others with those that are learned.
     """
     first = trainings[0]
-    scores = [
-        {method: problem_scores(data, method, counts) for method in data.posteriors} for data in trainings
-    ]
+    scores = [{method: problem_scores(data, method, counts) for method in data.posteriors} for data in trainings]
     found = {}
     for method, of_first in scores[0].items():
         mine = [one for one in scores if method in one]

@@ -6,7 +6,13 @@ from pathlib import Path
 
 HSC = config["hsc"]
 HSC_STAMPS = f"<results>/hsc/stamps/{HSC['learn_from']}.h5"  # that the prior is learned from and judged on
-HSC_TRAINED = ("autoencoder", "flow", "residual", "score", "mixture")  # all that depends on the seed of training
+HSC_TRAINED = (
+    "autoencoder",
+    "flow",
+    "residual",
+    "score",
+    "mixture",
+)  # all that depends on the seed of training
 HSC_PRIOR = {name: f"<results>/hsc/prior/{name}.npz" for name in ("basis", *HSC_TRAINED)}
 HSC_LEARNED = ("pca_mixture", "map", "vi", "score", "hmc")  # methods that a training decides
 THREE_PRIORS = ("", "_1", "_2")  # endings of the folders of three trainings
@@ -142,7 +148,9 @@ def hsc_scene(wildcards):
     """What a problem's scenes hold, as a param."""
     settings = hsc_scenes_of(wildcards)
     return {
-        name: value for name, value in settings.items() if name not in ("galaxies", "n_scenes", "methods", "n_priors")
+        name: value
+        for name, value in settings.items()
+        if name not in ("galaxies", "n_scenes", "methods", "n_priors")
     }
 
 

@@ -136,9 +136,7 @@ def seen_at(scene: Scene, stack: jax.Array, point: Point) -> Seen:
     given = pull[n:] + precision @ expected
     squares = data @ data + expected @ precision @ expected - given @ inverse @ given
     ln_constant = jnp.sum(jnp.log(jnp.diag(root))) - jnp.sum(jnp.log(sigma)) - 0.5 * squares
-    return Seen(
-        gram[:n, :n] + gram[:n, n:] @ slope, pull[:n] - gram[:n, n:] @ mean, mean, slope, root, ln_constant
-    )
+    return Seen(gram[:n, :n] + gram[:n, n:] @ slope, pull[:n] - gram[:n, n:] @ mean, mean, slope, root, ln_constant)
 
 
 def evidence(seen: Seen, root: jax.Array, scales: jax.Array) -> Evidence:

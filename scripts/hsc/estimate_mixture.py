@@ -10,9 +10,7 @@ from armillary.stamp_sets import StampSet
 from armillary.step import announce, run
 
 
-def estimate_mixture(
-    stamps: str, basis: str, mixture: str, history: str, *, n_parts: list[int], seed: int
-) -> None:
+def estimate_mixture(stamps: str, basis: str, mixture: str, history: str, *, n_parts: list[int], seed: int) -> None:
     linear, sets = StampBasis(**read_arrays(basis)), read_set(stamps, StampSet)
     train, validation = (
         coefficients_of(linear, orientations(sets.of_split(name).image)) for name in ("train", "validation")

@@ -136,7 +136,9 @@ def test_headlines_pair_scenes_and_hold_the_spread_of_trainings(rng):
         none, none, none, none, 0.1, np.zeros((30, 1, 2)), truth, np.zeros((30, 1, 1, 1)), truth.sum((2, 3)), none, none
     )
     trainings = [
-        ProblemData("p", seen, {"hmc": {"image": bright * half}} | ({"pca_mixture": {"image": 1.0001 * truth}}), None, 0.1)
+        ProblemData(
+            "p", seen, {"hmc": {"image": bright * half}} | ({"pca_mixture": {"image": 1.0001 * truth}}), None, 0.1
+        )
         for bright in (1.01, 1.02, 1.03)
     ]
     found = headline_metrics(trainings, resample_counts(30, 100, rng), rng)
