@@ -52,6 +52,7 @@ wildcard_constraints:
     seed=r"\d+",
     figure="[a-z_]+",
     problem="[a-z]+",
+    again="(?:_[12])?",
     population="parametric|real",
 
 
@@ -104,6 +105,7 @@ localrules:
     mim_similarity,
     challenges,
     hsc,
+    hsc_priors,
     hsc_observed,
     benchmarks,
     report,
@@ -245,6 +247,12 @@ rule hsc:
     """Galaxies deconvolved, inpainted and deblended under learned priors, scored, with figures and metrics."""
     input:
         hsc_products(),
+
+
+rule hsc_priors:
+    """Scores of three trainings of all priors from different seeds, on the problem of the headline."""
+    input:
+        hsc_priors_products(),
 
 
 rule hsc_observed:

@@ -174,6 +174,6 @@ def galaxy_rows(
                 row |= {name: values.mean(), f"{name}_error": values.std()}
             row["mag"] = zero_point_mag - 2.5 * np.log10(max(row["flux"], 1e-30))
             row |= {"chi2_per_pixel": fit["chi2"][scene] / fit["n_pixels"][scene]}
-            row |= {name: fit[name][scene] for name in ("r_hat", "ess") if name in fit}
+            row |= {name: fit[name][scene] for name in ("r_hat", "ess", "ln_evidence") if name in fit}
             rows.append(row)
     return rows

@@ -35,12 +35,21 @@ def deviation_bound(n: int) -> float:
     return 1.36 / np.sqrt(n)
 
 
-def rank_chi2(ranks: np.ndarray, n_samples: int, n_bins: int = 8) -> float:
-    """chi2 of the ranks (n,), each of 0 ... n_samples, in bins of as many of these as can be; n_bins - 1 if uniform."""
+def rank_chi2(ranks: np.ndarray, n_samples: int | np.ndarray, n_bins: int = 8) -> float:
+    """chi2 of the ranks (n,), each of 0 ... n_samples, in bins of as many of these as can be; n_bins - 1 if uniform.
+
+    `n_samples` may differ from rank to rank (n,). Bins that no rank can reach do not count.
+    """
+    ranks = np.asarray(ranks)
+    sizes = np.broadcast_to(n_samples, ranks.shape)
     edges = np.linspace(0, 1 + 1e-9, n_bins + 1)
-    counts, possible = (np.histogram(k / n_samples, edges)[0] for k in (np.asarray(ranks), np.arange(n_samples + 1)))
-    expected = len(ranks) * possible / possible.sum()
-    return float(np.sum((counts - expected) ** 2 / expected))
+    expected = np.zeros(n_bins)
+    for size, number in zip(*np.unique(sizes, return_counts=True), strict=True):
+        possible = np.histogram(np.arange(size + 1) / size, edges)[0]
+        expected += number * possible / (size + 1)
+    counts = np.histogram(ranks / sizes, edges)[0]
+    reached = expected > 0
+    return float(np.sum((counts - expected)[reached] ** 2 / expected[reached]))
 
 
 def split_r_hat(chains: np.ndarray) -> np.ndarray:

@@ -17,6 +17,7 @@ from armillary.posterior_checks import (
     rank_chi2,
 )
 from armillary.stamp_basis import StampBasis
+from armillary.stamp_headlines import headline_metrics
 from armillary.stamp_scores import BRIGHT, psnr_db, shapes
 from armillary.stamp_sets import Observations, shifted_images
 
@@ -40,9 +41,18 @@ class ProblemData(NamedTuple):
 
     def samples(self, method: str, scene: int) -> np.ndarray:
         """Sample images (n_draws, n_sources, size, size), centred as the truth is."""
+        return self._images(method, scene, slice(None))
+
+    def independent_samples(self, method: str, scene: int) -> np.ndarray:
+        """As many of them as chains have independent ones, evenly spaced."""
         found = self.posteriors[method]
-        images = np.tensordot(found["c"][scene], self.stack, 1)
-        return shifted_images(images, found["shift"][scene] - self.seen.position[scene], self.fine_pixel_arcsec)
+        n, n_draws = int(found["n_independent"][scene]), found["c"].shape[1]
+        return self._images(method, scene, np.linspace(0, n_draws - 1, n).astype(int))
+
+    def _images(self, method: str, scene: int, chosen) -> np.ndarray:
+        found = self.posteriors[method]
+        images = np.tensordot(found["c"][scene][chosen], self.stack, 1)
+        return shifted_images(images, found["shift"][scene][chosen] - self.seen.position[scene], self.fine_pixel_arcsec)
 
 
 def read_problem(
@@ -55,10 +65,19 @@ def read_problem(
     )
 
 
+def read_problems(
+    observations: str, basis: str, posteriors: list[str], *, fine_pixel_arcsec: float, name: str
+) -> list[ProblemData]:
+    """The scenes of a problem with what the methods made of them under each training of the priors."""
+    first = read_problem(observations, basis, posteriors[0], fine_pixel_arcsec=fine_pixel_arcsec, name=name)
+    return [first, *(first._replace(posteriors=read_posteriors(path)) for path in posteriors[1:])]
+
+
 def _baseline(method: str, methods) -> str | None:
     """The simpler one of `methods` that a method is held against, if there is one."""
-    simpler = {"ml": [], "ml_positive": ["ml"], "pca_gaussian": ["ml_positive"]}
-    return next((name for name in simpler.get(method, ["ml_positive", "pca_gaussian"]) if name in methods), None)
+    simpler = {"ml": [], "ml_positive": ["ml"], "monotonic": ["ml_positive"], "bulge_disc": ["ml_positive"]}
+    simpler |= {"pca_gaussian": ["ml_positive"], "pca_mixture": ["pca_gaussian"]}
+    return next((name for name in simpler.get(method, ["pca_mixture", "pca_gaussian"]) if name in methods), None)
 
 
 def image_metrics(data: ProblemData, counts: np.ndarray) -> dict:
@@ -184,29 +203,57 @@ def calibration_metrics(data: ProblemData, counts: np.ndarray, rng: np.random.Ge
             name = f"{key}_tarp{control or '_deviation'}"
             found[name] = measurement(deviation, n=n, baseline=f"{key}_tarp_bound", note=note)
         found[f"{key}_tarp_bound"] = measurement(deviation_bound(n), n=n, note="KS, 95 %")
-        n_draws = data.posteriors[method]["c"].shape[1]
         for number, name in enumerate(SHAPE_NAMES):
             for control, note in (("", ""), ("_shuffled", SHUFFLED)):
                 if name == "flux" and control:
                     continue  # the control has the scene's own
-                chi2 = rank_chi2(table[f"ranks{control}"][:, number], n_draws)
+                sizes = table["n_shuffled"] if control else table["n_draws"]
+                chi2 = rank_chi2(table[f"ranks{control}"][:, number], sizes)
                 found[f"{key}_sbc_{name}_chi2{control}"] = measurement(
                     chi2, n=n, note=join_notes("7 degrees of freedom; 14.1 is its 95 % bound", note)
                 )
         if "r_hat" in data.posteriors[method]:
-            for name in ("r_hat", "ess"):
-                values = data.posteriors[method][name]
-                found[f"{key}_{name}"] = measurement(
-                    np.median(values), *np.percentile(values, (10, 90)), n, "", None, "worst unknown; 10 to 90 %"
-                )
-            apart = data.posteriors[method]["r_hat"] > R_HAT_LIMIT
-            found[f"{key}_apart"] = _mean(apart, counts, "of the scenes", None, f"worst R-hat above {R_HAT_LIMIT:g}")
+            found |= _chain_metrics(data, method, table, counts)
         curves |= {f"{method}_{name}": values for name, values in table.items()}
     return found, curves
 
 
+def _chain_metrics(data: ProblemData, method: str, table: dict[str, np.ndarray], counts: np.ndarray) -> dict:
+    """Whether chains have met, and the scores of the scenes where they have."""
+    found, key, n = {}, f"{data.name}_{method}", len(data.seen.image)
+    posterior = data.posteriors[method]
+    note = "worst unknown; 10 to 90 %"
+    for name, more in (("r_hat", "chains that were not moved"), ("ess", "all chains")):
+        values = posterior[name]
+        low, middle, high = np.percentile(values, (10, 50, 90), method="nearest")
+        found[f"{key}_{name}"] = measurement(middle, low, high, n, "", None, join_notes(note, more))
+    if "moved" in posterior:
+        found[f"{key}_moved"] = _mean(
+            posterior["moved"], counts, "of the chains", None, "went on from the best one's place"
+        )
+    together = posterior["r_hat"] <= R_HAT_LIMIT
+    found[f"{key}_apart"] = _mean(~together, counts, "of the scenes", None, f"worst R-hat above {R_HAT_LIMIT:g}")
+    met, n_met = f"of scenes with R-hat up to {R_HAT_LIMIT:g}", int(together.sum())
+    scenes = np.flatnonzero(together)
+    found[f"{key}_coverage_68_converged"] = _share(
+        table["covered"][together], table["n_bright"][together], counts[:, together], join_notes(COVERAGE_NOTE, met)
+    )
+    for name in (method, *(other for other in ("pca_mixture",) if other in data.posteriors)):
+        image, truth = data.posteriors[name]["image"][together], data.seen.truth[together]
+        decibels = psnr_db(image, truth, data.seen.truth_variance[together]).mean(1)
+        value, samples = bootstrap_ratio(decibels, np.ones(n_met), scenes, counts)
+        label = key if name == method else f"{key}_converged_{name}"
+        found[f"{label}_psnr_db_converged"] = estimate(value, samples, n_met, "dB", None, met)
+        error = np.abs(image.sum((2, 3)) / data.seen.true_flux[together] - 1)
+        drawn = [np.repeat(error, row[together].astype(int), 0) for row in counts]
+        found[f"{label}_flux_error_median_converged"] = estimate(
+            _percentile(error, 50), [_percentile(one, 50) for one in drawn], error.size, "of the flux", None, met
+        )
+    return found
+
+
 def _share(shares: np.ndarray, sizes: np.ndarray, counts: np.ndarray, note: str) -> dict:
-    """Mean share of pixels, of scenes with so many each."""
+    """Mean share of pixels, of scenes with so many each; counts (n_resamples, n_scenes)."""
     value, samples = bootstrap_ratio(shares * sizes, sizes, np.arange(len(sizes)), counts)
     return estimate(value, samples, len(sizes), "", None, note)
 
@@ -220,7 +267,7 @@ def _bright(truth: np.ndarray, variance: np.ndarray, pixel_arcsec: float) -> np.
 
 def _of_scene(data: ProblemData, method: str, scene: int, fluxes: np.ndarray, rng: np.random.Generator) -> dict:
     """Coverage, width, TARP shares and ranks of one scene; sources are taken together."""
-    samples, truth = data.samples(method, scene), data.seen.truth[scene]
+    samples, truth = data.independent_samples(method, scene), data.seen.truth[scene]
     variance = np.broadcast_to(data.seen.truth_variance[scene], truth.shape)
     bright, raw = (_bright(truth, noise, data.fine_pixel_arcsec) for noise in (variance, np.zeros(1)))
     n = len(samples)
@@ -237,13 +284,13 @@ def _of_scene(data: ProblemData, method: str, scene: int, fluxes: np.ndarray, rn
     ignorant = np.arange(len(fluxes))[np.arange(len(fluxes)) != scene][:n]
     claims = {
         "": noisy,
-        "_shuffled": data.samples(method, other) * (fluxes[scene] / fluxes[other]),
+        "_shuffled": data.independent_samples(method, other) * (fluxes[scene] / fluxes[other]),
         "_prior_only": data.seen.truth[ignorant] * (fluxes[scene] / fluxes[ignorant])[:, None, None, None],
     }
     shape_of_truth = shapes(truth, data.fine_pixel_arcsec)[0]
     found = {
         "covered_with_noise": covered_share(samples, truth, raw), "n_raw": raw.sum(), "n_bright": bright.sum(),
-        "width": samples.std(0)[bright].mean() / truth.max(),
+        "width": samples.std(0)[bright].mean() / truth.max(), "n_draws": n, "n_shuffled": len(claims["_shuffled"]),
     }  # fmt: skip
     for control, images in claims.items():
         found |= {
@@ -272,10 +319,13 @@ def hidden_metrics(data: ProblemData, counts: np.ndarray) -> dict:
     return found
 
 
-def score_problem(data: ProblemData, n_resamples: int, rng: np.random.Generator) -> tuple[dict, dict]:
-    """All metrics of a problem, and the curves that figures show."""
+def score_problem(trainings: list[ProblemData], n_resamples: int, rng: np.random.Generator) -> tuple[dict, dict]:
+    """All metrics of a problem, and the curves that figures show. Headlines are of all trainings, the others of the
+    first."""
+    data = trainings[0]
     counts = resample_counts(len(data.seen.image), n_resamples, rng)
     found = image_metrics(data, counts) | flux_metrics(data, counts) | hidden_metrics(data, counts)
+    found |= headline_metrics(trainings, counts, rng)
     for method, posterior in data.posteriors.items():
         found[f"{data.name}_{method}_seconds"] = measurement(
             posterior["seconds"][0], n=len(data.seen.image), unit="s a scene", note="after compilation"

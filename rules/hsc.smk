@@ -2,7 +2,7 @@
 
 Makes  <results>/hsc/metrics.json, posteriors/<problem>.h5 and figures/.
 From   galaxies drawn with GalSim, or a RealGalaxyCatalog (config/hsc.yaml: problems).
-Steps  render_stamps -> estimate_basis -> train_autoencoder -> train_flow, train_score -> infer_prior, simulate_observations ->
+Steps  render_stamps -> estimate_basis -> estimate_mixture, train_autoencoder -> train_flow, train_score -> infer_prior, simulate_observations ->
        estimate_tuning -> infer_observations -> estimate_operator, score_prior, score_observations -> summarise_metrics; images without truth: rules/hsc_observed.smk.
 """
 
@@ -79,6 +79,32 @@ rule hsc_estimate_basis:
         "../scripts/hsc/estimate_basis.py"
 
 
+rule hsc_estimate_mixture:
+    """Fit {params.n_parts} Gaussians to the coefficients of training stamps; validation stamps choose."""
+    input:
+        stamps=HSC_STAMPS,
+        basis="<results>/hsc/prior/basis.npz",
+        code=code_of("scripts/hsc/estimate_mixture.py"),
+    output:
+        mixture="<results>/hsc/prior{again}/mixture.npz",
+        history="<results>/hsc/prior{again}/mixture.json",
+    log:
+        "<results>/hsc/logs/estimate_mixture{again}.log",
+    benchmark:
+        "<results>/hsc/benchmarks/estimate_mixture{again}.tsv"
+    conda:
+        "../envs/jax.yaml"
+    threads: 2
+    resources:
+        mem_mb=8000,
+        runtime=60,
+    params:
+        **HSC["estimate_mixture"],
+        seed=hsc_training_seed,
+    script:
+        "../scripts/hsc/estimate_mixture.py"
+
+
 rule hsc_train_autoencoder:
     """Train the {params.architecture} auto-encoder, {params.n_latents} latents, {params.n_steps} steps; measure what it misses on validation stamps."""
     input:
@@ -86,13 +112,13 @@ rule hsc_train_autoencoder:
         basis="<results>/hsc/prior/basis.npz",
         code=code_of("scripts/hsc/train_autoencoder.py"),
     output:
-        weights="<results>/hsc/prior/autoencoder.npz",
-        residual="<results>/hsc/prior/residual.npz",
-        history="<results>/hsc/prior/autoencoder.json",
+        weights="<results>/hsc/prior{again}/autoencoder.npz",
+        residual="<results>/hsc/prior{again}/residual.npz",
+        history="<results>/hsc/prior{again}/autoencoder.json",
     log:
-        "<results>/hsc/logs/train_autoencoder.log",
+        "<results>/hsc/logs/train_autoencoder{again}.log",
     benchmark:
-        "<results>/hsc/benchmarks/train_autoencoder.tsv"
+        "<results>/hsc/benchmarks/train_autoencoder{again}.tsv"
     conda:
         "../envs/jax.yaml"
     threads: 2
@@ -101,7 +127,7 @@ rule hsc_train_autoencoder:
         runtime=120,
     params:
         **HSC["train_autoencoder"],
-        **hsc_shared("seed"),
+        seed=hsc_training_seed,
         work_file=lambda wildcards, output: str(Path(output.weights).parent / "work" / "autoencoder.npz"),
     script:
         "../scripts/hsc/train_autoencoder.py"
@@ -112,15 +138,15 @@ rule hsc_train_flow:
     input:
         stamps=HSC_STAMPS,
         basis="<results>/hsc/prior/basis.npz",
-        autoencoder="<results>/hsc/prior/autoencoder.npz",
+        autoencoder="<results>/hsc/prior{again}/autoencoder.npz",
         code=code_of("scripts/hsc/train_flow.py"),
     output:
-        weights="<results>/hsc/prior/flow.npz",
-        history="<results>/hsc/prior/flow.json",
+        weights="<results>/hsc/prior{again}/flow.npz",
+        history="<results>/hsc/prior{again}/flow.json",
     log:
-        "<results>/hsc/logs/train_flow.log",
+        "<results>/hsc/logs/train_flow{again}.log",
     benchmark:
-        "<results>/hsc/benchmarks/train_flow.tsv"
+        "<results>/hsc/benchmarks/train_flow{again}.tsv"
     conda:
         "../envs/jax.yaml"
     threads: 2
@@ -129,7 +155,7 @@ rule hsc_train_flow:
         runtime=120,
     params:
         **HSC["train_flow"],
-        **hsc_shared("seed"),
+        seed=hsc_training_seed,
         work_file=lambda wildcards, output: str(Path(output.weights).parent / "work" / "flow.npz"),
     script:
         "../scripts/hsc/train_flow.py"
@@ -142,12 +168,12 @@ rule hsc_train_score:
         basis="<results>/hsc/prior/basis.npz",
         code=code_of("scripts/hsc/train_score.py"),
     output:
-        weights="<results>/hsc/prior/score.npz",
-        history="<results>/hsc/prior/score.json",
+        weights="<results>/hsc/prior{again}/score.npz",
+        history="<results>/hsc/prior{again}/score.json",
     log:
-        "<results>/hsc/logs/train_score.log",
+        "<results>/hsc/logs/train_score{again}.log",
     benchmark:
-        "<results>/hsc/benchmarks/train_score.tsv"
+        "<results>/hsc/benchmarks/train_score{again}.tsv"
     conda:
         "../envs/jax.yaml"
     threads: 2
@@ -156,7 +182,7 @@ rule hsc_train_score:
         runtime=240,
     params:
         **HSC["train_score"],
-        **hsc_shared("seed"),
+        seed=hsc_training_seed,
         work_file=lambda wildcards, output: str(Path(output.weights).parent / "work" / "score.npz"),
     script:
         "../scripts/hsc/train_score.py"
@@ -228,7 +254,7 @@ rule hsc_simulate_observations:
     benchmark:
         "<results>/hsc/benchmarks/simulate_observations_{problem}.tsv"
     wildcard_constraints:
-        problem=r"(?!(?:pair|observed)\.)[a-z]+",
+        problem=r"(?!(?:pair|observed)\.)[a-z]+(?:_tuning)?",
     conda:
         "../envs/jax.yaml"
     threads: 1  # see hsc_infer_prior
@@ -249,17 +275,20 @@ rule hsc_simulate_observations:
 
 
 rule hsc_estimate_tuning:
-    """Choose when the pixel fits stop, among {params.n_steps} steps, on validation galaxies."""
+    """Choose when the pixel fits stop, among {params.n_steps} steps, on validation galaxies in scenes like {wildcards.problem}."""
     input:
-        observations="<results>/hsc/observations/tuning.h5",
+        observations="<results>/hsc/observations/{problem}.h5",
         stamps=HSC_STAMPS,
+        basis="<results>/hsc/prior/basis.npz",
         code=code_of("scripts/hsc/estimate_tuning.py"),
     output:
-        tuned="<results>/hsc/prior/tuned.json",
+        tuned="<results>/hsc/tuned/{problem}.json",
     log:
-        "<results>/hsc/logs/estimate_tuning.log",
+        "<results>/hsc/logs/estimate_tuning_{problem}.log",
     benchmark:
-        "<results>/hsc/benchmarks/estimate_tuning.tsv"
+        "<results>/hsc/benchmarks/estimate_tuning_{problem}.tsv"
+    wildcard_constraints:
+        problem="[a-z]+_tuning|tuning",
     conda:
         "../envs/jax.yaml"
     threads: 2
@@ -277,17 +306,17 @@ rule hsc_estimate_tuning:
 rule hsc_infer_observations:
     """Reconstruct the scenes of {wildcards.problem} by every method, {params.n_draws} samples each."""
     input:
-        **HSC_PRIOR,
+        unpack(hsc_prior),
         observations="<results>/hsc/observations/{problem}.h5",
         stamps=HSC_STAMPS,
-        tuned="<results>/hsc/prior/tuned.json",
+        tuned=hsc_tuned,
         code=code_of("scripts/hsc/infer_observations.py"),
     output:
-        posteriors="<results>/hsc/posteriors/{problem}.h5",
+        posteriors="<results>/hsc/posteriors{again}/{problem}.h5",
     log:
-        "<results>/hsc/logs/infer_observations_{problem}.log",
+        "<results>/hsc/logs/infer_observations{again}_{problem}.log",
     benchmark:
-        "<results>/hsc/benchmarks/infer_observations_{problem}.tsv"
+        "<results>/hsc/benchmarks/infer_observations{again}_{problem}.tsv"
     conda:
         "../envs/jax.yaml"
     threads: 1  # see hsc_infer_prior
@@ -311,7 +340,7 @@ rule hsc_score_observations:
     input:
         observations="<results>/hsc/observations/{problem}.h5",
         basis="<results>/hsc/prior/basis.npz",
-        posteriors="<results>/hsc/posteriors/{problem}.h5",
+        posteriors=hsc_posteriors,
         code=code_of("scripts/hsc/score_observations.py"),
     output:
         metrics="<results>/hsc/scores/score_observations_{problem}.json",
@@ -333,6 +362,21 @@ rule hsc_score_observations:
         fine_pixel_arcsec=HSC["frame"]["pixel_arcsec"],
     script:
         "../scripts/hsc/score_observations.py"
+
+
+use rule hsc_score_observations as hsc_score_priors with:
+    input:
+        observations="<results>/hsc/observations/{problem}.h5",
+        basis="<results>/hsc/prior/basis.npz",
+        posteriors=[f"<results>/hsc/posteriors{again}/{{problem}}.h5" for again in THREE_PRIORS],
+        code=code_of("scripts/hsc/score_observations.py"),
+    output:
+        metrics="<results>/hsc/scores/score_priors_{problem}.json",
+        curves="<results>/hsc/scores/score_priors_{problem}.npz",
+    log:
+        "<results>/hsc/logs/score_priors_{problem}.log",
+    benchmark:
+        "<results>/hsc/benchmarks/score_priors_{problem}.tsv"
 
 
 rule hsc_summarise_metrics:

@@ -6,9 +6,16 @@ from pathlib import Path
 
 HSC = config["hsc"]
 HSC_STAMPS = f"<results>/hsc/stamps/{HSC['learn_from']}.h5"  # that the prior is learned from and judged on
-HSC_PRIOR = {
-    name: f"<results>/hsc/prior/{name}.npz" for name in ("basis", "autoencoder", "flow", "residual", "score")
-}
+HSC_TRAINED = (
+    "autoencoder",
+    "flow",
+    "residual",
+    "score",
+    "mixture",
+)  # all that depends on the seed of training
+HSC_PRIOR = {name: f"<results>/hsc/prior/{name}.npz" for name in ("basis", *HSC_TRAINED)}
+HSC_LEARNED = ("pca_mixture", "map", "vi", "score", "hmc")  # methods that a training decides
+THREE_PRIORS = ("", "_1", "_2")  # endings of the folders of three trainings
 HSC_WITHOUT_TRUTH = ("pair", "observed")
 HSC_CATALOG_PARTS = (
     "real_galaxy_images_extension.fits",
@@ -36,6 +43,31 @@ def hsc_problem(name):
     if "pca_gaussian" not in HSC["problems"][name].get("methods", HSC["methods"]):
         raise WorkflowError(f"hsc: problems: {name}: methods must hold pca_gaussian")
     return HSC["problems"][name]
+
+
+def hsc_scenes_of(wildcards):
+    """Settings of the wildcards' problem; those of `<name>_tuning` are its own scenes of the galaxies of `tuning`."""
+    name = wildcards.problem.removesuffix("_tuning")
+    tuning = hsc_problem("tuning") if name != wildcards.problem else {}
+    return hsc_problem(name) | {key: tuning[key] for key in ("galaxies", "n_scenes") if key in tuning}
+
+
+def hsc_tuned(wildcards):
+    """When the pixel fits stop on scenes like these: those of a problem that hides pixels or has more galaxies than one
+    are tuned for themselves."""
+    name = wildcards.problem
+    alike = name in HSC_WITHOUT_TRUTH or not set(hsc_problem(name)) & {"n_sources", "n_hidden_px"}
+    return f"<results>/hsc/tuned/{'tuning' if alike else name + '_tuning'}.json"
+
+
+def hsc_prior(wildcards):
+    """The files of the wildcards' training; the basis is the same for all."""
+    return HSC_PRIOR | {name: f"<results>/hsc/prior{wildcards.again}/{name}.npz" for name in HSC_TRAINED}
+
+
+def hsc_training_seed(wildcards):
+    """The seed of the wildcards' training."""
+    return HSC["seed"] + 1000 * int(wildcards.again[1:] or 0)
 
 
 def hsc_of(block, *names):
@@ -102,7 +134,7 @@ def hsc_real_files():
 
 def hsc_stamps(wildcards):
     """The set of stamps that a problem's galaxies are from."""
-    is_real = hsc_problem(wildcards.problem)["galaxies"] == "real"
+    is_real = hsc_scenes_of(wildcards)["galaxies"] == "real"
     return "<results>/hsc/stamps/real.h5" if is_real else HSC_STAMPS
 
 
@@ -114,22 +146,31 @@ def hsc_real_stamps(wildcards):
 
 def hsc_scene(wildcards):
     """What a problem's scenes hold, as a param."""
-    settings = hsc_problem(wildcards.problem)
+    settings = hsc_scenes_of(wildcards)
     return {
-        name: value for name, value in settings.items() if name not in ("galaxies", "n_scenes", "methods")
+        name: value
+        for name, value in settings.items()
+        if name not in ("galaxies", "n_scenes", "methods", "n_priors")
     }
 
 
 def hsc_setting(name):
     """One setting of the wildcards' problem, as a param."""
-    return lambda wildcards: hsc_problem(wildcards.problem)[name]
+    return lambda wildcards: hsc_scenes_of(wildcards)[name]
 
 
 def hsc_methods(wildcards):
     """The methods of a problem: its own, or those of all."""
     if wildcards.problem in HSC_WITHOUT_TRUTH:
         return HSC[wildcards.problem]["methods"]
-    return hsc_problem(wildcards.problem).get("methods", HSC["methods"])
+    methods = hsc_problem(wildcards.problem).get("methods", HSC["methods"])
+    return [method for method in methods if not wildcards.again or method in HSC_LEARNED]
+
+
+def hsc_posteriors(wildcards):
+    """What all trainings of a problem's priors found, the first one with the methods that no training decides."""
+    n_priors = hsc_problem(wildcards.problem).get("n_priors", 1)
+    return [f"<results>/hsc/posteriors{again}/{wildcards.problem}.h5" for again in THREE_PRIORS[:n_priors]]
 
 
 def hsc_scored():
@@ -161,6 +202,11 @@ def hsc_products():
         *HSC_PRIOR.values(),
         *(f"<results>/hsc/figures/{name}.png" for name in figures),
     ]
+
+
+def hsc_priors_products():
+    """What the target `hsc_priors` asks for: scores of three trainings, of the problems that scenes are hidden in."""
+    return [f"<results>/hsc/scores/score_priors_{name}.json" for name in hsc_scored() if name == "inpainting"]
 
 
 def hsc_observed_products():

@@ -10,10 +10,11 @@ from armillary.figures.style import BLUE, GREEN, INK, ORANGE, PALE, PURPLE, SKY,
 from armillary.stamp_evaluation import ProblemData
 
 LABELS = {
-    "ml": "ML", "ml_positive": "ML, positive", "pca_gaussian": "PCA-Gaussian", "map": "MAP",
-    "vi": "VI, mean", "score": "score, mean", "hmc": "HMC, mean",
+    "ml": "ML", "ml_positive": "ML, positive", "monotonic": "monotonic", "bulge_disc": "bulge + disc",
+    "pca_gaussian": "PCA-Gaussian", "pca_mixture": "PCA-mixture", "map": "MAP", "vi": "VI, mean",
+    "score": "score, mean", "hmc": "HMC, mean",
 }  # fmt: skip
-COLOURS = {"pca_gaussian": VERMILION, "map": ORANGE, "vi": GREEN, "score": SKY, "hmc": BLUE}
+COLOURS = {"pca_gaussian": VERMILION, "pca_mixture": PURPLE, "map": ORANGE, "vi": GREEN, "score": SKY, "hmc": BLUE}
 SOFTENING = 0.03  # of the peak: linear below, logarithmic above
 N_SAMPLES = 2
 
@@ -107,7 +108,7 @@ def draw_calibration(figure: Figure, curves: dict[str, dict[str, np.ndarray]]) -
         for method, colour in COLOURS.items():
             if f"{method}_closer" in found:
                 _expected_coverage(axes, found[f"{method}_closer"], colour, "-", LABELS[method].removesuffix(", mean"))
-        for control, colour in (("shuffled", PURPLE), ("prior_only", INK)):
+        for control, colour in (("shuffled", PALE), ("prior_only", INK)):
             key = f"hmc_closer_{control}"
             if key in found:
                 _expected_coverage(axes, found[key], colour, "--", f"control: {control.replace('_', ' ')}")

@@ -1,7 +1,7 @@
 """Every method for scenes of galaxies behind one call: observations in; images, spreads and samples out.
 
-`ml` and `ml_positive` fit free pixels; `pca_gaussian` is the closed form; `map`, `vi` and `hmc` use the
-learned flow and decoder, `score` the score prior.
+`ml`, `ml_positive` and `monotonic` fit free pixels, `bulge_disc` two profiles; `pca_gaussian` and `pca_mixture` are
+closed forms; `map`, `vi` and `hmc` use the learned flow and decoder, `score` the score prior.
 """
 
 import time
@@ -17,10 +17,12 @@ from armillary.inverse.galaxy_posteriors import (
     gaussian_draws,
     hamiltonian_draws,
     laplace_draws,
+    mixture_draws,
     variational_draws,
 )
 from armillary.inverse.galaxy_prior import GalaxyPrior
-from armillary.inverse.pixel_fits import pixel_fit
+from armillary.inverse.pixel_fits import PIXEL_FITS, fitted_pixels
+from armillary.inverse.profile_fits import profile_draws, profile_frame
 from armillary.inverse.scenes import scenes_of
 from armillary.inverse.stamp_likelihood import Scene, residual_of
 from armillary.inverse.stamp_operator import image_of, modes_of
@@ -28,6 +30,7 @@ from armillary.posterior_checks import effective_samples, split_r_hat
 from armillary.stamp_sets import Observations, StampSet, shifted_images
 from armillary.step import announce, progress
 
+MIN_DRAWS = 4  # that are looked at, however few are independent
 BRIGHT_SIGMA = 1.0  # of a pixel's noise: models above are where a galaxy is seen
 
 
@@ -45,11 +48,12 @@ def reconstruct(
 
     image (n, n_sources, size, size) centred on the given positions, in counts a fine pixel; chi2 and n_pixels of all,
     chi2_bright and n_bright of pixels where the galaxies are seen; and, where there are samples: sd (as image), c,
-    shift, background, predicted and predicted_sd (n, n_y, n_x), r_hat and ess (the worst unknown's), quality.
+    shift, background, predicted and predicted_sd (n, n_y, n_x), n_independent (n,) of the draws, quality; of chains
+    r_hat and ess (the worst unknown's) and the share moved; of closed forms ln_evidence.
     """
     size = stamps.image.shape[-1]
     scenes = scenes_of(seen, missing, stamps.effective_psf, size, stamps.pixel_arcsec, background_share)
-    run_one = _runner(method, prior, tuned, effort, n_draws, size)
+    run_one = _runner(method, prior, tuned, effort, n_draws, stamps)
     rows, started = [], time.monotonic()
     for number in progress(range(len(seen.image)), method):
         scene = jax.tree.map(lambda part, number=number: part[number], scenes)
@@ -62,12 +66,16 @@ def reconstruct(
     return found | {"seconds": np.full(len(rows), seconds)}
 
 
-def _runner(method: str, prior: GalaxyPrior, tuned: dict, effort: Effort, n_draws: int, size: int):
+def _runner(method: str, prior: GalaxyPrior, tuned: dict, effort: Effort, n_draws: int, stamps: StampSet):
     """A function (scene, key, fine pixel) -> row of arrays."""
-    if method in ("ml", "ml_positive"):
-        return lambda scene, key, pixel: _pixel_row(scene, size, method == "ml_positive", tuned[method])
+    size = stamps.image.shape[-1]
+    if method in PIXEL_FITS:
+        return lambda scene, key, pixel: _pixel_row(scene, prior, size, method, pixel, tuned[method])
+    profiles = profile_frame(stamps)
     samplers = {
         "pca_gaussian": lambda scene, key: gaussian_draws(prior, scene, key, n_draws),
+        "pca_mixture": lambda scene, key: mixture_draws(prior, scene, key, n_draws),
+        "bulge_disc": lambda scene, key: profile_draws(prior, scene, key, n_draws, profiles),
         "map": lambda scene, key: laplace_draws(prior, scene, key, effort, n_draws),
         "vi": lambda scene, key: variational_draws(prior, scene, key, effort, n_draws),
         "score": lambda scene, key: score_draws(prior, scene, key, effort, n_draws),
@@ -90,10 +98,11 @@ def _runner(method: str, prior: GalaxyPrior, tuned: dict, effort: Effort, n_draw
         peak = shifted_images(
             np.tensordot(np.asarray(drawn.best), stack, 1), np.asarray(drawn.best_shift) - position, pixel_arcsec
         )
-        model = best if method == "map" else predicted.mean(0)
-        background = float(drawn.background.mean()) if method == "map" else 0.0
+        at_peak = method in ("map", "bulge_disc")
+        model = best if at_peak else predicted.mean(0)
+        background = float(drawn.background.mean()) if at_peak else 0.0
         return {
-            "image": peak if method in ("map", "pca_gaussian") else images.mean(0), "sd": images.std(0),
+            "image": images.mean(0) if method in ("vi", "score", "hmc") else peak, "sd": images.std(0),
             "c": np.asarray(drawn.c), "shift": np.asarray(drawn.shift), "background": np.asarray(drawn.background),
             "predicted": predicted.mean(0), "predicted_sd": predicted.std(0), "quality": np.asarray(drawn.quality),
             **_misfit(scene, model, background), **_convergence(drawn),
@@ -112,15 +121,21 @@ def _seen(scene: Scene, stack: jax.Array, c: jax.Array, shift: jax.Array) -> jax
     return jax.lax.map(lambda pair: one(*pair), (c, shift))
 
 
-def _pixel_row(scene: Scene, size: int, positive: bool, steps: dict) -> dict[str, np.ndarray]:
-    images = pixel_fit(scene, size, positive, tuple(steps["n_steps"]))
+def _pixel_row(
+    scene: Scene, prior: GalaxyPrior, size: int, method: str, pixel_arcsec: float, steps: dict
+) -> dict[str, np.ndarray]:
+    """What a fit of free pixels finds, stopped where it was best on validation galaxies."""
+    images, places = fitted_pixels(scene, prior.stack, prior.covariance, size, method, tuple(steps["n_steps"]))
     chosen = steps["n_steps"].index(steps["best"])
     see = [
-        image_of(scene.operator, modes_of(scene.operator, a), b)
-        for a, b in zip(images[chosen], scene.position, strict=True)
+        image_of(scene.operator, modes_of(scene.operator, a), b) for a, b in zip(images[chosen], places, strict=True)
     ]
     found = _misfit(scene, np.asarray(sum(see)), 0.0)
-    return {"image": np.asarray(images[chosen]), "image_at_end": np.asarray(images[-1]), **found}
+    kept = [
+        shifted_images(np.asarray(one), np.asarray(places - scene.position), pixel_arcsec)
+        for one in (images[chosen], images[-1])
+    ]
+    return {"image": kept[0], "image_at_end": kept[1], **found}
 
 
 def _misfit(scene: Scene, model: np.ndarray, background: float) -> dict[str, np.ndarray]:
@@ -139,8 +154,21 @@ def _misfit(scene: Scene, model: np.ndarray, background: float) -> dict[str, np.
 
 
 def _convergence(drawn: Draws) -> dict[str, np.ndarray]:
-    """The worst unknown's R-hat and effective sample size, where there are chains."""
+    """The worst unknown's R-hat and effective sample size, and how many draws count as independent, where there are
+    chains; the evidence, where there is a closed form.
+
+    R-hat is of the chains that no one moved; with fewer than two of these nothing speaks for convergence, and it is
+    infinite.
+    """
+    evidence = {} if drawn.ln_evidence is None else {"ln_evidence": np.asarray(drawn.ln_evidence)}
     if drawn.chains is None:
-        return {}
+        return evidence | {"n_independent": np.array(len(drawn.c))}
     chains = np.asarray(drawn.chains)
-    return {"r_hat": split_r_hat(chains).max(), "ess": effective_samples(chains).min()}
+    was_moved = np.zeros(len(chains), bool) if drawn.moved is None else np.asarray(drawn.moved)
+    own = chains[~was_moved]
+    r_hat = split_r_hat(own).max() if len(own) > 1 else np.inf
+    ess = effective_samples(chains).min()
+    return evidence | {
+        "r_hat": r_hat, "ess": ess, "moved": was_moved.mean(),
+        "n_independent": np.clip(int(ess), MIN_DRAWS, len(drawn.c)),
+    }  # fmt: skip

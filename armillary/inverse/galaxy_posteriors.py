@@ -14,6 +14,7 @@ import optax
 
 from armillary.inverse.galaxy_prior import GalaxyPrior, coefficients_of_unit, unit_of_coefficients
 from armillary.inverse.hamiltonian import hamiltonian_samples
+from armillary.inverse.mixture_posteriors import MixturePosterior, mixture_posterior, sample_posterior
 from armillary.inverse.stamp_likelihood import (
     Evidence,
     Point,
@@ -57,6 +58,8 @@ class Draws(NamedTuple):
     background: jax.Array  # (n,)
     chains: jax.Array | None  # (n_chains, n_samples, n_unknowns)
     quality: jax.Array  # acceptance of HMC, importance efficiency of VI; nan otherwise
+    moved: jax.Array | None = None  # (n_chains,) chains that went on from another one's place
+    ln_evidence: jax.Array | None = None  # of the prior as a whole, where it is a closed form
 
 
 def c_of(prior: GalaxyPrior, flux: jax.Array, unknowns: jax.Array) -> jax.Array:
@@ -127,13 +130,14 @@ class Summit(NamedTuple):
 
 
 def summit(prior: GalaxyPrior, scene: Scene, key: jax.Array, effort: Effort) -> Summit:
-    """Climb from the PCA-Gaussian posterior and from random galaxies with the largest residuals, which leave the least
+    """Climb from the mean and from draws of the mixture's posterior with the largest residuals, which leave the least
     maxima; linearise at the best; climb on from there with residuals of every scale."""
-    point = compiled_registered(scene, prior.stack, prior.covariance)
+    known = mixture_posterior(scene, prior.stack, prior.covariance, prior.mixture)
+    point = known.point
     flux, scales = point.flux, jnp.arange(len(prior.residual_scales))
     residual = (prior.stack, prior.residual_spectrum, prior.residual_scales, 0)
     found = compiled_evidence(scene, *residual, point)
-    starts = _starts(prior, point, jax.random.normal(key, (effort.n_starts - 1, len(flux), prior.n_latents)))
+    starts = _starts(prior, known, key, effort.n_starts)
     largest = jnp.where(scales == scales[-1], 0.0, -jnp.inf)
     unknowns, height, _ = _climb(prior, found, flux, starts, effort.n_map_steps, largest)
     point = _moved(prior, found, flux, unknowns, height, point)
@@ -149,12 +153,15 @@ compiled_registered, compiled_seen = jax.jit(registered), jax.jit(seen_at)
 compiled_evidence = jax.jit(evidence_at, static_argnames="n_known")
 
 
-@jax.jit
-def _starts(prior: GalaxyPrior, point: Point, noise: jax.Array) -> jax.Array:
-    """Unknowns (n_starts, n): near the PCA-Gaussian's galaxy, then random ones."""
-    near = jnp.clip(unit_of_coefficients(prior, point.coefficients), -3, 3)
-    starts = jnp.concatenate([near[None], 0.7 * noise])
-    return jnp.pad(starts, ((0, 0), (0, 0), (0, 1))).reshape(len(starts), -1)
+@partial(jax.jit, static_argnames="n_starts")
+def _starts(prior: GalaxyPrior, known: MixturePosterior, key: jax.Array, n_starts: int) -> jax.Array:
+    """Unknowns (n_starts, n): near the mixture's mean galaxies, then near draws of its posterior."""
+    c = jnp.concatenate([known.best[None], sample_posterior(known, key, n_starts - 1)])
+    c = c.reshape(n_starts, len(known.point.flux), -1)
+    flux = jnp.maximum(c[..., 0], 0.05 * known.point.flux)
+    unit = jnp.clip(unit_of_coefficients(prior, c[..., 1:] / flux[..., None]), -3, 3)
+    brighter = jnp.log(flux / known.point.flux) / LN_FLUX_SIGMA
+    return jnp.concatenate([unit, brighter[..., None]], -1).reshape(n_starts, -1)
 
 
 def _highest(height: jax.Array) -> jax.Array:
@@ -182,7 +189,7 @@ def _with_residual(prior, found: Evidence, flux, unknowns, key=None):
 
 
 @jax.jit
-def _draws(prior, top: Summit, unknowns, key, chains, quality) -> Draws:
+def _draws(prior, top: Summit, unknowns, key, chains, quality, was_moved=None) -> Draws:
     """Draws of everything from unknowns (n, n_unknowns)."""
     found, n_sources = top.found, len(top.flux)
     complete = jax.vmap(lambda one, key: _with_residual(prior, found, top.flux, one, key))
@@ -191,7 +198,7 @@ def _draws(prior, top: Summit, unknowns, key, chains, quality) -> Draws:
     return Draws(
         best.reshape(n_sources, -1), top.point.shift + best_nuisances[:-1].reshape(-1, 2),
         c.reshape(len(unknowns), n_sources, -1), top.point.shift + nuisances[:, :-1].reshape(len(unknowns), -1, 2),
-        nuisances[:, -1], chains, quality,
+        nuisances[:, -1], chains, quality, was_moved,
     )  # fmt: skip
 
 
@@ -208,7 +215,13 @@ def _gaussian_draws(covariance: jax.Array, seen: Seen, point: Point, key: jax.Ar
     root = vectors * jnp.sqrt(jnp.maximum(values, 0.0))
     keys = jax.random.split(key)
     c = mean + jax.random.normal(keys[0], (n_draws, len(mean))) @ root.T
-    noise = jax.random.normal(keys[1], (n_draws, len(seen.nuisance_mean)))
+    return _with_nuisances(seen, point, mean, c, keys[1])
+
+
+def _with_nuisances(seen: Seen, point: Point, mean: jax.Array, c: jax.Array, key: jax.Array) -> Draws:
+    """Draws c (n_draws, n) of a closed form with shifts and background drawn given them."""
+    n_draws = len(c)
+    noise = jax.random.normal(key, (n_draws, len(seen.nuisance_mean)))
     nuisances = jax.vmap(lambda one, noise: nuisance_sample(seen, one, noise))(c, noise)
     best_shift = point.shift + nuisance_sample(seen, mean, jnp.zeros(noise.shape[1]))[:-1].reshape(-1, 2)
     n_sources = len(point.flux)
@@ -216,6 +229,19 @@ def _gaussian_draws(covariance: jax.Array, seen: Seen, point: Point, key: jax.Ar
         mean.reshape(n_sources, -1), best_shift, c.reshape(n_draws, n_sources, -1),
         point.shift + nuisances[:, :-1].reshape(n_draws, -1, 2), nuisances[:, -1], None, jnp.array(jnp.nan),
     )  # fmt: skip
+
+
+def mixture_draws(prior: GalaxyPrior, scene: Scene, key: jax.Array, n_draws: int) -> Draws:
+    """The posterior under the mixture of Gaussians: closed form, exact draws, evidence."""
+    known = mixture_posterior(scene, prior.stack, prior.covariance, prior.mixture)
+    return _mixture_draws(known, key, n_draws)
+
+
+@partial(jax.jit, static_argnames="n_draws")
+def _mixture_draws(known: MixturePosterior, key: jax.Array, n_draws: int) -> Draws:
+    keys = jax.random.split(key)
+    drawn = _with_nuisances(known.seen, known.point, known.best, sample_posterior(known, keys[0], n_draws), keys[1])
+    return drawn._replace(ln_evidence=jax.nn.logsumexp(known.ln_evidence))
 
 
 def laplace_draws(prior: GalaxyPrior, scene: Scene, key: jax.Array, effort: Effort, n_draws: int) -> Draws:
@@ -270,10 +296,11 @@ def hamiltonian_draws(prior: GalaxyPrior, scene: Scene, key: jax.Array, effort: 
     keys = jax.random.split(key, 4)
     top = summit(prior, scene, keys[0], effort)
     start = top.unknowns + 1.5 * jax.random.normal(keys[1], (effort.n_chains, len(top.unknowns))) @ top.root.T
-    chains, acceptance = _chains(prior, top, start, keys[2], effort.n_warmup, effort.n_samples, effort.n_leapfrog)
+    lengths = (effort.n_warmup, effort.n_samples, effort.n_leapfrog)
+    chains, acceptance, was_moved = _chains(prior, top, start, keys[2], *lengths)
     flat = jnp.swapaxes(chains, 0, 1).reshape(-1, chains.shape[-1])
     thinned = flat[jnp.linspace(0, len(flat) - 1, n_draws).astype(int)]
-    return _draws(prior, top, thinned, keys[3], chains, acceptance)
+    return _draws(prior, top, thinned, keys[3], chains, acceptance, was_moved)
 
 
 @partial(jax.jit, static_argnames=("n_warmup", "n_samples", "n_leapfrog"))

@@ -18,6 +18,14 @@ from armillary.inverse.stamp_residual import sampled_residuals
 from armillary.stamp_basis import StampBasis
 
 
+class Mixture(NamedTuple):
+    """A mixture of Gaussians of coefficients of stamps of flux 1, with roots of the covariances."""
+
+    ln_weight: jax.Array  # (n_parts,)
+    mean: jax.Array  # (n_parts, n_components)
+    root: jax.Array  # (n_parts, n_components, n_components), lower triangular
+
+
 class GalaxyPrior(NamedTuple):
     """All that is learned of galaxies."""
 
@@ -28,6 +36,7 @@ class GalaxyPrior(NamedTuple):
     residual_spectrum: jax.Array  # (size, size // 2 + 1) of what the decoder misses (`stamp_residual`)
     residual_scales: jax.Array  # (n_scales,), equally probable: some galaxies are decoded much better than others
     score: GalaxyScore
+    mixture: Mixture  # of Gaussians, of the same coefficients
 
     @property
     def n_latents(self) -> int:
@@ -108,12 +117,18 @@ def score_of_arrays(arrays: dict[str, np.ndarray]) -> GalaxyScore:
     return GalaxyScore(weights, **others)
 
 
-def read_prior(basis: str, autoencoder: str, flow: str, residual: str, score: str) -> GalaxyPrior:
+def mixture_of_arrays(arrays: dict[str, np.ndarray]) -> Mixture:
+    """The mixture with roots of its covariances, from weights, means and covariances."""
+    root = np.linalg.cholesky(arrays["covariance"].astype(float))
+    return Mixture(*(jnp.asarray(part, jnp.float32) for part in (np.log(arrays["weight"]), arrays["mean"], root)))
+
+
+def read_prior(basis: str, autoencoder: str, flow: str, residual: str, score: str, mixture: str) -> GalaxyPrior:
     """The prior from the files that its steps leave."""
     linear = StampBasis(**read_arrays(basis))
     return GalaxyPrior(
         jnp.asarray(linear.stack, jnp.float32), jnp.asarray(linear.covariance, jnp.float32),
         autoencoder_of_arrays(read_arrays(autoencoder)), flow_of_arrays(read_arrays(flow)),
         *(jnp.asarray(read_arrays(residual)[name]) for name in ("spectrum", "scales")),
-        score_of_arrays(read_arrays(score)),
+        score_of_arrays(read_arrays(score)), mixture_of_arrays(read_arrays(mixture)),
     )  # fmt: skip

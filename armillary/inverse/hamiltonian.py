@@ -20,8 +20,9 @@ LOST_SIGMA = 5.0  # ln p of draws of n unknowns scatters by (n / 2)^0.5; what li
 def hamiltonian_samples(
     ln_density: Callable[[jax.Array, jax.Array], jax.Array], start: jax.Array, centre: jax.Array, root: jax.Array,
     key: jax.Array, *, n_warmup: int, n_samples: int, n_leapfrog: int,
-) -> tuple[jax.Array, jax.Array]:  # fmt: skip
-    """Samples (n_chains, n_samples, n) and the mean acceptance of the counted steps.
+) -> tuple[jax.Array, jax.Array, jax.Array]:  # fmt: skip
+    """Samples (n_chains, n_samples, n), the mean acceptance of the counted steps, and which chains (n_chains,) went on
+    from another one's place: that these agree with it says nothing.
 
     Args:
         ln_density: (x (n,), inverse temperature of the likelihood) -> unnormalised ln p.
@@ -44,7 +45,7 @@ def hamiltonian_samples(
     )
 
     def step(state, inputs):
-        y, ln_step, centre, root, seen = state
+        y, ln_step, centre, root, seen, was_moved = state
         key, heat, rate, rescue, is_seen, remake = inputs
         y, height, acceptance = _trajectory(
             lambda y: ln_density(centre + root @ y, heat), y, jnp.exp(ln_step), key, n_leapfrog
@@ -57,12 +58,13 @@ def hamiltonian_samples(
         y, centre, root = jax.lax.cond(
             remake, _rounder, lambda y, centre, root, seen: (y, centre, root), y, centre, root, seen
         )
-        return (y, ln_step, centre, root, seen), (place, acceptance)
+        return (y, ln_step, centre, root, seen, was_moved | lost), (place, acceptance)
 
     y = jax.scipy.linalg.solve_triangular(root, (start - centre).T, lower=False).T
-    state = (y, jnp.log(FIRST_STEP), centre, root, (jnp.zeros(()), jnp.zeros(n), jnp.zeros((n, n))))
-    _, (places, acceptance) = jax.lax.scan(step, state, inputs)
-    return jnp.moveaxis(places[n_warmup:], 0, 1), acceptance[n_warmup:].mean()
+    seen = (jnp.zeros(()), jnp.zeros(n), jnp.zeros((n, n)))
+    state = (y, jnp.log(FIRST_STEP), centre, root, seen, jnp.zeros(n_chains, bool))
+    (*_, was_moved), (places, acceptance) = jax.lax.scan(step, state, inputs)
+    return jnp.moveaxis(places[n_warmup:], 0, 1), acceptance[n_warmup:].mean(), was_moved
 
 
 def _trajectory(

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from armillary.inverse.stamp_operator import StampOperator, images_and_slopes
+from armillary.inverse.stamp_operator import StampOperator, image_of, modes_of, slopes_of
 from armillary.inverse.stamp_residual import residual_root
 
 POSITION_SIGMA_ARCSEC = 0.05  # of a centre around its given position: 0.3 pixels of HSC
@@ -52,6 +52,7 @@ class Seen(NamedTuple):
     )  # (n_nuisances,) at c = 0; shifts (dy, dx) of each source relative to the point, background
     nuisance_slope: jax.Array  # (n_nuisances, n): how c changes that mean
     nuisance_root: jax.Array  # (n_nuisances, n_nuisances) root of the covariance
+    ln_constant: jax.Array  # of ln p, without what the noise alone gives: the same for all models of the same pixels
 
 
 class Evidence(NamedTuple):
@@ -111,9 +112,10 @@ def linear_columns(scene: Scene, stack: jax.Array, point: Point) -> tuple[jax.Ar
     """Images of c (n, n_y, n_x) and of the nuisances (2 n_sources + 1, n_y, n_x) at a point."""
     signal, slopes = [], []
     for flux, coefficients, shift in zip(*point, strict=True):
-        images = images_and_slopes(scene.operator, stack, shift)  # (3, 1 + n_components, n_y, n_x)
-        signal.append(images[0])
-        slopes.append(flux * (images[1:, 0] + jnp.tensordot(coefficients, images[1:, 1:], (0, 1))))
+        modes = modes_of(scene.operator, stack)
+        signal.append(image_of(scene.operator, modes, shift))
+        whole = flux * (modes[0] + jnp.tensordot(coefficients, modes[1:], 1))
+        slopes.append(slopes_of(scene.operator, whole, shift))
     return jnp.concatenate(signal), jnp.concatenate([*slopes, jnp.ones_like(scene.image)[None]])
 
 
@@ -122,16 +124,19 @@ def seen_at(scene: Scene, stack: jax.Array, point: Point) -> Seen:
     signal, nuisances = linear_columns(scene, stack, point)
     n = len(signal)
     rows = _whitened(scene, jnp.concatenate([signal, nuisances]))
-    gram, pull = rows @ rows.T, rows @ _whitened(scene, scene.image[None])[0]
+    data = _whitened(scene, scene.image[None])[0]
+    gram, pull = rows @ rows.T, rows @ data
     expected = jnp.append((scene.position - point.shift).ravel(), 0.0)
     sigma = jnp.append(jnp.full(expected.size - 1, POSITION_SIGMA_ARCSEC), scene.background_sigma)
     precision = jnp.diag(sigma**-2)
     inverse = jnp.linalg.inv(gram[n:, n:] + precision)
     mean = inverse @ (pull[n:] + precision @ expected)
     slope = -inverse @ gram[n:, :n]
-    return Seen(
-        gram[:n, :n] + gram[:n, n:] @ slope, pull[:n] - gram[:n, n:] @ mean, mean, slope, jnp.linalg.cholesky(inverse)
-    )
+    root = jnp.linalg.cholesky(inverse)
+    given = pull[n:] + precision @ expected
+    squares = data @ data + expected @ precision @ expected - given @ inverse @ given
+    ln_constant = jnp.sum(jnp.log(jnp.diag(root))) - jnp.sum(jnp.log(sigma)) - 0.5 * squares
+    return Seen(gram[:n, :n] + gram[:n, n:] @ slope, pull[:n] - gram[:n, n:] @ mean, mean, slope, root, ln_constant)
 
 
 def evidence(seen: Seen, root: jax.Array, scales: jax.Array) -> Evidence:
@@ -191,7 +196,7 @@ def gaussian_posterior(seen: Seen, covariance: jax.Array, flux: jax.Array) -> tu
     return mean + posterior @ (seen.pull - seen.gram @ mean), posterior
 
 
-def registered(scene: Scene, stack: jax.Array, covariance: jax.Array) -> Point:
+def registered(scene: Scene, stack: jax.Array, covariance: jax.Array, n_rounds: int = N_ROUNDS) -> Point:
     """A first point: fluxes by the mean galaxy, then shifts and stamps of the PCA-Gaussian posterior, in rounds."""
     n_sources, n_components = len(scene.position), len(covariance)
     point = Point(jnp.ones(n_sources), jnp.zeros((n_sources, n_components)), scene.position)
@@ -202,7 +207,7 @@ def registered(scene: Scene, stack: jax.Array, covariance: jax.Array) -> Point:
         mean, _ = gaussian_posterior(seen, covariance, point.flux)
         return moved(point, mean, seen.nuisance_mean + seen.nuisance_slope @ mean)
 
-    return jax.lax.fori_loop(0, N_ROUNDS, improve, point)
+    return jax.lax.fori_loop(0, n_rounds, improve, point)
 
 
 def moved(point: Point, c: jax.Array, nuisances: jax.Array) -> Point:
@@ -215,7 +220,8 @@ def moved(point: Point, c: jax.Array, nuisances: jax.Array) -> Point:
 
 def _template_fluxes(scene: Scene, stack: jax.Array, point: Point) -> jax.Array:
     """Fluxes (n_sources,) that fit best if all sources are the mean galaxy; at least a hundredth of the largest."""
-    images = jnp.stack([images_and_slopes(scene.operator, stack[:1], shift)[0, 0] for shift in point.shift])
+    modes = modes_of(scene.operator, stack[0])
+    images = jnp.stack([image_of(scene.operator, modes, shift) for shift in point.shift])
     rows = _whitened(scene, jnp.concatenate([images, jnp.ones_like(scene.image)[None]]))
     ridge = jnp.diag(jnp.append(jnp.zeros(len(images)), scene.background_sigma**-2.0))
     flux = jnp.linalg.solve(rows @ rows.T + ridge, rows @ _whitened(scene, scene.image[None])[0])[:-1]

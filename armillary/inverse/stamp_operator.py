@@ -101,10 +101,14 @@ def observed_stamp(
 
 def images_and_slopes(operator: StampOperator, stamps: jax.Array, shift_arcsec: jax.Array) -> jax.Array:
     """(3, ..., n_y, n_x): the images of stamps and their derivatives with respect to dy and dx, an arcsec."""
-    phase = jnp.exp(-1j * (operator.wave_y * shift_arcsec[0] + operator.wave_x * shift_arcsec[1]))
-    modes = modes_of(operator, stamps) * (operator.transfer * phase)
-    parts = (modes, -1j * operator.wave_y * modes, -1j * operator.wave_x * modes)
-    return jnp.stack([_to_pixels(operator, part) for part in parts])
+    modes = modes_of(operator, stamps)
+    return jnp.stack([image_of(operator, modes, shift_arcsec), *slopes_of(operator, modes, shift_arcsec)])
+
+
+def slopes_of(operator: StampOperator, modes: jax.Array, shift_arcsec: jax.Array) -> jax.Array:
+    """(2, ..., n_y, n_x): derivatives of `image_of` with respect to dy and dx, an arcsec."""
+    waves = (operator.wave_y, operator.wave_x)
+    return jnp.stack([image_of(operator, -1j * wave * modes, shift_arcsec) for wave in waves])
 
 
 def _to_pixels(operator: StampOperator, modes: jax.Array) -> jax.Array:

@@ -15,16 +15,17 @@ from armillary.step import run
 
 def infer_observations(
     observations: str, stamps: str, basis: str, autoencoder: str, flow: str, residual: str, score: str,
-    tuned: str, code: list[str], posteriors: str, *, methods: list[str], effort: dict, n_draws: int, mask_planes: dict,
-    missing_planes: list[str], background_share: float, seed: int, compiled_folder: str, work_file: str,
+    mixture: str, tuned: str, code: list[str], posteriors: str, *, methods: list[str], effort: dict, n_draws: int,
+    mask_planes: dict, missing_planes: list[str], background_share: float, seed: int, compiled_folder: str,
+    work_file: str,
 ) -> None:  # fmt: skip
     keep_compiled(compiled_folder)
     seen, space = read_set(observations, Observations), read_set(stamps, StampSet)
     missing = missing_pixels(seen.mask, mask_planes, missing_planes)
-    prior, stops = read_prior(basis, autoencoder, flow, residual, score), read_json(tuned)
+    prior, stops = read_prior(basis, autoencoder, flow, residual, score, mixture), read_json(tuned)
     settings = (missing, space, prior, stops, Effort(**effort), n_draws, background_share, seed)
     facts = {"effort": effort, "draws": n_draws, "planes": [mask_planes, missing_planes], "seed": seed}
-    files = [*code, observations, basis, autoencoder, flow, residual, score, tuned]
+    files = [*code, observations, basis, autoencoder, flow, residual, score, mixture, tuned]
     same = fingerprint(facts | {"background": background_share}, contents=files, stamped=[stamps])
     found = {}
     for method in methods:

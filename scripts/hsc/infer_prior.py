@@ -19,10 +19,10 @@ SIGMAS = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)  # of the noise on whitened stamps
 
 
 def infer_prior(
-    stamps: str, basis: str, autoencoder: str, flow: str, residual: str, score: str, checks: str, *, n_samples: int,
-    n_levels: int, seed: int,
+    stamps: str, basis: str, autoencoder: str, flow: str, residual: str, score: str, mixture: str, checks: str, *,
+    n_samples: int, n_levels: int, seed: int,
 ) -> None:  # fmt: skip
-    prior, linear = read_prior(basis, autoencoder, flow, residual, score), StampBasis(**read_arrays(basis))
+    prior, linear = read_prior(basis, autoencoder, flow, residual, score, mixture), StampBasis(**read_arrays(basis))
     sets = read_set(stamps, StampSet)
     images = sets.of_split("test").image
     coefficients = jnp.asarray(coefficients_of(linear, images), jnp.float32)

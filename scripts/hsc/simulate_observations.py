@@ -12,7 +12,7 @@ from armillary.step import run
 
 
 def simulate_observations(
-    stamps: str, basis: str, autoencoder: str, flow: str, residual: str, score: str, observations: str, *,
+    stamps: str, basis: str, autoencoder: str, flow: str, residual: str, score: str, mixture: str, observations: str, *,
     problem: str, galaxies: str, n_scenes: int, scene: dict, camera: dict, hidden_bit: int, n_levels: int, seed: int,
 ) -> None:  # fmt: skip
     rng = np.random.default_rng([seed, 3, *problem.encode()])
@@ -20,7 +20,7 @@ def simulate_observations(
     known = sets.of_split("validation" if galaxies == "validation" else "test")
     n = n_scenes * kind.n_sources
     if galaxies in ("prior", "score"):
-        prior, key = read_prior(basis, autoencoder, flow, residual, score), jax.random.key(seed + 3)
+        prior, key = read_prior(basis, autoencoder, flow, residual, score, mixture), jax.random.key(seed + 3)
         drawn = sample_prior(prior, key, n) if galaxies == "prior" else sample_score_prior(prior, key, n, n_levels)
         c = np.asarray(drawn)
         stack = np.asarray(prior.stack)

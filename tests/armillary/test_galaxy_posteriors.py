@@ -93,7 +93,7 @@ def test_an_untrained_flow_is_the_gaussian():
 def test_hamiltonian_samples_of_a_gaussian_have_its_moments():
     root = jnp.array([[1.0, 0.0], [1.5, 0.5]])
     precision = jnp.linalg.inv(root @ root.T)
-    samples, acceptance = jax.jit(
+    samples, acceptance, was_moved = jax.jit(
         lambda key: hamiltonian_samples(
             lambda x, heat: -0.5 * heat * (x - 3.0) @ precision @ (x - 3.0),
             jnp.zeros((4, 2)),
@@ -106,7 +106,7 @@ def test_hamiltonian_samples_of_a_gaussian_have_its_moments():
         )  # fmt: skip
     )(jax.random.key(0))
     flat = np.asarray(samples).reshape(-1, 2)
-    assert 0.6 < acceptance < 0.95
+    assert 0.6 < acceptance < 0.95 and not was_moved.any()
     assert flat.mean(0) == pytest.approx([3, 3], abs=0.15)
     assert np.cov(flat.T) == pytest.approx(np.asarray(root @ root.T), abs=0.3)
 

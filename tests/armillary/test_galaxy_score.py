@@ -126,7 +126,7 @@ def test_gaussian_galaxies_have_the_closed_forms_posterior(galaxies, basis):
         jnp.linalg.cholesky(jnp.asarray(basis.covariance / np.outer(spread, spread) / far**2)), None,
         jnp.ones((16, 9)), jnp.full(2, 1e-6),
     )  # fmt: skip
-    prior = GalaxyPrior(jnp.asarray(basis.stack, jnp.float32), jnp.asarray(basis.covariance), *[None] * 4, flat)
+    prior = GalaxyPrior(jnp.asarray(basis.stack, jnp.float32), jnp.asarray(basis.covariance), *[None] * 4, flat, None)
     drawn = score_draws(prior, scene, jax.random.key(1), Effort(n_diffusions=32, n_levels=8), 512)
     wanted = gaussian_draws(prior, scene, jax.random.key(2), 512)
     error = np.asarray(wanted.c.std(0))

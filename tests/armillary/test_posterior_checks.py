@@ -79,13 +79,14 @@ def test_the_noise_of_a_truth_is_part_of_what_intervals_hold(rng):
     posterior = {
         "image": mean, "sd": np.ones_like(mean), "c": c, "shift": np.zeros((24, 32, 1, 2)), "chi2": np.ones(24),
         "n_pixels": np.ones(24), "chi2_bright": np.ones(24), "n_bright": np.ones(24), "seconds": np.ones(24),
+        "n_independent": np.full(24, 32),
     }  # fmt: skip
     flux = clean.sum((2, 3))
     seen = Observations(
         none, none, none, none, 0.1, np.zeros((24, 1, 2)), truth, np.full((24, 1, 1, 1), 9.0), flux, 0.01 * flux, none
     )
     data = ProblemData("real", seen, {"pca_gaussian": posterior}, stack, 0.1)
-    found, _ = score_problem(data, 20, rng)
+    found, _ = score_problem([data], 20, rng)
     assert found["real_pca_gaussian_coverage_68"]["value"] == pytest.approx(0.683, abs=0.03)
     assert found["real_pca_gaussian_coverage_68_of_noisy_truth"]["value"] < 0.45
     assert found["real_pca_gaussian_coverage_68_shuffled"]["value"] < 0.5

@@ -16,7 +16,9 @@ from armillary.metrics import validate_metrics
 from armillary.stamp_sets import Observations
 
 RESULTS = running.ROOT / "results/test/hsc"
-METHODS = ["ml", "ml_positive", "pca_gaussian", "map", "vi", "score", "hmc"]
+METHODS = [
+    "ml", "ml_positive", "monotonic", "bulge_disc", "pca_gaussian", "pca_mixture", "map", "vi", "score", "hmc",
+]  # fmt: skip
 QUICK = os.environ | {"XLA_FLAGS": "--xla_backend_optimization_level=0"}  # most of the time is compilation
 snakemake = partial(running.snakemake, env=QUICK)
 
@@ -35,6 +37,7 @@ def test_every_product_is_there(results):
     assert metrics["operator_peak_error_float32"]["value"] < 3e-4
     for method in METHODS:
         assert np.isfinite(metrics[f"inpainting_{method}_psnr_db"]["value"])
+    assert metrics["inpainting_hmc_psnr_db_minus_pca_mixture"]["n"] == 4
     assert metrics["inpainting_hmc_gain_over_pca_gaussian"]["baseline"] == "inpainting_pca_gaussian_psnr_db"
     assert metrics["prior_score_loss"]["baseline"] == "prior_gaussian_score_loss"
     for noun in ("prior", "calibration", "galaxies_inpainting"):
