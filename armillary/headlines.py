@@ -104,7 +104,8 @@ def _duel(headline: dict, name: str, method: dict, other: dict, metrics: dict[st
         gain = paired["value"] if better == "higher" else -paired["value"]
         sigma = _sigma(paired)
     bounds = (gain - sigma, gain + sigma) if math.isfinite(sigma) else (None, None)
-    return Duel(name, quality(other["value"], better), gain, sigma, measurement(gain, *bounds))
+    entry = measurement(gain, *bounds, unit=other["unit"])
+    return Duel(name, quality(other["value"], better), gain, sigma, entry)
 
 
 def quality(value: float, better: str | float) -> float:
@@ -127,7 +128,8 @@ def _measured(headline: dict, name: str, metrics: dict[str, dict]) -> dict | Non
 
 
 def _number(headline: dict, name: str | None, metrics: dict[str, dict]) -> str:
-    return shown(metrics.get(headline["metrics"][name])) if name else MISSING
+    entry = metrics.get(headline["metrics"][name]) if name else None
+    return _with_unit(entry) if entry else MISSING
 
 
 def _outcome(duels: list[Duel]) -> str:
@@ -143,17 +145,23 @@ def _verdict(outcome: str, against: Duel | None, texts: dict[str, str], contesta
     method, baseline = texts["method"], texts["baseline"]
     if outcome == "unmeasured":
         return "Not measured in this run."
+    lead = _with_unit(_turned(against.entry) if outcome == "lost" else against.entry)
     if outcome == "won":
-        return f"{_capital(method)} wins: better than the strongest baseline, {baseline}, by {shown(against.entry)}."
+        return f"{capital(method)} wins: better than the strongest baseline, {baseline}, by {lead}."
     if outcome == "lost":
         winner = WINNERS[contestants[against.baseline]["kind"]]
-        return f"{winner}: {baseline} is better than {method} by {shown(_turned(against.entry))}."
-    return f"{_capital(method)} and {baseline} cannot be told apart: the first leads by {shown(against.entry)}."
+        return f"{winner}: {baseline} is better than {method} by {lead}."
+    return f"{capital(method)} and {baseline} cannot be told apart: the first leads by {lead}."
+
+
+def _with_unit(entry: dict) -> str:
+    return f"{shown(entry)} {entry['unit']}".strip()
 
 
 def _turned(entry: dict) -> dict:
     return entry | {"value": -entry["value"], "lo": -entry["hi"], "hi": -entry["lo"]}
 
 
-def _capital(text: str) -> str:
+def capital(text: str) -> str:
+    """The text with a capital first letter."""
     return text[:1].upper() + text[1:]

@@ -9,10 +9,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from armillary.challenges.pages import N_ERRORS, plus_minus
+from armillary.challenges.pages import plus_minus
 from armillary.challenges.photoz_trees import redshift_errors
 from armillary.challenges.scores import r_squared, seed_scores
 from armillary.challenges.xray_mass import mass_errors
+from armillary.headlines import N_SIGMA
 
 
 class Measure(NamedTuple):
@@ -85,7 +86,7 @@ def score_lines(challenge: str, scores: dict[str, dict], label: str) -> list[str
         unit = f" {measure.unit}" if measure.unit else ""
         rises = gap["value"] > 0 if measure.better == "higher" else gap["value"] < 0
         told = "yours is better" if rises else "ours is better"
-        if abs(gap["value"]) <= N_ERRORS * error:
+        if abs(gap["value"]) <= N_SIGMA * error:
             told = "they cannot be told apart"
         size = f"{plus_minus(gap['value'], error)}{unit}"
         lines.append(

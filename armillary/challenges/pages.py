@@ -8,10 +8,11 @@ import math
 from pathlib import Path
 from types import ModuleType
 
+from armillary.headlines import capital
+from armillary.headlines import told as told_of_headline
 from armillary.metrics import measurement
-from armillary.pages import file_address, filled_tables, shown
+from armillary.pages import MISSING, file_address, filled_tables, shown
 
-N_ERRORS = 2.0  # differences of fewer errors (68 %) tell nothing apart
 AS_EXPECTED, BETTER, MISSED, NOT_MEASURED = "as expected", "better than expected", "missed", "not measured"
 
 
@@ -43,71 +44,24 @@ def _verdict(value: float | None, low: float | None, high: float | None, better:
 
 
 def found(headline: dict, contestants: dict, scores: dict) -> str:
-    """One sentence or two of what a headline comes to: the method against the strongest baseline that was measured.
-
-    The difference is the paired one where the headline names it, else that of the two numbers, errors added in
-    quadrature.
-    """
-    keys = headline["metrics"]
-    known = {name: key for name, key in keys.items() if (scores.get(key) or {}).get("value") is not None}
-    method, better = headline["method"], headline["better"]
-    baselines = [name for name in headline["baselines"] if name in known]
-    if method not in known or not baselines:
-        missing = [name for name in (method, *headline["baselines"]) if name not in known]
-        told = ", ".join(contestants[name]["label"] for name in missing)
-        return f"This run did not measure {told}."
-    goodness = {name: _goodness(scores[known[name]]["value"], better) for name in (method, *baselines)}
-    strongest = max(baselines, key=goodness.get)
-    ours, theirs = scores[known[method]], scores[known[strongest]]
-    names = {name: contestants[name]["label"] for name in (method, strongest)}
-    unit = f" {ours['unit']}" if ours["unit"] else ""
+    """What a headline comes to, in a few sentences: the method, the strongest baseline, the verdict, the limit."""
+    one = told_of_headline(headline, contestants, scores)
+    if one["outcome"] == "unmeasured":
+        return one["verdict"]
     sentence = (
-        f"{_capital(headline['quantity'])}: {names[method]} {shown(ours)}{unit}; the strongest baseline, "
-        f"{names[strongest]}, {shown(theirs)}{unit}. "
+        f"{capital(one['quantity'])}: {one['method']} {one['value']}; "
+        f"the strongest baseline, {one['baseline']}, {one['baseline_value']}. {one['verdict']}"
     )
-    paired = scores.get((headline.get("differences") or {}).get(strongest))
-    sentence += _comparison(ours, theirs, paired, better, contestants[method], contestants[strongest], unit)
-    limit = headline.get("limit")
-    if limit in known:
-        sentence += f" The limit, {contestants[limit]['label']}, is {shown(scores[known[limit]])}{unit}."
+    limit = headline["limit"]
+    if limit and one["limit"] != MISSING:
+        sentence += f" The limit, {contestants[limit]['label']}, is {one['limit']}."
     return sentence
-
-
-def _goodness(value: float, better: str | float) -> float:
-    """A number that rises as the value gets better: higher, lower, or nearer to an ideal."""
-    if better == "higher":
-        return value
-    return -value if better == "lower" else -abs(value - better)
-
-
-def _comparison(ours: dict, theirs: dict, paired: dict | None, better, method: dict, baseline: dict, unit: str) -> str:
-    gain = _goodness(ours["value"], better) - _goodness(theirs["value"], better)
-    use_pairs = paired is not None and paired["value"] is not None and isinstance(better, str)
-    if use_pairs:
-        gain, error = (paired["value"] if better == "higher" else -paired["value"]), _half_width(paired)
-    else:
-        error = math.hypot(_half_width(ours), _half_width(theirs))
-    how = "paired" if use_pairs else "errors added in quadrature, not paired"
-    size = f"{plus_minus(abs(gain), error)}{unit} ({how})"
-    if abs(gain) < N_ERRORS * error or gain == 0:
-        return f"They differ by {size}: these data cannot tell them apart."
-    winner = method if gain > 0 else baseline
-    return f"{_capital(winner['label'])} ({winner['kind']}) wins by {size}."
-
-
-def _half_width(entry: dict) -> float:
-    """Half of the 68 % interval; 0 where there is none."""
-    return 0.5 * (entry["hi"] - entry["lo"]) if None not in (entry["lo"], entry["hi"]) else 0.0
 
 
 def plus_minus(value: float, error: float) -> str:
     """A number with its error, to two digits of the error."""
     digits = min(max(1 - math.floor(math.log10(error)), 0), 9) if error > 0 else 3
     return f"{value:.{digits}f} ± {error:.{digits}f}"
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
 
 
 def boxes(told: list[dict], scores: dict) -> list[dict]:

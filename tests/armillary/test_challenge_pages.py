@@ -114,7 +114,7 @@ CONTESTANTS = {
 def headline(**more):
     keys = {name: f"x_{name}" for name in CONTESTANTS}
     return {"quantity": "share of right answers", "better": "higher", "method": "network", "limit": "limit",
-            "baselines": ["weak", "strong"], "metrics": keys, "differences": {}, **more}  # fmt: skip
+            "name": "x", "unit": "objects", "baselines": ["weak", "strong"], "metrics": keys, "differences": {}, **more}  # fmt: skip
 
 
 def measured(**values):
@@ -129,28 +129,27 @@ def test_the_sentence_takes_the_strongest_baseline_and_turns_round():
     ]
     assert all("the strongest baseline, ridge regression, 0.70" in sentence for sentence in sentences)
     assert all("The limit, the noise, is 0.90" in sentence for sentence in sentences)
-    error = 0.02 * np.sqrt(2)
-    assert f"The network (learned) wins by 0.100 ± {error:.3f} (errors added in quadrature" in sentences[0]
-    assert "cannot tell them apart" in sentences[1]
-    assert "Ridge regression (closed form) wins by 0.100" in sentences[2]
+    assert "The network wins: better than the strongest baseline, ridge regression, by 0.100 [0.072, 0.128]" in sentences[0]
+    assert "cannot be told apart" in sentences[1]
+    assert "The closed form wins: ridge regression is better than the network by 0.100 [0.072, 0.128]" in sentences[2]
     stronger = measured(network=0.8, weak=0.95, strong=0.7)
-    assert "The mean (closed form) wins" in pages.found(headline(), CONTESTANTS, stronger)
+    assert "The closed form wins: the mean is better" in pages.found(headline(), CONTESTANTS, stronger)
 
 
 def test_the_sentence_uses_pairs_and_knows_which_way_is_better():
     scores = measured(network=0.8, weak=0.9, strong=0.83) | {"x_gap": measurement(-0.03, -0.035, -0.025)}
     lower = headline(better="lower", differences={"strong": "x_gap"})
-    assert "The network (learned) wins by 0.0300 ± 0.0050 (paired)" in pages.found(lower, CONTESTANTS, scores)
+    assert "The network wins: better than the strongest baseline, ridge regression, by 0.030 [0.025, 0.035]" in pages.found(lower, CONTESTANTS, scores)
     higher = headline(baselines=["strong"], differences={"strong": "x_gap"})
-    assert "Ridge regression (closed form) wins by 0.0300" in pages.found(higher, CONTESTANTS, scores)
+    assert "ridge regression is better than the network by 0.030 [0.025, 0.035]" in pages.found(higher, CONTESTANTS, scores)
     ideal = pages.found(headline(better=0.82), CONTESTANTS, measured(network=0.62, weak=0.2, strong=0.92))
     assert "the strongest baseline, ridge regression" in ideal
-    assert "Ridge regression (closed form) wins by 0.100" in ideal
+    assert "ridge regression is better than the network by 0.10" in ideal
 
 
 def test_the_sentence_says_what_was_not_measured():
     found = pages.found(headline(), CONTESTANTS, measured(network=0.8))
-    assert found == "This run did not measure the mean, ridge regression."
+    assert found == "Not measured in this run."
 
 
 def test_boxes_need_both_numbers():
