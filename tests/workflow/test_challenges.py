@@ -35,7 +35,8 @@ def test_every_product_is_there(results):
     assert page.index("the strongest baseline, components and support vectors") < page.index("<h2>Figures")
     checks = json.loads((results / "snia_lasso/checks.json").read_text())
     assert (
-        "the strongest baseline, least squares on colour and width" in checks["found"] and checks["found"] in overview
+        "the strongest baseline, least squares on colour and width" in checks["found"][0]
+        and checks["found"][0] in overview
     )
     assert "30 simulated supernovae" in checks["source"] and checks["n_seeds"] == 2
 
