@@ -283,7 +283,8 @@ def mismatch_metrics(
         for method in (name for name in stacks if name not in ("truth", "wiener") and "_intervals" not in name):
             units = np.arange(len(stacks[method]))
             gain = gain_over(squared_errors(stacks[method], truths, mask), wiener, units, counts)
-            found[f"mismatch_{kind}_{method}_gain"] = gain.entry()
+            alone = measurement(gain.value, n=1, note=f"{gain.note}; one sky: no error")
+            found[f"mismatch_{kind}_{method}_gain"] = gain.entry() if len(units) > 1 else alone
             if f"{method}_intervals" in stacks:
                 coverage = interval_coverage_of(stacks[f"{method}_intervals"], stacks[method], truths, **bins)
                 entries = coverage_metrics(

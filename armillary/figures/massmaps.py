@@ -176,7 +176,7 @@ def draw_nulls(figure: Figure, curves: dict[str, np.ndarray], methods: list[str]
     places = {method: place for place, method in enumerate(methods)}
     for axes, name, label in (
         (rms_axes, "rms", "rms of the map"),
-        (stack_axes, "stack", "stack at clusters over that of shifted patterns"),
+        (stack_axes, "stack", "stack over spread of shifted ones"),
     ):
         light_grid(axes)
         if f"{methods[0]}_{name}" not in curves:
@@ -190,9 +190,7 @@ def draw_nulls(figure: Figure, curves: dict[str, np.ndarray], methods: list[str]
                 null = curves[f"{method}_null_{name}"]
                 axes.plot(np.full(len(null), place + 0.25), null, "_", color=PALE, markersize=9)
         axes.set_xticks(
-            list(places.values()),
-            [LABELS[method].replace(", ", ",\n").replace(" ", "\n", 1) for method in places],
-            fontsize=7,
+            list(places.values()), [LABELS[method] for method in places], fontsize=8, rotation=35, ha="right"
         )
         axes.set(ylabel=label, xlim=(-0.5, len(places) - 0.3))
     rms_axes.set_ylim(bottom=0)
