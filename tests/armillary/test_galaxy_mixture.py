@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 from scipy.stats import multivariate_normal
 
+from armillary.inverse.galaxy_methods import _convergence as convergence_of
+from armillary.inverse.galaxy_posteriors import Draws
 from armillary.inverse.galaxy_prior import Mixture
 from armillary.inverse.mixture_posteriors import posterior_at, prior_of_parts, sample_posterior, weights_of_parts
 from armillary.inverse.pixel_fits import inner_neighbours, monotonic_image
@@ -93,8 +95,8 @@ def test_a_bulge_and_a_disc_are_galsims():
     parameters = jnp.array([0.0, -1.0, np.log(0.35), np.log(0.2), *shapes[0], *shapes[1], 0, 0])
     share = 1 / (1 + np.e)
     parts = []
-    for profile, (a, b) in zip((galsim.Exponential(half_light_radius=0.35), galsim.DeVaucouleurs(half_light_radius=0.2)),
-                               shapes, strict=True):  # fmt: skip
+    profiles = galsim.Exponential(half_light_radius=0.35), galsim.DeVaucouleurs(half_light_radius=0.2)
+    for profile, (a, b) in zip(profiles, shapes, strict=True):
         length = np.hypot(a, b)
         parts.append(profile.shear(g1=a / length * np.tanh(length), g2=b / length * np.tanh(length)))
     galaxy = galsim.Convolve((1 - share) * parts[0] + share * parts[1], galsim.Gaussian(fwhm=0.15))
@@ -149,3 +151,15 @@ def test_headlines_pair_scenes_and_hold_the_spread_of_trainings(rng):
     assert width == pytest.approx(0.02, rel=0.35)  # all scenes agree: the spread of trainings, 0.01, is the error
     assert found["p_hmc_psnr_db_minus_pca_mixture"]["hi"] < 0
     assert "p_pca_mixture_psnr_db_minus_hmc" not in found
+
+
+def test_chains_that_were_moved_do_not_speak_for_convergence(rng):
+    chains = rng.normal(size=(4, 100, 2))
+    chains[3] += 5.0
+    drawn = Draws(*[None] * 2, np.zeros((64, 1, 3)), *[None] * 2, chains, np.nan, np.array([False, False, False, True]))
+    found = convergence_of(drawn)
+    assert found["r_hat"] < 1.1 and found["moved"] == 0.25 and found["n_independent"] < 64
+    assert convergence_of(drawn._replace(moved=np.zeros(4, bool)))["r_hat"] > 2
+    assert convergence_of(drawn._replace(moved=np.array([False, True, True, True])))["r_hat"] == np.inf
+    independent = drawn._replace(chains=rng.normal(size=(4, 100, 2)), moved=None)
+    assert convergence_of(independent)["n_independent"] == 64
