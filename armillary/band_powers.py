@@ -5,9 +5,9 @@ spectrum of the data (which the data tell to a percent) and a fiducial C_kk. N0,
 data themselves: E of one patch with B of the next (`estimators.estimate_unpaired`), the realisation-dependent N0 of
 Namikawa et al. (2013) with patches of the data in the place of simulations; of a single map it is theirs, with
 simulations. N1 is all that is left, for estimators that delens B also what they take off N0. It is of first order in
-C_kk and scales with the power of lensing B, which is measured in the data. More lensing makes the peaks of C_EE smoother,
-to which the estimator from pairs of E responds less at low L: its response is corrected to first order for the E power
-of the data (`response_factors`).
+C_kk and scales with the power of lensing B, which is measured in the data. More lensing makes the peaks of C_EE
+smoother, to which the estimator from pairs of E responds less at low L: its response is corrected to first order for
+the E power of the data (`response_factors`).
 """
 
 from typing import NamedTuple
