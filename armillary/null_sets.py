@@ -6,9 +6,9 @@ common to a set and its reference, and a small bias shows in few maps.
 
 import numpy as np
 
-from armillary.band_powers import Sums, band_powers, lensing_b_power, resampled_powers
+from armillary.band_powers import Sums, band_powers, lensing_b_power, resampled_powers, response_factors
 from armillary.cmb_spectra import Instrument
-from armillary.estimators import Setting
+from armillary.estimators import Estimators, Setting
 from armillary.files_cmb import read_maps, write_band_powers
 from armillary.map_scores import bin_labels
 from armillary.metrics import interval_68, measurement, resample_counts
@@ -30,17 +30,31 @@ def read_lensing_b(estimates: dict[str, str], setting: Setting, noise_factor: fl
     }
 
 
+def read_response_factors(
+    estimators: Estimators, estimates: dict[str, str], edges: list[float]
+) -> dict[str, dict[str, np.ndarray]]:
+    """Factors on the response, by method and set, of the sets with other lensing and the fiducial noise."""
+    e = {name: read_maps(path, ["E_wiener"])["E_wiener"] for name, path in estimates.items()}
+    by_set = {name: response_factors(estimators, e[name], e[REFERENCES[name]], edges) for name in WORST_OF}
+    methods = dict.fromkeys(method for found in by_set.values() for method in found)
+    return {method: {name: found[method] for name, found in by_set.items()} for method in methods}
+
+
 def recovery_entries(
-    sums: dict[str, Sums], edges: list[float], prefix: str, *, words: dict[str, str], n_resamples: int, seed: int
-) -> dict:
+    sums: dict[str, Sums], edges: list[float], prefix: str, *, factors: dict[str, np.ndarray], words: dict[str, str],
+    n_resamples: int, seed: int,
+) -> dict:  # fmt: skip
     """Recovered over true C_kk of each set in each bin, the worst of them, additive and multiplicative bias.
 
     Additive: C_kk recovered where there is no lensing, over that of the reference. Multiplicative: difference between
-    the recovered C_kk of `scaled` and `reference` over that of the true ones, minus 1. `words` say what a set is.
+    the recovered C_kk of `scaled` and `reference` over that of the true ones, minus 1. `factors` are those of
+    the response, of sets that need any; `words` say what a set is.
     """
     n = len(sums["reference"].auto)
     counts = np.vstack([np.ones(n), resample_counts(n, n_resamples, np.random.default_rng([seed, n]))])
-    found = {name: resampled_powers(sums[name], sums[of], counts) for name, of in REFERENCES.items()}
+    found = {
+        name: resampled_powers(sums[name], sums[of], counts, factors.get(name, 1.0)) for name, of in REFERENCES.items()
+    }
     reference = sums["reference"].truth.mean(0)
     biases = {"additive": found["unlensed"][0] / reference}
     fiducial = resampled_powers(sums["reference"], sums["reference"], counts)
@@ -67,10 +81,13 @@ def recovery_entries(
     return entries
 
 
-def write_null_powers(path: str, by_method: dict[str, dict[str, Sums]], edges: list[float], facts: dict) -> None:
+def write_null_powers(
+    path: str, by_method: dict[str, dict[str, Sums]], factors: dict[str, dict[str, np.ndarray]], edges: list[float],
+    facts: dict,
+) -> None:  # fmt: skip
     """Band powers of every method on every set that has a reference, as HDF5."""
     found = {
-        f"{name}/{method}": band_powers(sums[name], sums[of])
+        f"{name}/{method}": band_powers(sums[name], sums[of], factors.get(method, {}).get(name, 1.0))
         for method, sums in by_method.items()
         for name, of in REFERENCES.items()
     }

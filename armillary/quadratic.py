@@ -57,8 +57,12 @@ def normalisation(e_wiener: np.ndarray, ee: np.ndarray, b_inverse: np.ndarray, p
     return _inverted(inverse, patch, grid)
 
 
-def normalisation_ee(e_wiener: np.ndarray, ee: np.ndarray, e_inverse: np.ndarray, patch: Patch) -> np.ndarray:
+def normalisation_ee(
+    e_wiener: np.ndarray, ee: np.ndarray, e_inverse: np.ndarray, patch: Patch, ee_of_sky: np.ndarray | None = None
+) -> np.ndarray:
     """N0 of phi (rad^4), half plane, of the estimator from pairs of E.
+
+    With `ee_of_sky`, the inverse of its response to a sky with that C_EE instead of the one in the weights.
 
     1 / N0 = int d^2l/(2 pi)^2 [(L.l) C_l + (L.l') C_l'] (L.l) C_l cos^2 2(phi_l - phi_l') / (C_l^total C_l'^total) with
     l' = L - l, Table 1 of Hu & Okamoto (2002); the cosine is opened up so that every term is a convolution.
@@ -66,16 +70,21 @@ def normalisation_ee(e_wiener: np.ndarray, ee: np.ndarray, e_inverse: np.ndarray
     grid = finer(patch, PADDING)
     m = modes(grid)
     cos4, sin4 = 2 * m.cos2**2 - 1, 2 * m.cos2 * m.sin2
-    wiener, square, plain = (_raised(weight, patch, grid) for weight in (e_wiener, e_wiener * ee, e_inverse))
+    of_sky = ee if ee_of_sky is None else ee_of_sky
+    wiener, square, plain = (_raised(weight, patch, grid) for weight in (e_wiener, e_wiener * of_sky, e_inverse))
+    wiener_of_sky = wiener if ee_of_sky is None else _raised(e_inverse * of_sky, patch, grid)
 
     def opened(weight: np.ndarray) -> np.ndarray:
         return pixels(np.stack([weight, weight * cos4, weight * sin4]), grid)
 
     plain_parts, inverse = opened(plain), 0.0
-    slopes = {"x": opened(1j * m.l_x * wiener), "y": opened(1j * m.l_y * wiener)}
+    slopes, of_sky = (
+        {"x": opened(1j * m.l_x * weight), "y": opened(1j * m.l_y * weight)} for weight in (wiener, wiener_of_sky)
+    )
     for i, j, times in (("x", "x", 1), ("y", "y", 1), ("x", "y", 2)):
         l_i, l_j = (m.l_x if axis == "x" else m.l_y for axis in (i, j))
-        both = (opened(l_i * l_j * square) * plain_parts).sum(0) - (slopes[i] * slopes[j]).sum(0)
+        both = (opened(l_i * l_j * square) * plain_parts).sum(0)
+        both = both - 0.5 * (slopes[i] * of_sky[j] + of_sky[i] * slopes[j]).sum(0)
         inverse = inverse + times * l_i * l_j * fourier(both).real
     return _inverted(inverse, patch, grid)
 

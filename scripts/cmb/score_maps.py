@@ -84,7 +84,7 @@ def score_maps(
             seen = truth_window(setting, "k") * truths[name]["k"]
             pair = (found[name]["k"] for found in predicted_nulls)
             sums[name] = sums_of_set(*pair, seen, lensing_b[name], setting, bin_edges)
-        entries |= recovery_entries(sums, bin_edges, f"{experiment}_k", words=words, n_resamples=n_resamples, seed=seed)
+        entries |= recovery_entries(sums, bin_edges, f"{experiment}_k", factors={}, words=words, **how)
     write_arrays(curves, **arrays)
     write_json(scores, entries)
 

@@ -29,6 +29,12 @@ def test_biases_are_taken_off():
     np.testing.assert_allclose(np.diag(found.covariance), spread)
 
 
+def test_a_response_that_differs_on_the_data_is_divided_out():
+    data = powers(1.3)._replace(auto=powers(1.3).auto + RESPONSE**2 * powers(1.3).truth * (0.98**2 - 1))
+    found = band_powers(data, powers(1.0), np.full(4, 0.98))
+    np.testing.assert_allclose(found.power, found.truth)
+
+
 def test_one_map_has_the_covariance_of_one_map():
     reference = powers(1.0)
     found = band_powers_of_one(Sums(*(part[:1] for part in powers(1.3))), N0, reference)
@@ -41,7 +47,7 @@ def test_scores_name_the_worst_bin_and_both_biases():
         "unlensed": powers(0.0), "scaled": powers(1.3, error=0.02), "other": powers(0.8),
         "noisier": powers(1.0, noise=2),
     }  # fmt: skip
-    found = recovery_entries(sums, EDGES, "x", words=WORDS, n_resamples=50, seed=1)
+    found = recovery_entries(sums, EDGES, "x", factors={}, words=WORDS, n_resamples=50, seed=1)
     assert found["x_scaled_recovered_l1450"]["value"] == pytest.approx(1.02)
     assert found["x_other_recovered_l275"]["value"] == pytest.approx(1.0)
     assert found["x_noisier_recovered_l850"]["value"] == pytest.approx(1.0)
