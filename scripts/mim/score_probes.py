@@ -25,9 +25,8 @@ from armillary.step import announce, run
 
 PAIRS = [("mim", other) for other in ("random", *SIMPLE, "trees", "photometry_shapes", "cnn")]
 PAIRS += [("mim_shapes", "shapes"), ("mim_shapes", "photometry_shapes")]
-PAIRS += [("mim_all", "photometry_shapes")]
-WITH_ALL_LABELS = ("mim_shapes", "mim_all")  # contestants with all labels only
-SLOW = ("shape_trees",)  # in the target mim_label_efficiency alone
+WITH_ALL_LABELS = ("mim_shapes",)  # contestants with all labels only
+SLOW = ("mim_neighbours", "mim_all", "shape_trees")  # in the target mim_label_efficiency alone
 
 
 def score_probes(
@@ -66,7 +65,7 @@ def score_probes(
     for name, answers in told.items():
         numbers |= measurements_of(name or task, what.metric, answers, judges, PAIRS, n_resamples, seed)
     if task == "redshift":
-        for name in ("mim", "mim_all", "photometry_shapes"):
+        for name in ("mim", "photometry_shapes"):
             of = np.concatenate(contestants[name].features[0][0], 1).astype(float)
             n_bins = min(n_redshift_bins, largest // 4)
             numbers |= _density(name, of, truth, labelled[largest][0], judges[0], n_bins)
