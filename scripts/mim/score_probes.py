@@ -18,7 +18,7 @@ from armillary.probe_scores import (
     measurements_of,
     told_by,
 )
-from armillary.probes import impute
+from armillary.probes import Budget, impute
 from armillary.redshift_pdf import coverage, crps, cumulative_at, estimate_pdf
 from armillary.simple_features import SIMPLE
 from armillary.step import announce, run
@@ -32,8 +32,8 @@ SLOW = ("mim_neighbours", "mim_all", "shape_trees")  # in the target mim_label_e
 def score_probes(
     features: str, trained: list[str], trained_missing: list[str], trained_seeing: list[str], untrained: list[str],
     untrained_missing: list[str], untrained_seeing: list[str], cnn: list[str], scores: str, curves: str, *, task: str,
-    poolings: list[list[str]], n_labels: list[int], test_fraction: float, cell_deg: float, n_resamples: int,
-    n_redshift_bins: int, seed: int,
+    poolings: list[list[str]], n_labels: list[int], n_settings: int, n_folds: int, test_fraction: float,
+    cell_deg: float, n_resamples: int, n_redshift_bins: int, seed: int,
 ) -> None:  # fmt: skip
     """A seed is one pre-trained network with one draw of labels and its own fields that judge. `cnn` are answers of
     networks that saw labels alone, where there are any."""
@@ -53,11 +53,11 @@ def score_probes(
     if what.sky == "structures":
         arrays = {name: arrays[f"{name}_structures"] for name in SIMPLE}
     contestants = contestants_of(arrays, learned, random, *seen_otherwise)
-    told, largest = {name: {} for name in ("", *what.views)}, max(labelled)
+    told, largest, budget = {name: {} for name in ("", *what.views)}, max(labelled), Budget(n_settings, n_folds)
     for n, rows in labelled.items():
         for who, contestant in contestants.items():
             if who not in SLOW and (who not in WITH_ALL_LABELS or n == largest):
-                for name, answer in told_by(contestant, what, truth, rows, judges).items():
+                for name, answer in told_by(contestant, what, truth, rows, judges, budget).items():
                     told[name][who, n] = answer
         announce(f"{task}, {n} labels: {announced_scores(what.metric, told[''], n, judges)}")
     told[""] |= answers_of_networks("cnn", cnn, judges)
