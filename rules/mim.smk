@@ -249,6 +249,8 @@ rule mim_score_probes:
         runtime=240,
     params:
         n_labels=MIM["score_probes"]["n_labels"],
+        n_settings=MIM["score_label_efficiency"]["n_settings"],
+        n_folds=MIM["score_label_efficiency"]["n_folds"],
         n_resamples=MIM["score_probes"]["n_resamples"],
         n_redshift_bins=MIM["score_probes"]["n_redshift_bins"],
         poolings=MIM["poolings"],

@@ -18,23 +18,22 @@ from armillary.probe_scores import (
     measurements_of,
     told_by,
 )
-from armillary.probes import impute
+from armillary.probes import Budget, impute
 from armillary.redshift_pdf import coverage, crps, cumulative_at, estimate_pdf
 from armillary.simple_features import SIMPLE
 from armillary.step import announce, run
 
 PAIRS = [("mim", other) for other in ("random", *SIMPLE, "trees", "photometry_shapes", "cnn")]
 PAIRS += [("mim_shapes", "shapes"), ("mim_shapes", "photometry_shapes")]
-PAIRS += [("mim_all", "photometry_shapes")]
-WITH_ALL_LABELS = ("mim_shapes", "mim_all")  # contestants with all labels only
-SLOW = ("shape_trees",)  # in the target mim_label_efficiency alone
+WITH_ALL_LABELS = ("mim_shapes",)  # contestants with all labels only
+SLOW = ("mim_neighbours", "mim_all", "shape_trees")  # in the target mim_label_efficiency alone
 
 
 def score_probes(
     features: str, trained: list[str], trained_missing: list[str], trained_seeing: list[str], untrained: list[str],
     untrained_missing: list[str], untrained_seeing: list[str], cnn: list[str], scores: str, curves: str, *, task: str,
-    poolings: list[list[str]], n_labels: list[int], test_fraction: float, cell_deg: float, n_resamples: int,
-    n_redshift_bins: int, seed: int,
+    poolings: list[list[str]], n_labels: list[int], n_settings: int, n_folds: int, test_fraction: float,
+    cell_deg: float, n_resamples: int, n_redshift_bins: int, seed: int,
 ) -> None:  # fmt: skip
     """A seed is one pre-trained network with one draw of labels and its own fields that judge. `cnn` are answers of
     networks that saw labels alone, where there are any."""
@@ -54,11 +53,11 @@ def score_probes(
     if what.sky == "structures":
         arrays = {name: arrays[f"{name}_structures"] for name in SIMPLE}
     contestants = contestants_of(arrays, learned, random, *seen_otherwise)
-    told, largest = {name: {} for name in ("", *what.views)}, max(labelled)
+    told, largest, budget = {name: {} for name in ("", *what.views)}, max(labelled), Budget(n_settings, n_folds)
     for n, rows in labelled.items():
         for who, contestant in contestants.items():
             if who not in SLOW and (who not in WITH_ALL_LABELS or n == largest):
-                for name, answer in told_by(contestant, what, truth, rows, judges).items():
+                for name, answer in told_by(contestant, what, truth, rows, judges, budget).items():
                     told[name][who, n] = answer
         announce(f"{task}, {n} labels: {announced_scores(what.metric, told[''], n, judges)}")
     told[""] |= answers_of_networks("cnn", cnn, judges)
@@ -66,7 +65,7 @@ def score_probes(
     for name, answers in told.items():
         numbers |= measurements_of(name or task, what.metric, answers, judges, PAIRS, n_resamples, seed)
     if task == "redshift":
-        for name in ("mim", "mim_all", "photometry_shapes"):
+        for name in ("mim", "photometry_shapes"):
             of = np.concatenate(contestants[name].features[0][0], 1).astype(float)
             n_bins = min(n_redshift_bins, largest // 4)
             numbers |= _density(name, of, truth, labelled[largest][0], judges[0], n_bins)
