@@ -8,7 +8,8 @@ Steps  estimate_observed (simulates skies of this very geometry to calibrate on)
 
 rule cmb_estimate_observed:
     """Calibrate the estimators on {params.n_simulations} skies of the geometry of the observed map, apply them, and
-    test its sign convention; band powers of the convergence with covariance come from as many further skies."""
+    test its sign convention; band powers of the convergence with covariance come from as many further skies.
+    """
     input:
         file=lambda wildcards: CMB["observed"]["file"] or [],
         spectra="<results>/cmb/spectra/fiducial.npz",
