@@ -16,6 +16,7 @@ from armillary.metrics import measurement
 from armillary.pages import MISSING, shown
 
 N_SIGMA = 2.0  # a difference counts from this many of its errors on
+STATISTICS = {"accuracy", "auc", "precision at 20", "r2", "share"}  # stand in `unit`, but are none
 WINNERS = {
     "learned": "A learned baseline wins",
     "closed form": "The closed form wins",
@@ -155,7 +156,8 @@ def _verdict(outcome: str, against: Duel | None, texts: dict[str, str], contesta
 
 
 def _with_unit(entry: dict) -> str:
-    return f"{shown(entry)} {entry['unit']}".strip()
+    unit = "" if entry["unit"] in STATISTICS else entry["unit"]
+    return f"{shown(entry)} {unit}".strip()
 
 
 def _turned(entry: dict) -> dict:
