@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
-from armillary.figures.style import BLUE, GREEN, INK, ORANGE, PALE, PURPLE, SKY, VERMILION, light_grid, note, say_empty
+from armillary.figures.style import BLUE, GREEN, INK, ORANGE, PALE, PURPLE, SKY, VERMILION, light_grid, say_empty
 
 COLOURS = {
     "kaiser_squires": VERMILION, "inpainted": "#8c564b", "wiener": BLUE, "cubic": "#7f7f7f", "linear": "#bcbd22",
@@ -196,12 +196,8 @@ def draw_nulls(figure: Figure, curves: dict[str, np.ndarray], methods: list[str]
     rms_axes.set_ylim(bottom=0)
     rms_axes.set_title("Filled: E mode. Open: B mode. Grey: shapes turned at random")
     if "signs" in curves:
-        note(
-            stack_axes,
-            "\n".join(f"signs {s}: {v:.1f}" for s, v in zip(curves["signs"], curves["sign_scores"], strict=True)),
-            0.03,
-            0.97,
-        )
+        pairs = zip(curves["signs"], curves["sign_scores"], strict=True)
+        stack_axes.set_title("signs of the shear: " + ", ".join(f"{s} {v:.1f}" for s, v in pairs), fontsize=8)
 
 
 def draw_training(figure: Figure, histories: dict[str, list[dict]]) -> None:
