@@ -93,7 +93,7 @@ def cmb_of_group(noun):
 
     def files(wildcards):
         if wildcards.group == "unpaired" and noun == "estimates":
-            return f"<results>/cmb/estimates/{cmb_sky(wildcards)}/unpaired.h5"
+            return [f"<results>/cmb/estimates/{cmb_sky(wildcards)}/unpaired.h5"]
         if wildcards.group in CMB_NULL_GROUPS:
             return cmb_null_files(noun, cmb_sky(wildcards), cmb_nulls_of(wildcards))
         return cmb_files(noun, cmb_sky(wildcards), wildcards.group)
