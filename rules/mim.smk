@@ -147,6 +147,7 @@ rule mim_infer_embeddings:
         mem_mb=4000,
         runtime=120,
     params:
+        **MIM_SPLIT,
         bands=MIM["bands"],
         missing_bands=MIM["missing_bands"],
         worse_seeing_arcsec=MIM["worse_seeing_arcsec"],
@@ -157,7 +158,6 @@ rule mim_infer_embeddings:
         n_probe=MIM["n_probe"],
         network_number=lambda wildcards: list(MIM["networks"]).index(wildcards.network),
         n_networks=len(MIM["networks"]),
-        **MIM_SPLIT,
     script:
         "../scripts/mim/infer_embeddings.py"
 
@@ -210,6 +210,7 @@ rule mim_estimate_features:
         runtime=120,
     params:
         **MIM["estimate_features"],
+        **MIM_SPLIT,
         bands=MIM["bands"],
         image_px=MIM["image_px"],
         missing_bands=MIM["missing_bands"],
@@ -217,7 +218,6 @@ rule mim_estimate_features:
         n_probe=MIM["n_probe"],
         n_tuning=MIM["n_tuning"],
         n_seeds=len(MIM["networks"]),
-        **MIM_SPLIT,
     script:
         "../scripts/mim/estimate_features.py"
 
@@ -248,13 +248,13 @@ rule mim_score_probes:
         mem_mb=4000,
         runtime=240,
     params:
+        **MIM_SPLIT,
         n_labels=MIM["score_probes"]["n_labels"],
         n_settings=MIM["score_label_efficiency"]["n_settings"],
         n_folds=MIM["score_label_efficiency"]["n_folds"],
         n_resamples=MIM["score_probes"]["n_resamples"],
         n_redshift_bins=MIM["score_probes"]["n_redshift_bins"],
         poolings=MIM["poolings"],
-        **MIM_SPLIT,
     script:
         "../scripts/mim/score_probes.py"
 

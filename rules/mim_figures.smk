@@ -82,7 +82,14 @@ rule mim_plot_probes:
     params:
         tasks=mim_shown_tasks(),
         names=[
-            "mim", "random", "pca", "colours", "photometry", "trees", "shapes", "photometry_shapes",
+            "mim",
+            "random",
+            "pca",
+            "colours",
+            "photometry",
+            "trees",
+            "shapes",
+            "photometry_shapes",
             "cnn",
         ],
     script:

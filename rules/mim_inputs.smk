@@ -11,9 +11,7 @@ MIM_STRUCTURES = ["<results>/mim/cutouts/structures.h5"] if MIM_IS_SIMULATED els
 MIM_ABOUT_STRUCTURES = ("faint_arcs", "tidal")
 MIM_VIEWS_OF_TASK = {"class": ("missing", "seeing"), "blend": ("seeing",)}
 MIM_TASKS = [
-    task
-    for task in MIM["score_probes"]["tasks"]
-    if MIM_IS_SIMULATED or task not in MIM_ABOUT_STRUCTURES
+    task for task in MIM["score_probes"]["tasks"] if MIM_IS_SIMULATED or task not in MIM_ABOUT_STRUCTURES
 ]
 MIM_SPLIT = {
     "test_fraction": MIM["score_probes"]["test_fraction"],

@@ -30,6 +30,7 @@ rule mim_infer_label_probes:
         runtime=120 if MIM["n_gpus"] == 0 else 600,
         gpu=min(MIM["n_gpus"], 1),
     params:
+        **MIM_SPLIT,
         n_labels=lambda wildcards: MIM["infer_label_probes"]["n_labels"][wildcards.method],
         n_steps=lambda wildcards: MIM["infer_label_probes"]["n_steps"][wildcards.method],
         batch_size=MIM["infer_label_probes"]["batch_size"],
@@ -38,7 +39,6 @@ rule mim_infer_label_probes:
         n_settings=MIM["score_label_efficiency"]["n_settings"],
         n_folds=MIM["score_label_efficiency"]["n_folds"],
         bands=MIM["bands"],
-        **MIM_SPLIT,
     script:
         "../scripts/mim/infer_label_probes.py"
 
@@ -66,9 +66,9 @@ rule mim_score_label_efficiency:
         runtime=240,
     params:
         **MIM["score_label_efficiency"],
+        **MIM_SPLIT,
         answered=mim_answered(),
         poolings=MIM["poolings"],
-        **MIM_SPLIT,
     script:
         "../scripts/mim/score_label_efficiency.py"
 
