@@ -117,9 +117,12 @@ def jackknife(by_field: np.ndarray) -> tuple[float, float]:
     """Mean over queries of (n_fields + 1, n_queries) or of a difference of two such, and its error over the fields.
 
     Quenouille and Tukey: (n - 1) / n times the sum of squares of the means with a field left out about their mean.
+    With two fields, one of which is searched, none can be left out: then the error is that over the queries.
     """
     means = np.array([np.nanmean(row) for row in by_field if np.isfinite(row).any()])
     left_out, n = means[1:], len(means) - 1
+    if n < 2:
+        return float(means[0]), float(by_field[0].std(ddof=1) / np.sqrt(by_field.shape[1]))
     return float(means[0]), float(np.sqrt((n - 1) / n * ((left_out - left_out.mean()) ** 2).sum()))
 
 

@@ -61,7 +61,9 @@ def draw_label_curves(figure: Figure, metrics: dict[str, dict], tasks: list[str]
         if unit == "r2":
             one.set_ylim(bottom=max(one.get_ylim()[0], -0.1))
         light_grid(one)
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=8)
+    drawn = [axis.get_legend_handles_labels() for axis in axes]
+    handles = {label: handle for lines in drawn for handle, label in zip(*lines, strict=True)}
+    figure.legend(handles.values(), handles, loc="outside lower center", ncols=4, fontsize=8)
 
 
 def draw_found(

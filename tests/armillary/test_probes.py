@@ -169,6 +169,12 @@ def test_the_jackknife_of_a_mean_over_fields_is_its_standard_error():
     assert error == pytest.approx(by_field.std(ddof=1) / np.sqrt(12))
 
 
+def test_with_two_fields_the_error_of_a_search_is_that_of_its_queries():
+    rare = RNG.uniform(size=2000) < 0.05
+    value, error = jackknife(searched(RNG.standard_normal((2000, 6)), rare, n_fields=2))
+    assert 0 <= value < 0.2 and 0 < error < 0.05
+
+
 def test_whitening_keeps_a_rare_mark_in_a_direction_of_little_variance():
     rare = RNG.uniform(size=3000) < 0.03
     values = RNG.standard_normal((3000, 6)) * [1e3, 1e2, 1, 1, 1, 1]
