@@ -50,8 +50,12 @@ def draw_counting(sheet: Figure, data: list[dict], found: dict, metrics: dict) -
         for k, (name, colour) in enumerate((("PCA + SVM", ORANGE), ("network", BLUE))):
             sweep.plot(sizes, each[:, :, k].T, color=colour, lw=0.7, alpha=0.6)
             sweep.plot(sizes, each[:, :, k].mean(0), "o-", color=colour, label=name)
-    marks = {"pca_svm_whitened_four": "SVM, whitened", "pca_svm_unturned_four": "not whitened", "pca_svm_four": "and turned",
-             "cnn_four": "network"}  # fmt: skip
+    marks = {
+        "pca_svm_whitened_four": "SVM, whitened",
+        "pca_svm_unturned_four": "not whitened",
+        "pca_svm_four": "and turned",
+        "cnn_four": "network",
+    }
     entries = {label: metrics.get(f"rings_{name}_accuracy") for name, label in marks.items()}
     text = [f"{label}: {entry['value']:.3f}" for label, entry in entries.items() if entry]
     note(sweep, "1 to 4 rings, all images\n" + "\n".join(text), 0.97, 0.05)
