@@ -197,7 +197,7 @@ def score(data: list[dict], found: dict[str, list[dict]], settings: dict, rng: n
                 if other in names and name != other:
                     pair = [values[f"{one}_scatter_percent"] for one in (name, other)]
                     values[f"{name}_over_{other}"] = pair[0] / pair[1]
-                    values[f"{name}_minus_{other}_percent"] = pair[0] - pair[1]
+                    values |= {f"p4_minus_{other}_percent": pair[0] - pair[1]} if name == "p4" else {}
         return values
 
     groups = [run["cluster"] for run in found[names[0]]]

@@ -43,8 +43,8 @@ def draw_learning(sheet: Figure, data: list[dict], found: dict, metrics: dict) -
             if entry:
                 table.plot([entry["lo"], entry["hi"]], [place, place], color=colour, lw=2)
                 table.plot(entry["value"], place, "o", color=colour, label=features if method == "forest" else None)
-    table.set(yticks=range(len(METHODS)), yticklabels=METHODS.values(), xlabel="mean squared error", xscale="log")
-    table.legend(title="features")
+    table.set(yticks=range(len(METHODS)), yticklabels=METHODS.values(), xlabel="mean squared error")
+    table.legend(title="features", loc="upper center", fontsize=8)
     light_grid(table)
     if "tree" in found:
         depths = found["tree"][0]["depths"]
@@ -52,7 +52,7 @@ def draw_learning(sheet: Figure, data: list[dict], found: dict, metrics: dict) -
         depth.plot(depths, errors[:, 0], "o-", color=PALE, label="what it learned from")
         depth.plot(depths, errors[:, 1], "o-", color=VERMILION, label="what it did not see")
         depth.set(xlabel="depth of the tree", ylabel="mean squared error")
-        depth.legend()
+        depth.legend(fontsize=8)
     light_grid(depth)
     if "boosting_colours" not in found:
         say_empty(importance, "the variant boosting_colours was not run")
@@ -61,7 +61,7 @@ def draw_learning(sheet: Figure, data: list[dict], found: dict, metrics: dict) -
     order = np.argsort(each.mean(0))
     names = found["boosting_colours"][0]["features"]
     importance.barh(range(len(order)), each.mean(0)[order], xerr=each.std(0)[order], color=BLUE)
-    importance.set(yticks=range(len(order)), yticklabels=names[order], xlabel="loss when shuffled (boosting, colours)")
+    importance.set(yticks=range(len(order)), yticklabels=names[order], xlabel="boosting: loss when shuffled")
     light_grid(importance)
 
 

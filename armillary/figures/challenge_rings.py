@@ -49,15 +49,20 @@ def draw_counting(sheet: Figure, data: list[dict], found: dict, metrics: dict) -
         each = np.array([run["accuracies"] for run in found["training_curve"]])
         for k, (name, colour) in enumerate((("PCA + SVM", ORANGE), ("network", BLUE))):
             sweep.plot(sizes, each[:, :, k].T, color=colour, lw=0.7, alpha=0.6)
-            sweep.plot(sizes, each[:, :, k].mean(0), "o-", color=colour, label=f"{name}, 1 to 4 rings")
-    marks = {"pca_svm_whitened_four": "whitened", "pca_svm_unturned_four": "not whitened", "pca_svm_four": "and turned",
-             "cnn_four": "network"}  # fmt: skip
+            sweep.plot(sizes, each[:, :, k].mean(0), "o-", color=colour, label=name)
+    marks = {
+        "pca_svm_whitened_four": "SVM, whitened",
+        "pca_svm_unturned_four": "not whitened",
+        "pca_svm_four": "and turned",
+        "cnn_four": "network",
+    }
     entries = {label: metrics.get(f"rings_{name}_accuracy") for name, label in marks.items()}
     text = [f"{label}: {entry['value']:.3f}" for label, entry in entries.items() if entry]
-    note(sweep, "SVM, then network, 1 to 4 rings\n" + "\n".join(text), 0.97, 0.05)
+    note(sweep, "1 to 4 rings, all images\n" + "\n".join(text), 0.97, 0.05)
     sweep.set(xscale="log", xlabel="training images", ylabel="accuracy")
     if "training_curve" in found:
-        sweep.legend(loc="upper left")
+        sweep.legend(loc="center right")
+        sweep.set_ylim(bottom=sweep.get_ylim()[0] - 0.1)
     light_grid(sweep)
     if "dbscan" in found:
         truth = np.concatenate([run["truth"] for run in found["dbscan"]])
@@ -129,7 +134,9 @@ def _draw_generation_curve(axes, data: list[dict], metrics: dict) -> None:
             color=colour,
             label=key.removesuffix("_px"),
         )
-    axes.set(xscale="log", xlabel="images to learn from", ylabel="error of the VAE's rings as read, px")
+    axes.set(
+        xlabel="images to learn from", ylabel="error of the VAE's rings as read, px", xlim=(0, None), ylim=(0, None)
+    )
     axes.legend()
     light_grid(axes)
 
