@@ -6,6 +6,7 @@ from sklearn.cluster import DBSCAN
 from sklearn.decomposition import PCA
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import ParameterGrid
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
@@ -16,6 +17,8 @@ from armillary.challenges.cherenkov import PARTICLES
 from armillary.challenges.loop import Training, applied, build, fit, gaussian_loss
 from armillary.challenges.rings import SIDE_PX, draw_rings
 
+ALL = slice(None)
+SVM_GRID = ParameterGrid({"n_components": [40, 80, 120], "C": [1, 10, 100]})
 CLASSES = {"two": 2, "three": 3, "four": 4}
 TRAIN, VALIDATION, TEST = 0, 1, 2
 
@@ -27,6 +30,8 @@ def train(variant: str, data: dict[str, np.ndarray], settings: dict, seed: int) 
         return train_counter(method, data, CLASSES[what], settings, seed)
     if variant == "training_curve":
         return training_curve(data, settings, seed)
+    if variant == "generation_curve":
+        return generation_curve(data, settings, seed)
     if variant == "dbscan":
         return count_clusters(data)
     if variant == "regressor":
@@ -70,14 +75,12 @@ def train_counter(method: str, data, n_classes: int, settings, seed, n_train: in
     split = {k: np.flatnonzero(usable & (data["count_split"] == k)) for k in (TRAIN, VALIDATION, TEST)}
     n_train = min(n_train or settings["n_counting_train"], len(split[TRAIN]))
     inside = split[TRAIN][:n_train]
-    images, truth = data["count_images"], count[split[TEST]]
-    if method == "pca_svm":
-        flat = images.reshape(len(images), -1) / 255.0
-        model = make_pipeline(PCA(min(60, n_train - 1), random_state=seed), StandardScaler(), SVC(C=10, gamma="scale"))
-        return {"guess": model.fit(flat[inside], count[inside]).predict(flat[split[TEST]]), "truth": truth}
+    images, truth, outside = data["count_images"], count[split[TEST]], split[VALIDATION]
+    if method.startswith("pca_svm"):
+        model = fit_components(method, images, count, inside, outside, seed)
+        return {"guess": model(images[split[TEST]]), "truth": truth}
     x, y = scaled(images), torch.from_numpy(count - 1)
     network = build(lambda: RingCounter(n_classes), seed)
-    outside = split[VALIDATION]
 
     def loss(index, rng):
         return F.cross_entropy(network(mirrored(x[inside[index]], rng)), y[inside[index]])
@@ -86,6 +89,46 @@ def train_counter(method: str, data, n_classes: int, settings, seed, n_train: in
         network, loss, n_train, lambda: F.cross_entropy(network(x[outside]), y[outside]), _training(settings), seed
     )
     return {"guess": applied(network, x[split[TEST]]).argmax(1) + 1, "truth": truth, "history": history}
+
+
+def fit_components(method: str, images, count, inside, outside, seed):
+    """Principal components and support vectors, as a function from images (n, 28, 28) to counts (n,).
+
+    `pca_svm_whitened` has 60 components scaled to one spread and a fixed C. Others leave components as they are, and
+    take their number and C from the validation images `outside`. `pca_svm` sees the eight turns and mirrorings, too, as
+    the network does: of the support vectors, which are all that matter (Decoste & Schoelkopf 2002).
+    """
+    n_most = min(len(inside), max(one["n_components"] for one in SVM_GRID))
+    whitened = method == "pca_svm_whitened"
+    pca = PCA(min(60, n_most) if whitened else n_most, whiten=whitened, random_state=seed).fit(flat(images[inside]))
+    if whitened:
+        model = SVC(C=10, gamma="scale").fit(pca.transform(flat(images[inside])), count[inside])
+        return lambda new: model.predict(pca.transform(flat(new)))
+
+    def weights(some, n):
+        return pca.transform(flat(some))[:, :n]
+
+    best, n, best_share = None, 0, -1.0
+    for one in SVM_GRID:
+        model = SVC(C=one["C"], gamma="scale").fit(weights(images[inside], one["n_components"]), count[inside])
+        share = model.score(weights(images[outside], one["n_components"]), count[outside])
+        if share > best_share:
+            best, n, best_share = model, one["n_components"], share
+    if method == "pca_svm":
+        few = inside[best.support_]
+        turned = np.concatenate([weights(one, n) for one in eight_turns(images[few])])
+        best = SVC(C=best.C, gamma="scale").fit(turned, np.tile(count[few], 8))
+    return lambda new: best.predict(weights(new, n))
+
+
+def flat(images: np.ndarray) -> np.ndarray:
+    """Images as rows of numbers between 0 and 1."""
+    return images.reshape(len(images), -1).astype(np.float32) / 255
+
+
+def eight_turns(images: np.ndarray) -> list[np.ndarray]:
+    """The images in the eight turns and mirrorings of a square."""
+    return [np.rot90(one, turn, (1, 2)) for one in (images, images[..., ::-1]) for turn in range(4)]
 
 
 def training_curve(data, settings, seed) -> dict[str, np.ndarray]:
@@ -143,8 +186,11 @@ def train_regressor(data, settings, seed) -> tuple[nn.Module, dict[str, np.ndarr
 
 
 class RingDrawer(nn.Module):
-    """Labels, and for the variational one a code of eight numbers, to an image, pixel by pixel: each knows where it is
-    from the centre and from the circle, so that a ring need not be learned anew at every place."""
+    """Labels, and for the variational one a code of eight numbers, to an image, pixel by pixel.
+
+    A pixel is told how far it is from the circle of the labels and in which direction from its centre. So where a ring
+    is need not be learned, only how it looks.
+    """
 
     def __init__(self, n_codes: int, middle: np.ndarray, spread: np.ndarray, n_hidden: int = 32):
         super().__init__()
@@ -159,34 +205,54 @@ class RingDrawer(nn.Module):
             nn.Linear(n_hidden, 1),
         )  # fmt: skip
 
-    def forward(self, labels: Tensor, code: Tensor) -> Tensor:
-        """Scaled labels (B, 5) and codes (B, n_codes) to images (B, 28, 28)."""
+    def forward(self, labels: Tensor, code: Tensor, rows: slice = ALL, columns: slice = ALL) -> Tensor:
+        """Scaled labels (B, 5) and codes (B, n_codes) to images (B, 28, 28), or some rows and columns of them."""
         x, y, radius = (labels[:, :3] * self.spread[:3] + self.middle[:3]).T[:, :, None, None]
         pixels = torch.arange(SIDE_PX) + 0.5
-        right, down = torch.broadcast_tensors(pixels - x, pixels[:, None] - y)  # (B, 28, 28)
+        right, down = torch.broadcast_tensors(pixels[columns] - x, pixels[rows, None] - y)  # (B, rows, columns)
         away = torch.hypot(right, down)
         off = away - radius
         places = torch.stack([off, torch.exp(-0.5 * (off / 2) ** 2), right / (away + 1), down / (away + 1)], 3)
         hidden = self.places(places) + self.given(torch.cat([labels, code], 1))[:, None, None]
         return self.rest(hidden)[..., 0].sigmoid()
 
-    def loss(self, images: Tensor, labels: Tensor, noise: Tensor) -> Tensor:
+    def loss(self, images: Tensor, labels: Tensor, noise: Tensor, rows: slice = ALL, columns: slice = ALL) -> Tensor:
         """Gaussian likelihood of pixels, as wide as is likeliest for the batch (Rybkin et al. 2021), and the divergence
-        of the code from the unit Gaussian, per image."""
+        of the code from the unit Gaussian, per image; pixels may be judged by some rows and columns."""
         mean, ln_variance = self.encoder(torch.cat([images.flatten(1), labels], 1)).chunk(2, 1)
         code = (mean + noise * torch.exp(0.5 * ln_variance))[:, : self.n_codes]
-        misfit = 0.5 * SIDE_PX**2 * torch.log(F.mse_loss(self(labels, code), images))
+        misfit = 0.5 * SIDE_PX**2 * torch.log(F.mse_loss(self(labels, code, rows, columns), images[:, rows, columns]))
         divergence = 0.5 * (mean**2 + ln_variance.exp() - 1 - ln_variance).sum(1) if self.n_codes else torch.zeros(1)
         return misfit + divergence.mean()
 
 
-def train_generator(what: str, data, settings, seed) -> dict[str, np.ndarray]:
-    """Draw rings with the labels of the test images, and have an independent regressor read them.
+def train_reader(data, settings, seed) -> nn.Module:
+    """A regressor, independent of the one that is scored, to read drawn rings."""
+    return train_regressor(data, {**settings, "n_epochs": max(settings["n_epochs"] // 2, 1)}, seed + 1000)[0]
 
-    `plain` draws one image for a set of labels, `vae` any number; `variance` is that of two drawings of one set.
+
+def generation_curve(data, settings, seed) -> dict[str, np.ndarray]:
+    """What an independent regressor reads in rings of the variational drawer, (n_sizes, n_test, 5), against the number
+    of images that it learned from; each has as many training steps as the largest."""
+    n_all = int((data["ring_split"] == TRAIN).sum())
+    sizes = [n for n in settings["curve_sizes"] if n < n_all]
+    reader = train_reader(data, settings, seed)
+    runs = [train_generator("vae", data, settings, seed, reader, size) for size in sizes]
+    return {"sizes": np.array(sizes), "asked": runs[0]["asked"], "seen": np.array([run["seen"] for run in runs]),
+            "misfit": np.array([run["misfit"] for run in runs])}  # fmt: skip
+
+
+def train_generator(what: str, data, settings, seed, reader=None, n_train: int | None = None) -> dict[str, np.ndarray]:
+    """Draw rings with the labels of the test images, and have an independent regressor `reader` read them.
+
+    `plain` draws one image for a set of labels, `vae` any number; `variance` is that of two drawings of one set,
+    `misfit` (n_test,) the mean square of a drawing minus the simulator's image.
     """
     split = {k: np.flatnonzero(data["ring_split"] == k) for k in (TRAIN, VALIDATION, TEST)}
-    reader, _ = train_regressor(data, {**settings, "n_epochs": max(settings["n_epochs"] // 2, 1)}, seed + 1000)
+    n_all = len(split[TRAIN])
+    split[TRAIN] = split[TRAIN][:n_train]
+    n_epochs = settings["n_generator_epochs"] * n_all // len(split[TRAIN])
+    reader = reader or train_reader(data, settings, seed)
     labels = torch.from_numpy(((data["ring_labels"] - reader.middle) / reader.spread).astype(np.float32))
     images = scaled(data["ring_images"])
     n_codes = 8 if what == "vae" else 0
@@ -197,12 +263,14 @@ def train_generator(what: str, data, settings, seed) -> dict[str, np.ndarray]:
         return torch.from_numpy(rng.normal(0, 1, (n, max(n_codes, 1))).astype(np.float32))
 
     def loss(index, rng):
-        return network.loss(images[index], labels[index], noise(len(index), rng))
+        every_other = (slice(int(start), None, 2) for start in rng.integers(2, size=2))  # a quarter of the pixels
+        return network.loss(images[inside[index]], labels[inside[index]], noise(len(index), rng), *every_other)
 
-    history = fit(
-        network, lambda index, rng: loss(inside[index], rng), len(inside),
-        lambda: loss(outside, np.random.default_rng(0)), Training(settings["n_generator_epochs"], 64, 2e-3), seed,
-    )  # fmt: skip
+    def held_out():
+        return network.loss(images[outside], labels[outside], noise(len(outside), np.random.default_rng(0)))
+
+    training = Training(n_epochs, 64, 2e-3)
+    history = fit(network, loss, len(inside), held_out, training, seed)
     test = split[TEST]
     rng = np.random.default_rng([seed, 83])
     with torch.inference_mode():
@@ -214,6 +282,7 @@ def train_generator(what: str, data, settings, seed) -> dict[str, np.ndarray]:
     return {
         "asked": data["ring_labels"][test], "seen": read[0], "seen_real": read[1], "history": history,
         "drawn": drawn[0][:8], "drawn_again": drawn[1][:8], "variance": variance, "variance_real": variance_real,
+        "misfit": ((drawn[0] - images[test].numpy()) ** 2).mean((1, 2)),
     }  # fmt: skip
 
 

@@ -7,9 +7,9 @@ methods included; here they are resampled (whole groups where objects share one)
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from scipy.stats import rankdata
+from scipy.stats import median_abs_deviation, rankdata
 
-from armillary.metrics import estimate
+from armillary.metrics import SIGMA_PERCENTILES, measurement
 
 Statistics = Callable[[int, np.ndarray], dict[str, float]]
 
@@ -22,7 +22,7 @@ def seed_scores(
 
     `groups` has one array a seed: the group of each test object (cluster, night, field; its own number where it shares
     none). A resample draws groups with replacement, the same ones in every seed if their groups are the same, and the
-    seeds themselves with replacement. `units` goes by the end of a key.
+    seeds themselves with replacement; intervals are those of `basic_68`. `units` goes by the end of a key.
     """
     found = [statistics(number, np.arange(len(one))) for number, one in enumerate(groups)]
     shared = all(np.array_equal(one, groups[0]) for one in groups)
@@ -39,8 +39,24 @@ def seed_scores(
         each = [one[key] for one in found]
         unit = next((unit for end, unit in (units or {}).items() if key.endswith(end)), "")
         baseline = (baselines or {}).get(key)
-        scores[key] = estimate(float(np.mean(each)), mixed, n_objects, unit, baseline, seeds_note(each))
+        value = float(np.mean(each))
+        scores[key] = measurement(value, *basic_68(value, mixed), n_objects, unit, baseline, seeds_note(each))
     return scores
+
+
+def basic_68(value: float, samples: np.ndarray) -> tuple[float, float]:
+    """68 % interval about `value` from bootstrap `samples` (1-d; NaN are left out), never without the value itself.
+
+    The basic bootstrap (Davison & Hinkley 1997, section 5.2): how far samples lie below their middle is how far the
+    truth may lie above the value. Distances are from the samples' median: drawing objects twice moves some statistics
+    as a whole (median deviations, the best of several). Ends stay within the range of the samples.
+    """
+    samples = samples[np.isfinite(samples)]
+    if not (len(samples) and np.isfinite(value)):
+        return np.nan, np.nan
+    low, middle, high = np.percentile(samples, (SIGMA_PERCENTILES[0], 50, SIGMA_PERCENTILES[1]))
+    ends = np.array([value - (high - middle), value + (middle - low)])
+    return tuple(ends.clip(min(samples.min(), value), max(samples.max(), value)))
 
 
 def seeds_note(values: Sequence[float]) -> str:
@@ -76,7 +92,7 @@ def balanced_accuracy(truth: np.ndarray, guess: np.ndarray) -> float:
 
 def scaled_mad(residual: np.ndarray) -> float:
     """1.4826 times the median absolute deviation from the median: a Gaussian's sigma that outliers do not move."""
-    return float(1.4826 * np.median(np.abs(residual - np.median(residual))))
+    return float(median_abs_deviation(residual, scale="normal"))
 
 
 def r_squared(truth: np.ndarray, guess: np.ndarray) -> float:

@@ -9,6 +9,7 @@ from sklearn.linear_model import ElasticNetCV, Lasso, LassoCV, LinearRegression,
 from sklearn.model_selection import KFold
 
 N_ALPHAS, ALPHA_RATIO = 40, 1e-2
+INJECTED_MAG = (0.03, 0.05, 0.08, 0.1, 0.15)
 
 
 def train(variant: str, data: dict[str, np.ndarray], settings: dict, seed: int) -> dict[str, np.ndarray]:
@@ -17,6 +18,8 @@ def train(variant: str, data: dict[str, np.ndarray], settings: dict, seed: int) 
     x, y, names = data["x"], data["y"], list(data["names"])
     if variant == "stability":
         return stability(filled(x, x), y, settings["n_half_samples"], np.random.default_rng([seed, 72]))
+    if variant == "power":
+        return power(filled(x, x), y, names, settings["n_injections"], np.random.default_rng([seed, 73]))
     prediction, n_selected = np.empty(len(y)), []
     for number, (train_rows, test_rows) in enumerate(
         KFold(settings["n_folds"], shuffle=True, random_state=seed).split(x)
@@ -44,10 +47,36 @@ def mean_only(x, y, names, n_folds, seed):
 
 def two_parameters(x, y, names, n_folds, seed):
     """Least squares on colour and width, chosen in advance (Tripp 1998)."""
+    return refitted(x, y, chosen_in_advance(names))
+
+
+def chosen_in_advance(names) -> list[int]:
+    """The columns of colour and width."""
     missing = {"c", "x1"} - set(names)
     if missing:
-        raise ValueError(f"the table has no variable {', '.join(sorted(missing))}, which ols_c_x1 needs: leave it out")
-    return refitted(x, y, [names.index("c"), names.index("x1")])
+        raise ValueError(
+            f"the table has no variable {', '.join(sorted(missing))}, which ols_c_x1, lasso_unpenalised and power "
+            "need: leave these variants out"
+        )
+    return [names.index("c"), names.index("x1")]
+
+
+def left_over(known: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """What a constant and the columns `known` (n, k) leave of `values` (n, ...): residuals of least squares."""
+    basis = np.linalg.qr(np.column_stack([np.ones(len(known)), known]))[0]
+    return values - basis @ (basis.T @ values)
+
+
+def lasso_unpenalised(x, y, names, n_folds, seed):
+    """LASSO on all other variables, while colour and width are free of penalty: the same as a LASSO on what both leave
+    of magnitude and variables (Frisch & Waugh 1933; Yamada 2017)."""
+    known = chosen_in_advance(names)
+    others = np.delete(np.arange(len(names)), known)
+    model = cross_validated(left_over(x[:, known], x[:, others]), left_over(x[:, known], y), n_folds, seed)
+    coefficients = np.zeros(x.shape[1])
+    coefficients[others] = model.coef_
+    free, constant = refitted(x, y - x @ coefficients, known)
+    return coefficients + free, constant
 
 
 def lasso_min(x, y, names, n_folds, seed):
@@ -104,8 +133,9 @@ def _held_out_error(x, y, folds):
 
 
 MODELS = {
-    "mean": mean_only, "ols_c_x1": two_parameters, "lasso_min": lasso_min, "lasso_1se": lasso_1se, "relaxed": relaxed,
-    "adaptive": adaptive, "elastic_net": elastic_net, "best_three": best_three,
+    "mean": mean_only, "ols_c_x1": two_parameters, "lasso_min": lasso_min, "lasso_1se": lasso_1se,
+    "lasso_unpenalised": lasso_unpenalised, "relaxed": relaxed, "adaptive": adaptive, "elastic_net": elastic_net,
+    "best_three": best_three,
 }  # fmt: skip
 
 
@@ -149,6 +179,39 @@ def stability(x, y, n_half_samples: int, rng, max_selected: int = 6) -> dict[str
     found, null = frequencies(y), frequencies(rng.permutation(y))
     bound = max_selected**2 / ((2 * 0.7 - 1) * x.shape[1])
     return {"frequency": found, "null_frequency": null, "n_expected_false": np.array(bound)}
+
+
+def power(x, y, names, n_injections: int, rng, n_shuffles: int = 1000) -> dict[str, np.ndarray]:
+    """Is there one more variable, and how large must its effect be to be found?
+
+    The test is the largest correlation of any variable with the magnitude, after colour and width have been taken off
+    both; magnitudes shuffled give its distribution, so that one data set in twenty raises a false alarm, over all
+    variables together (Westfall & Young 1993). An effect of known size (standard deviation in mag, colour and width
+    taken off) is put on a random variable of shuffled magnitudes: `found` if the test goes off and names a variable
+    that correlates with the right one by more than 0.8, (n_sizes, n_injections).
+    """
+    known = chosen_in_advance(names)
+    rest = left_over(x[:, known], np.delete(x, known, 1))
+    rest = rest[:, np.linalg.norm(rest, axis=0) > 1e-9]
+    rest /= np.linalg.norm(rest, axis=0)
+    residual = left_over(x[:, known], y)
+
+    def shuffled(n):
+        return left_over(x[:, known], rng.permuted(np.repeat(residual[:, None], n, 1), axis=0))
+
+    def correlations(v):
+        return np.abs(rest.T @ v) / np.linalg.norm(v, axis=0)
+
+    null = correlations(shuffled(n_shuffles)).max(0)
+    threshold, largest = np.quantile(null, 0.95), correlations(residual).max()
+    found = []
+    for size in INJECTED_MAG:
+        true = rng.integers(rest.shape[1], size=n_injections)
+        seen = correlations(shuffled(n_injections) + size * np.sqrt(len(y)) * rest[:, true])
+        alike = np.abs((rest[:, seen.argmax(0)] * rest[:, true]).sum(0)) > 0.8
+        found.append((seen.max(0) > threshold) & alike)
+    p_value = (1 + np.sum(null >= largest)) / (1 + n_shuffles)
+    return {"injected_mag": np.array(INJECTED_MAG), "found": np.array(found), "p_value": np.array(p_value)}
 
 
 def curves(x, y, n_folds, seed) -> dict[str, np.ndarray]:

@@ -1,9 +1,14 @@
 """Masses of clusters by luminosity, without the core, by boosted shapes, and by networks with and without turns."""
 
+from itertools import product
+
 import numpy as np
 import torch
-from scipy.ndimage import rotate
+from scipy.ndimage import median, rotate
 from sklearn.ensemble import HistGradientBoostingRegressor
+from sklearn.linear_model import RidgeCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -14,6 +19,12 @@ from armillary.networks.group_convolution import GroupConvolution, Lifting, pool
 TRAIN, VALIDATION, TEST = 0, 1, 2
 INNER_PX = (0, 0.75, 1.5, 2.25, 3, 3.75, 4.5, 6)  # radii at 10^14.5 solar masses that core excision may take
 OUTER_PX = (8, 11, 15, 21, 34)
+APERTURES = {
+    "luminosity": ((0,), "mean"),
+    "core_excised": (INNER_PX, "mean"),
+    "core_excised_median": (INNER_PX, "median"),
+}
+PROFILE_PX = (0, 1, 2, 3, 4, 5, 6.5, 8, 10, 12.5, 15.5, 19, 23)
 PIVOT = 14.5
 
 
@@ -24,66 +35,92 @@ def train(variant: str, data: dict[str, np.ndarray], settings: dict, seed: int) 
     found = {"truth": data["log_mass"][test], "cluster": data["cluster"][test], "r500_px": data["r500_px"][test]}
     if variant == "training_curve":
         return found | training_curve(data, split, settings, seed)
-    if variant in ("luminosity", "core_excised"):
-        guess, radii = fit_apertures(data, split[TRAIN], (0,) if variant == "luminosity" else INNER_PX)
+    if variant in APERTURES:
+        inner, ring = APERTURES[variant]
+        guess, radii = fit_apertures(data, split[TRAIN], inner, ring)
         return found | {"prediction": guess[test], "aperture_px": radii}
+    if variant == "profile_ridge":
+        return found | {"prediction": fit_profile(data, split[TRAIN])[test]}
     if variant == "boosting":
         return found | {"prediction": boost_shapes(data, split, seed)[test]}
     return found | train_network(variant, data, split, settings, seed)
 
 
-def fit_apertures(data, rows: np.ndarray, inner: tuple) -> tuple[np.ndarray, np.ndarray]:
+def fit_apertures(data, rows: np.ndarray, inner: tuple, ring: str) -> tuple[np.ndarray, np.ndarray]:
     """Masses of all images from counts in an annulus whose radii grow as M^(1/3) with the mass that comes out.
 
     The radii at the pivot mass have the least scatter on `rows`; the parabola in log counts is fitted there, too.
+    `ring` is mean or median: what stands for all pixels of a ring.
     """
-    radius, inside = growth_curves(data["images"])
-    best, best_scatter, radii = None, np.inf, None
-    for low in inner:
-        for high in OUTER_PX:
-            guess = iterate_annulus(radius, inside, data["log_mass"], rows, low, high)
-            scatter = np.std(guess[rows] - data["log_mass"][rows])
-            if scatter < best_scatter:
-                best, best_scatter, radii = guess, scatter, np.array([low, high])
-    return best, radii
+    step, inside = growth_curves(data["images"], ring)
+    found = [
+        (iterate_annulus(step, inside, data["log_mass"], rows, *ends), np.array(ends))
+        for ends in product(inner, OUTER_PX)
+    ]
+    return min(found, key=lambda one: np.std((one[0] - data["log_mass"])[rows]))
 
 
-def iterate_annulus(radius, inside, log_mass, rows, low: float, high: float) -> np.ndarray:
+def iterate_annulus(step, inside, log_mass, rows, low: float, high: float) -> np.ndarray:
     """Estimate, set radii by the estimate, count again; four times."""
     guess = np.full(len(inside), log_mass[rows].mean())
     for _ in range(4):
         scale = 10 ** ((np.clip(guess, 12, 16) - PIVOT) / 3)
-        ends = [
-            [np.interp(end * s, radius, curve) for s, curve in zip(scale, inside, strict=True)] for end in (low, high)
-        ]
-        counts = np.log10(np.maximum(np.subtract(ends[1], ends[0]), 1))
+        counts = np.log10(
+            np.maximum(counts_within(step, inside, high * scale) - counts_within(step, inside, low * scale), 1)
+        )
         guess = np.polyval(np.polyfit(counts[rows], log_mass[rows], 2), counts)
     return guess
 
 
-def growth_curves(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Radii in px and counts within them (n, n_radii) about the middle of the light, without the background.
+def counts_within(step: float, inside: np.ndarray, radius: np.ndarray) -> np.ndarray:
+    """Growth curves (n, n_radii), one radius every `step` px from 0, read between their points at `radius` (n,)."""
+    place = np.clip(radius / step, 0, inside.shape[1] - 1.001)
+    below = place.astype(int)
+    rows = np.arange(len(inside))
+    return inside[rows, below] + (place - below) * (inside[rows, below + 1] - inside[rows, below])
 
-    The middle is that of the square root of the counts, which no single source rules; the background is the faintest
-    five per cent of pixels.
+
+def growth_curves(images: np.ndarray, ring: str = "mean") -> tuple[float, np.ndarray]:
+    """Width of the rings in px, and counts within 0, 1, 2, ... widths (n, n_radii) about the middle of the light.
+
+    The rings are half a pixel wide for the mean; for the `median`, which clumps and point sources do not move, one
+    pixel. The middle is that of the square root of the counts, which no single source rules; the background, taken off,
+    is the faintest five per cent of pixels.
     """
     side = images.shape[1]
     y, x = np.mgrid[:side, :side]
-    radius = np.arange(0, side, 0.5)
+    step = 1.0 if ring == "median" else 0.5
+    n_rings = int(side / step)
+    area = np.pi * step**2 * (2 * np.arange(n_rings) + 1)
     curves = []
     for image in images.astype(float):
         light = image - np.quantile(image, 0.05)
         weight = np.sqrt(np.maximum(light, 0))
         weight = np.where(weight > 0.3 * np.quantile(weight, 0.99), weight, 0)
-        from_middle = np.hypot(x - np.average(x, weights=weight), y - np.average(y, weights=weight))
-        each = np.histogram(from_middle, np.append(radius, np.inf), weights=light)[0]
-        curves.append(np.concatenate([[0], np.cumsum(each)[:-1]]))
-    return radius, np.array(curves)
+        place = np.hypot(x - np.average(x, weights=weight), y - np.average(y, weights=weight)) / step
+        each = np.bincount(place.astype(int).ravel(), light.ravel(), n_rings)[:n_rings]
+        if ring == "median":
+            each = area * np.nan_to_num(median(light, place.astype(int), np.arange(n_rings)))
+        curves.append(np.append(0, np.cumsum(each)))
+    return step, np.array(curves)
+
+
+def fit_profile(data, rows: np.ndarray) -> np.ndarray:
+    """Masses of all images by a ridge regression on the medians of twelve rings, their squares and products; its
+    penalty comes from leaving training images out, one by one."""
+    step, inside = growth_curves(data["images"], "median")
+    edges = np.array(PROFILE_PX)
+    growth = np.array([counts_within(step, inside, np.full(len(inside), edge)) for edge in edges]).T
+    profile = np.log10(np.maximum(np.diff(growth, axis=1) / np.diff(edges**2), 1))
+    model = make_pipeline(
+        StandardScaler(), PolynomialFeatures(2, include_bias=False), StandardScaler(), RidgeCV(np.logspace(-3, 4, 15))
+    )
+    return model.fit(profile[rows], data["log_mass"][rows]).predict(profile)
 
 
 def shapes(images: np.ndarray) -> np.ndarray:
     """(n, 14): growth curve, ellipticity, power ratios, shift of the centroid and the brightest pixel of each image."""
-    radius, inside = growth_curves(images)
+    _, inside = growth_curves(images)
     counts = np.log10(np.maximum(inside[:, [2, 4, 8, 16, 24, 40]], 1))
     side = images.shape[1]
     y, x = np.mgrid[:side, :side] - 0.5 * (side - 1)
@@ -107,7 +144,7 @@ def shapes(images: np.ndarray) -> np.ndarray:
 def boost_shapes(data, split, seed) -> np.ndarray:
     """Core-excised masses corrected by boosting on shapes; the correction is learned on training clusters."""
     rows = split[TRAIN]
-    guess, _ = fit_apertures(data, rows, INNER_PX)
+    guess, _ = fit_apertures(data, rows, INNER_PX, "mean")
     features = np.column_stack([guess, shapes(data["images"])])
     model = HistGradientBoostingRegressor(
         max_iter=80, learning_rate=0.05, max_leaf_nodes=8, l2_regularization=1.0, random_state=seed
@@ -183,13 +220,26 @@ def train_network(variant: str, data, split, settings, seed) -> dict[str, np.nda
         parts = eight_turns(part) if variant == "cnn_averaged" else [part]
         return centre + width * np.mean([applied(network, one) for one in parts], 0, dtype=float)
 
-    edge = float(x[test].amin())
-    oblique = rotate(x[test].numpy(), 45, (1, 2), reshape=False, order=1, cval=edge)
+    circle = masked(x[test].numpy())
     return {
         "prediction": masses(x[test]), "turned_90": masses(torch.rot90(x[test], 1, (1, 2))),
-        "turned_45": masses(torch.from_numpy(oblique)), "history": history,
-        "sensitivity": sensitivity(network, x[test[:120]], data["r500_px"][test[:120]]),
+        "circle": masses(torch.from_numpy(circle)), "turned_45": masses(torch.from_numpy(turned_45(circle))),
+        "history": history, "sensitivity": sensitivity(network, x[test[:120]], data["r500_px"][test[:120]]),
     }  # fmt: skip
+
+
+def masked(images: np.ndarray) -> np.ndarray:
+    """Images (n, side, side) with their background, the median of the corners, outside the inscribed circle."""
+    side = images.shape[1]
+    y, x = np.mgrid[:side, :side] - 0.5 * (side - 1)
+    outside = np.hypot(x, y) > 0.5 * side - 1
+    background = np.median(images[:, outside], 1)
+    return np.where(outside, background[:, None, None], images)
+
+
+def turned_45(images: np.ndarray) -> np.ndarray:
+    """Images whose corners are background, turned by 45 degrees; no corner leaves the frame or comes in."""
+    return masked(rotate(images, 45, (1, 2), reshape=False, order=1, mode="nearest"))
 
 
 def eight_turns(images: Tensor) -> list[Tensor]:

@@ -5,16 +5,19 @@ from matplotlib.figure import Figure
 
 from armillary.figures.style import BLUE, GREEN, INK, ORANGE, PALE, VERMILION, light_grid, note, say_empty
 
-LABELS = {
-    "tree": "decision tree", "tuned_tree": "tuned tree", "forest": "random forest, fluxes",
-    "forest_colours": "random forest, colours", "extra_trees": "extra trees", "boosting": "boosting",
-    "svr": "support vectors", "neighbours": "neighbours", "template_fit": "template fit",
-}  # fmt: skip
+METHODS = {"linear": "linear model", "neighbours": "neighbours", "forest": "random forest", "boosting": "boosting",
+           "svr": "support vectors", "mlp": "dense network"}  # fmt: skip
+FEATURES = {"colours": BLUE, "fluxes": ORANGE}
+LABELS = {"tree": "decision tree", "forest": "notebook's forest", "template_fit": "template fit"} | {
+    f"{method}_{features}": f"{label}, {features}" for features in FEATURES for method, label in METHODS.items()
+}
+SHOWN = ("tree", "forest", "forest_fluxes", "template_fit", "linear_colours", "forest_colours", "boosting_colours",
+         "svr_colours")  # fmt: skip
 
 
 def draw_redshifts(sheet: Figure, data: list[dict], found: dict, metrics: dict) -> None:
     """Estimated against true redshift of eight methods, with the lines that outliers are beyond."""
-    names = [name for name in LABELS if name in found][:8]
+    names = [name for name in SHOWN if name in found]
     axes = sheet.subplots(2, 4, sharex=True, sharey=True).ravel()
     line = np.array([0, 4.0])
     for one, name in zip(axes, names, strict=False):
@@ -32,8 +35,17 @@ def draw_redshifts(sheet: Figure, data: list[dict], found: dict, metrics: dict) 
 
 
 def draw_learning(sheet: Figure, data: list[dict], found: dict, metrics: dict) -> None:
-    """A tree's error against its depth, and what the boosting loses when a feature is shuffled."""
-    depth, importance = sheet.subplots(1, 2)
+    """Error of every method by its features, a tree's error against its depth, and the importance of features."""
+    table, depth, importance = sheet.subplots(1, 3)
+    for features, colour in FEATURES.items():
+        for place, method in enumerate(METHODS):
+            entry = metrics.get(f"photoz_trees_{method}_{features}_mse")
+            if entry:
+                table.plot([entry["lo"], entry["hi"]], [place, place], color=colour, lw=2)
+                table.plot(entry["value"], place, "o", color=colour, label=features if method == "forest" else None)
+    table.set(yticks=range(len(METHODS)), yticklabels=METHODS.values(), xlabel="mean squared error", xscale="log")
+    table.legend(title="features")
+    light_grid(table)
     if "tree" in found:
         depths = found["tree"][0]["depths"]
         errors = np.mean([run["depth_errors"] for run in found["tree"]], 0)
@@ -42,21 +54,26 @@ def draw_learning(sheet: Figure, data: list[dict], found: dict, metrics: dict) -
         depth.set(xlabel="depth of the tree", ylabel="mean squared error")
         depth.legend()
     light_grid(depth)
-    if "boosting" not in found:
-        say_empty(importance, "the variant boosting was not run")
+    if "boosting_colours" not in found:
+        say_empty(importance, "the variant boosting_colours was not run")
         return
-    each = np.array([run["importance"] for run in found["boosting"]])
+    each = np.array([run["importance"] for run in found["boosting_colours"]])
     order = np.argsort(each.mean(0))
-    names = found["boosting"][0]["features"]
+    names = found["boosting_colours"][0]["features"]
     importance.barh(range(len(order)), each.mean(0)[order], xerr=each.std(0)[order], color=BLUE)
-    importance.set(yticks=range(len(order)), yticklabels=names[order], xlabel="loss of R2 when shuffled")
+    importance.set(yticks=range(len(order)), yticklabels=names[order], xlabel="loss when shuffled (boosting, colours)")
     light_grid(importance)
 
 
 def draw_dependence(sheet: Figure, data: list[dict], found: dict, metrics: dict) -> None:
     """NMAD and outliers against redshift and magnitude, and the integral transform of the forest's distributions."""
     by_z, by_magnitude, pit = sheet.subplots(1, 3)
-    for name, colour in (("forest", ORANGE), ("boosting", BLUE), ("svr", GREEN), ("template_fit", VERMILION)):
+    for name, colour in (
+        ("forest", ORANGE),
+        ("boosting_colours", BLUE),
+        ("svr_colours", GREEN),
+        ("template_fit", VERMILION),
+    ):
         if name not in found:
             continue
         truth, guess, magnitude = (

@@ -50,13 +50,11 @@ def draw_counting(sheet: Figure, data: list[dict], found: dict, metrics: dict) -
         for k, (name, colour) in enumerate((("PCA + SVM", ORANGE), ("network", BLUE))):
             sweep.plot(sizes, each[:, :, k].T, color=colour, lw=0.7, alpha=0.6)
             sweep.plot(sizes, each[:, :, k].mean(0), "o-", color=colour, label=f"{name}, 1 to 4 rings")
-    marks = {"two": "1 or 2", "three": "1 to 3", "four": "1 to 4"}
-    text = []
-    for classes, label in marks.items():
-        keys = [f"rings_{m}_{classes}_accuracy" for m in ("pca_svm", "cnn")]
-        if all(key in metrics for key in keys):
-            text.append(f"{label} rings: {metrics[keys[0]]['value']:.3f}, {metrics[keys[1]]['value']:.3f}")
-    note(sweep, "accuracy of SVM, network\n" + "\n".join(text), 0.97, 0.05)
+    marks = {"pca_svm_whitened_four": "whitened", "pca_svm_unturned_four": "not whitened", "pca_svm_four": "and turned",
+             "cnn_four": "network"}  # fmt: skip
+    entries = {label: metrics.get(f"rings_{name}_accuracy") for name, label in marks.items()}
+    text = [f"{label}: {entry['value']:.3f}" for label, entry in entries.items() if entry]
+    note(sweep, "SVM, then network, 1 to 4 rings\n" + "\n".join(text), 0.97, 0.05)
     sweep.set(xscale="log", xlabel="training images", ylabel="accuracy")
     if "training_curve" in found:
         sweep.legend(loc="upper left")
@@ -104,13 +102,36 @@ def draw_generation(sheet: Figure, data: list[dict], found: dict, metrics: dict)
     for name, label in (("generator_plain", "decoder"), ("generator_vae", "VAE")):
         if name in found:
             rows += [(label, found[name][0]["drawn"]), (f"{label}, again", found[name][0]["drawn_again"])]
-    axes = sheet.subplots(len(rows), 8, squeeze=False)
+    drawings, curve = sheet.subfigures(1, 2, width_ratios=[3, 1])
+    axes = drawings.subplots(len(rows), 8, squeeze=False)
+    _draw_generation_curve(curve.subplots(), data, metrics)
     for row, (label, pictures) in zip(axes, rows, strict=True):
         for one, picture in zip(row, pictures, strict=False):
             one.imshow(picture, cmap="gray", vmin=0, vmax=1)
         for one in row:
             one.set(xticks=[], yticks=[])
         row[0].set_ylabel(label, fontsize=8)
+
+
+def _draw_generation_curve(axes, data: list[dict], metrics: dict) -> None:
+    """Errors of what is read in drawn rings against the number of images that the drawer learned from."""
+    n_all = int((data[0]["ring_split"] == 0).sum())
+    for key, colour in (("centre_px", BLUE), ("radius_px", VERMILION)):
+        start, end = "rings_generator_vae_of_", f"_{key}"
+        points = {int(name.removeprefix(start).removesuffix(end)): entry for name, entry in metrics.items()
+                  if name.startswith(start) and name.endswith(end)}  # fmt: skip
+        whole = metrics.get(f"rings_generator_vae_{key}")
+        points |= {n_all: whole} if whole else {}
+        axes.plot(
+            list(points),
+            [entry["value"] for entry in points.values()],
+            "o-",
+            color=colour,
+            label=key.removesuffix("_px"),
+        )
+    axes.set(xscale="log", xlabel="images to learn from", ylabel="error of the VAE's rings as read, px")
+    axes.legend()
+    light_grid(axes)
 
 
 def draw_detector(sheet: Figure, data: list[dict], found: dict, metrics: dict) -> None:

@@ -7,7 +7,8 @@ from armillary.figures.style import BLUE, INK, ORANGE, PALE, VERMILION, light_gr
 
 LABELS = {
     "mean": "mean", "ols_c_x1": "c and x1, chosen in advance", "lasso_min": "LASSO, least error",
-    "lasso_1se": "LASSO, one standard error", "relaxed": "relaxed LASSO", "adaptive": "adaptive LASSO",
+    "lasso_1se": "LASSO, one standard error", "lasso_unpenalised": "LASSO, c and x1 unpenalised",
+    "relaxed": "relaxed LASSO", "adaptive": "adaptive LASSO",
     "elastic_net": "elastic net", "best_three": "best three of 16",
 }  # fmt: skip
 
@@ -60,8 +61,14 @@ def draw_path(sheet: Figure, data: list[dict], found: dict, metrics: dict) -> No
 
 
 def draw_stability(sheet: Figure, data: list[dict], found: dict, metrics: dict) -> None:
-    """Selection frequencies against wavelength, with those of shuffled magnitudes."""
-    axes = sheet.subplots()
+    """Selection frequencies against wavelength, with those of shuffled magnitudes; and how large an effect is found."""
+    axes, power = sheet.subplots(1, 2, width_ratios=[2.5, 1])
+    if "power" in found:
+        share = np.mean([run["found"].mean(1) for run in found["power"]], 0)
+        power.plot(found["power"][0]["injected_mag"], share, "o-", color=BLUE)
+        power.set_title(f"p of this table: {metrics['snia_lasso_power_p_value']['value']:.2f}")
+    power.set(xlabel="effect, mag", ylabel="share found", ylim=(0, 1.02))
+    light_grid(power)
     frequency = np.mean([run["frequency"] for run in found["stability"]], 0)
     null = np.mean([run["null_frequency"] for run in found["stability"]], 0)
     names, wavelength = data[0]["names"], data[0]["wavelength_a"]
@@ -78,5 +85,5 @@ def draw_stability(sheet: Figure, data: list[dict], found: dict, metrics: dict) 
                           color=VERMILION, fontsize=9)  # fmt: skip
     axes.set(xlabel="rest wavelength, Angstrom", ylabel="selected in this share of half-samples", ylim=(0, 1.02))
     axes.set_title("stability selection: among the first six variables of the path")
-    axes.legend(loc="upper center", ncols=3)
+    axes.legend(loc="upper center", ncols=3, fontsize=7, bbox_to_anchor=(0.5, 0.95))
     light_grid(axes)

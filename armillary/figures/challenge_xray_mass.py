@@ -4,13 +4,14 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from armillary.challenges.xray_mass import RADIUS_BINS
-from armillary.figures.style import BLUE, GREEN, INK, ORANGE, PALE, PURPLE, SKY, VERMILION, light_grid, note, say_empty
+from armillary.figures.style import BLUE, GREEN, INK, ORANGE, PALE, PURPLE, SKY, VERMILION, light_grid, say_empty
 
 LABELS = {
-    "luminosity": "luminosity", "core_excised": "core-excised", "boosting": "boosted shapes", "cnn": "CNN",
+    "luminosity": "luminosity", "core_excised": "core-excised", "core_excised_median": "median of rings",
+    "profile_ridge": "ridge on profiles", "boosting": "boosted shapes", "cnn": "CNN",
     "cnn_augmented": "CNN, turned images", "cnn_averaged": "CNN, mean of turns", "p4": "p4 network",
 }  # fmt: skip
-COLOURS = dict(zip(LABELS, (PALE, ORANGE, GREEN, SKY, BLUE, PURPLE, VERMILION), strict=True))
+COLOURS = dict(zip(LABELS, (PALE, ORANGE, "#8B5A2B", INK, GREEN, SKY, BLUE, PURPLE, VERMILION), strict=True))
 
 
 def draw_examples(sheet: Figure, data: list[dict], found: dict, metrics: dict) -> None:
@@ -29,7 +30,9 @@ def draw_examples(sheet: Figure, data: list[dict], found: dict, metrics: dict) -
 
 def draw_masses(sheet: Figure, data: list[dict], found: dict, metrics: dict) -> None:
     """Estimated against true mass with the residuals below."""
-    names = [name for name in ("luminosity", "core_excised", "cnn_augmented", "p4") if name in found]
+    names = [
+        name for name in ("luminosity", "core_excised", "core_excised_median", "profile_ridge", "p4") if name in found
+    ]
     if not names:
         say_empty(sheet.subplots(), "none of the methods that are shown here was run")
         return
@@ -81,10 +84,10 @@ def draw_networks(sheet: Figure, data: list[dict], found: dict, metrics: dict) -
         values, low, high = (np.array([entry[end] for entry in entries], float) for end in ("value", "lo", "hi"))
         ends = np.maximum([values - low, high - values], 0)
         curve.errorbar(sizes, values, ends, fmt="o-", color=COLOURS[name], label=LABELS[name])
-    for name in ("luminosity", "core_excised"):
+    for name in ("luminosity", "core_excised", "core_excised_median", "profile_ridge"):
         if name in found:
-            curve.axhline(metrics[f"xray_mass_{name}_scatter_percent"]["value"], color=COLOURS[name], ls="--", lw=1.2)
-            note(curve, "dashed: luminosity, core-excised")
+            value = metrics[f"xray_mass_{name}_scatter_percent"]["value"]
+            curve.axhline(value, color=COLOURS[name], ls="--", lw=1.2, label=LABELS[name])
     curve.set(xscale="log", xlabel="clusters to learn from", ylabel="scatter of ln M, %")
     for axes in (turns, curve, look):
         light_grid(axes)

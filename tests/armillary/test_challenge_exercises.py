@@ -96,6 +96,22 @@ def test_no_test_object_is_learned_from(exercise):
         assert set(task.part[known]) == {0} and set(task.part[judged]) == {0, 1}
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_ours_is_a_method_of_the_challenge(name):
+    assert text_of(name)["ours"]["variant"] in DEFAULTS[name]["variants"]
+
+
+def test_suites_may_have_more_radii_than_each_other():
+    """The real profiles have 15 radii of IllustrisTNG and 14 of SIMBA."""
+    data = {"split_tng": np.zeros(3, int), "split_simba": np.full(2, 2)}
+    for code, n, n_radii in (("tng", 3, 15), ("simba", 2, 14)):
+        data |= {f"profiles_{code}": np.arange(n * 8.0 * n_radii).reshape(n, 2, 4, n_radii)}
+        data |= {f"parameters_{code}": np.zeros((n, 6))}
+    task = make_task("camels", data, {}, 0)
+    assert task.inputs.shape == (5, 2, 12) and task.targets.shape == (5, 2)
+    assert task.inputs[0, 0, 0] == data["profiles_tng"][0, 0, 0, 2] and list(task.folds[0][1]) == [3, 4]
+
+
 def test_supernovae_are_judged_on_our_folds(tmp_path):
     """The solution is our least squares on colour and width: the same predictions, supernova by supernova."""
     settings = settings_of("snia_lasso")

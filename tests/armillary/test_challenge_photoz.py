@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from armillary.challenges import photoz_trees, photoz_trees_models
+from armillary.challenges import hst_bands, photoz_trees, photoz_trees_models
 from armillary.figures import challenge_photoz_trees
 from armillary.figures.style import page
 
@@ -73,6 +73,17 @@ def test_errors_do_not_give_the_true_flux_away():
     assert seen["error"] == pytest.approx(np.hypot(sky, 0.03 * seen["flux"]))
 
 
+def test_bands_are_where_they_should_be_and_follow_the_redshift():
+    """Pivot-like wavelengths of the instruments' handbooks, and a break that passes through the bands."""
+    centres = [weight @ wave for wave, weight in hst_bands.band_curves()]
+    assert centres == pytest.approx([5900, 8050, 12480, 13920, 15370], rel=0.01)
+    wave = np.linspace(500, 20000, 4000)
+    step = np.where(wave > 4000, 1.0, 0.0)[None]
+    assert hst_bands.band_flux(wave, np.ones((1, 4000)), 0.7)[0] == pytest.approx(np.ones(5))
+    red = [weight[wave > 1.9 * 4000].sum() for wave, weight in hst_bands.band_curves()]
+    assert hst_bands.band_flux(wave, step, 0.9)[0] == pytest.approx(red, abs=0.03) and 0.5 < red[1] < 0.9
+
+
 def test_redshift_errors_of_a_known_shift():
     truth = np.linspace(0.1, 2, 50)
     errors = photoz_trees.redshift_errors(truth, truth + 0.12 * (1 + truth))
@@ -82,12 +93,23 @@ def test_redshift_errors_of_a_known_shift():
 
 def test_methods_run_and_the_boosting_beats_a_tree(tmp_path):
     data = photoz_trees.sample([], SETTINGS | {"n_simulated": 4000}, 0)
-    names = ["tree", "tuned_tree", "forest", "forest_colours", "extra_trees", "boosting", "neighbours"]
+    names = [
+        "tree",
+        "tuned_tree",
+        "forest",
+        "linear_fluxes",
+        "forest_colours",
+        "boosting_colours",
+        "neighbours_colours",
+    ]
     found = {name: [photoz_trees_models.train(name, data, SETTINGS, 0)] for name in names}
     scores = photoz_trees.score([data], found, SETTINGS, np.random.default_rng(0))
-    assert scores["boosting_mse"]["value"] < scores["tree_mse"]["value"]
+    assert scores["boosting_colours_mse"]["value"] < scores["tree_mse"]["value"]
+    assert scores["boosting_colours_minus_tree_mse"]["value"] == pytest.approx(
+        scores["boosting_colours_mse"]["value"] - scores["tree_mse"]["value"]
+    )
     assert 0.5 < scores["forest_colours_coverage_68"]["value"] < 0.9
-    assert scores["boosting_mse"]["baseline"] == "forest_mse"
+    assert scores["forest_mse"]["baseline"] == "boosting_colours_mse"
     assert found["tree"][0]["depth_errors"][-1, 0] < 1e-3 < found["tree"][0]["depth_errors"][-1, 1]  # it over-fits
     metrics = {f"photoz_trees_{key}": entry for key, entry in scores.items()}
     for figure in ("redshifts", "learning", "dependence"):
@@ -101,7 +123,7 @@ def test_a_template_fit_finds_redshifts_of_its_own_templates():
     rng = np.random.default_rng(0)
     data = photoz_trees.simulate(10, rng)
     z = rng.uniform(0.3, 1.5, 160)
-    flux = np.array([photoz_trees_models.band_fluxes(data, one)[rng.integers(2)] for one in z])
+    flux = np.array([photoz_trees_models.template_fluxes(data, one)[rng.integers(2)] for one in z])
     flux *= 50 / flux[:, -1:]
     data |= {"flux": flux, "error": 0.01 * flux, "z": z, "z_peak": np.full(160, np.nan)}
     guess = photoz_trees_models.fit_templates(data, np.arange(80), np.arange(80, 160))

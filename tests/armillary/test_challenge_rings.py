@@ -60,6 +60,19 @@ def test_rings_are_where_their_labels_say():
     assert (drawn[:, 2] >= 4).all() and (drawn[:, :2] - drawn[:, 2:3] >= 2).all()
 
 
+def test_components_that_are_not_whitened_and_see_turns_count_better():
+    """Noise components blown up to the spread of the others spoil the distances that support vectors go by."""
+    data = rings.sample_counts(900, 2, np.random.default_rng(0))
+    data["count_split"] = np.repeat([0, 1, 2], [300, 100, 500]).astype(np.int8)
+    settings = SETTINGS | {"n_counting_train": 300}
+    share = {}
+    for name in ("pca_svm_whitened_two", "pca_svm_unturned_two", "pca_svm_two"):
+        found = rings_models.train(name, data, settings, 0)
+        share[name] = np.mean(found["guess"] == found["truth"])
+    assert share["pca_svm_two"] >= share["pca_svm_unturned_two"] - 0.01 > share["pca_svm_whitened_two"]
+    assert len({one.tobytes() for one in rings_models.eight_turns(data["count_images"][:1])}) == 8
+
+
 @pytest.fixture
 def counting_folder(tmp_path):
     """The school's layout: ring_image_0.png ... and one number a line."""
@@ -131,12 +144,25 @@ def test_broken_barrel_files_give_one_line(tmp_path):
 
 def test_every_variant_runs_is_scored_and_drawn(tmp_path):
     data = rings.sample([], SETTINGS, 0)
-    names = ["pca_svm_two", "cnn_four", "training_curve", "dbscan", "regressor", "generator_plain", "generator_vae"]
-    names += ["detector_charge", "detector_boosting", "detector_cnn"]
+    names = [
+        "pca_svm_two",
+        "pca_svm_whitened_four",
+        "pca_svm_four",
+        "cnn_four",
+        "training_curve",
+        "dbscan",
+        "regressor",
+    ]
+    names += ["generator_plain", "generator_vae", "generation_curve", "detector_charge", "detector_boosting"]
+    names += ["detector_cnn"]
     found = {name: [rings_models.train(name, data, SETTINGS, 0)] for name in names}
     scores = rings.score([data], found, SETTINGS, np.random.default_rng(0))
     assert scores["generator_plain_diversity"]["value"] == 0  # one image for a set of labels, however often
     assert scores["generator_vae_diversity"]["value"] > 0
+    assert scores["generator_vae_of_40_misfit"]["value"] > 0 < scores["generator_vae_centre_px_of_real"]["value"]
+    accuracies = [scores[f"{name}_four_accuracy"]["value"] for name in ("cnn", "pca_svm", "pca_svm_whitened")]
+    assert scores["cnn_four_gain"]["value"] == pytest.approx(accuracies[0] - accuracies[1])
+    assert scores["cnn_four_gain_whitened"]["value"] == pytest.approx(accuracies[0] - accuracies[2])
     assert 0 <= scores["detector_cnn_auc_mu"]["value"] <= 1
     again = rings_models.train("cnn_four", data, SETTINGS, 0)
     assert np.array_equal(again["guess"], found["cnn_four"][0]["guess"])  # same seed, same answer

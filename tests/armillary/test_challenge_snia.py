@@ -5,7 +5,7 @@ import pytest
 
 from armillary.challenges import snia_lasso, snia_lasso_models
 
-SETTINGS = {"n_simulated": 60, "n_folds": 5, "n_half_samples": 20, "n_resamples": 30}
+SETTINGS = {"n_simulated": 60, "n_folds": 5, "n_half_samples": 20, "n_injections": 60, "n_resamples": 30}
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +47,7 @@ def test_a_csv_of_ones_own(tmp_path):
     found = snia_lasso.read(str(path))
     assert list(found["names"]) == ["width", "colour"] and np.isnan(found["x"][1, 1])  # the constant one is left out
     assert np.isfinite(snia_lasso_models.filled(found["x"], found["x"])).all()
-    with pytest.raises(ValueError, match="no variable c, x1, which ols_c_x1 needs"):
+    with pytest.raises(ValueError, match="no variable c, x1, which ols_c_x1, lasso_unpenalised"):
         snia_lasso_models.train("ols_c_x1", found, SETTINGS | {"n_folds": 2}, 0)
     for text, wrong in {
         "name,a\nx,1\n": "no column M or Magnitude",
@@ -72,6 +72,33 @@ def test_noise_cannot_be_predicted(table):
     for name in ("lasso_min", "adaptive", "best_three"):
         error = snia_lasso_models.train(name, shuffled, SETTINGS | {"n_folds": 4}, 0)["prediction"] - shuffled["y"]
         assert np.sqrt(np.mean(error**2)) > 0.93 * table["y"].std()
+
+
+def test_what_no_penalty_holds_is_least_squares(table):
+    """No other variable helps where colour and width are all: the two keep their least-squares coefficients, nearly."""
+    x, y, names = snia_lasso_models.filled(table["x"], table["x"]), table["y"], list(table["names"])
+    known = [names.index("c"), names.index("x1")]
+    left = snia_lasso_models.left_over(x[:, known], y)
+    assert left @ x[:, known] == pytest.approx(np.zeros(2), abs=1e-9) and left.sum() == pytest.approx(0, abs=1e-9)
+    coefficients, constant = snia_lasso_models.lasso_unpenalised(x, y, names, 5, 0)
+    residual = y - x @ coefficients - constant
+    assert residual @ x[:, known] == pytest.approx(np.zeros(2), abs=1e-8)  # of the two nothing is left to explain
+    assert np.sum(residual**2) <= np.sum(left**2)
+
+
+def test_large_effects_are_found_and_small_ones_are_not(table):
+    found = {"power": [snia_lasso_models.train("power", table, SETTINGS, 0)]}
+    share = found["power"][0]["found"].mean(1)
+    assert share[0] < 0.2 and share[-1] > 0.8 and (np.diff(share) > -0.1).all()
+    assert 0 < found["power"][0]["p_value"] <= 1
+    found["mean"] = [snia_lasso_models.train("mean", table, SETTINGS, 0)]
+    scores = snia_lasso.score([table], found, SETTINGS, np.random.default_rng(0))
+    assert scores["power_found_of_100_mmag"]["value"] == pytest.approx(share[3])
+    planted = {
+        **table,
+        "y": table["y"] + 0.5 * (table["x"][:, 40] - table["x"][:, 40].mean()) / table["x"][:, 40].std(),
+    }
+    assert snia_lasso_models.train("power", planted, SETTINGS, 0)["p_value"] < 0.01
 
 
 def test_colour_is_what_half_samples_agree_on(table):

@@ -59,6 +59,36 @@ def test_an_ellipsoid_keeps_its_light_from_every_side():
         assert summed == pytest.approx(depth * np.sqrt(np.pi) * np.exp(-plane[0, 0] * x**2), rel=1e-6)
 
 
+def test_the_median_of_a_ring_does_not_see_a_clump():
+    x, y = xray_mass.grid((0, 0))
+    smooth = 1e4 * xray_mass.beta_profile(x**2 + y**2, 4.0, 1.6)
+    clump = 3e3 * np.exp(-0.5 * ((x - 15) ** 2 + y**2))
+    step, alone = xray_mass_models.growth_curves(smooth[None], "median")
+    _, together = xray_mass_models.growth_curves((smooth + clump)[None], "median")
+    assert step == 1 and alone[0, 0] == 0
+    means = [xray_mass_models.growth_curves(one[None])[1][0, 40] for one in (smooth, smooth + clump)]
+    assert means[1] - means[0] == pytest.approx(clump.sum(), rel=0.1)
+    assert abs(together[0, 20] - alone[0, 20]) < 0.2 * clump.sum()
+
+
+def test_a_turn_within_the_circle_leaves_a_round_image_as_it_is():
+    x, y = xray_mass.grid((0, 0))
+    images = 5 + 100 * np.exp(-(x**2 + y**2) / 80)[None]
+    images[0, :4, :4] = 0  # a corner that must not count
+    circle = xray_mass_models.masked(images)
+    assert np.abs(xray_mass_models.turned_45(circle) - circle).max() < 1
+    bar = np.where(np.abs(y + 0 * x) < 3, 50.0, 5.0)[None]
+    circle = xray_mass_models.masked(bar)
+    assert np.abs(xray_mass_models.turned_45(circle) - circle).mean() > 3
+
+
+def test_ten_seeds_of_given_clusters_test_each_once(tmp_path):
+    np.savez(tmp_path / "a.npz", **given(20))
+    settings = SETTINGS | {"train_share": 0.8, "validation_share": 0.1}
+    splits = np.array([xray_mass.sample([str(tmp_path / "a.npz")], settings, seed)["split"] for seed in range(10)])
+    assert ((splits == 2).sum(0) == 1).all() and ((splits == 2).sum(1) == 2).all()
+
+
 def test_views_share_a_mass_and_never_a_split():
     data = xray_mass.sample([], SETTINGS, 0)
     assert data["images"].shape == (48, 48, 48) and len(np.unique(data["cluster"])) == 24
@@ -126,7 +156,17 @@ def test_truncated_files_give_one_line(tmp_path):
 
 def test_every_variant_runs_is_scored_and_drawn(tmp_path):
     data = xray_mass.sample([], SETTINGS, 0)
-    names = ["luminosity", "core_excised", "boosting", "cnn", "cnn_averaged", "p4", "training_curve"]
+    names = [
+        "luminosity",
+        "core_excised",
+        "core_excised_median",
+        "profile_ridge",
+        "boosting",
+        "cnn",
+        "cnn_averaged",
+        "p4",
+        "training_curve",
+    ]
     found = {name: [xray_mass_models.train(name, data, SETTINGS, 0)] for name in names}
     scores = xray_mass.score([data], found, SETTINGS, np.random.default_rng(0))
     assert scores["luminosity_scatter_percent"]["value"] < 40
@@ -152,6 +192,6 @@ def test_core_excision_finds_a_core_that_says_nothing():
     outer = [10 ** (1.6 * (m - 12)) * ((x**2 + y**2) / 10 ** (2 * (m - 14.5) / 3) + 9) ** -1.6 for m in log_mass]
     images = np.array(outer) + 1e5 * rng.lognormal(0, 1, (60, 1, 1)) * (x**2 + y**2 < 2.2)
     data = {"images": images, "log_mass": log_mass}
-    whole, _ = xray_mass_models.fit_apertures(data, np.arange(60), (0,))
-    excised, radii = xray_mass_models.fit_apertures(data, np.arange(60), xray_mass_models.INNER_PX)
+    whole, _ = xray_mass_models.fit_apertures(data, np.arange(60), (0,), "mean")
+    excised, radii = xray_mass_models.fit_apertures(data, np.arange(60), xray_mass_models.INNER_PX, "mean")
     assert radii[0] >= 1.5 and np.std(excised - log_mass) < 0.3 * np.std(whole - log_mass)
