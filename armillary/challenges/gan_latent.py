@@ -7,10 +7,9 @@ galaxies. What is made is judged against held-out objects; its factors are told 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 from scipy.stats import spearmanr
-from sklearn.metrics import accuracy_score, adjusted_mutual_info_score, r2_score, roc_auc_score
 
 from armillary.challenges.population_spectra import read_school_file, read_table, simulate_populations
-from armillary.challenges.scores import seed_scores, splits, wholes
+from armillary.challenges.scores import area_under_roc, r_squared, seed_scores, splits, wholes
 from armillary.challenges.spectra import make_populations, read_populations
 from armillary.files import read_arrays
 
@@ -128,12 +127,12 @@ def baseline_of(key: str, subject: str, known) -> str | None:
 
 def of_the_data(subject: str, run: dict, names: list[str], index: np.ndarray) -> dict[str, float]:
     """What held-out objects say: the estimators' errors, and the distance to as many training objects."""
-    each = r2_score(run["real_factors"][index], run["real_guess"][index], multioutput="raw_values")
-    found = {f"estimator_r2_{name}": float(one) for name, one in zip(names, each, strict=True)}
-    found |= {"estimator_r2_least": float(each.min())}
+    each = r_squares(run["real_factors"][index], run["real_guess"][index])
+    found = {f"estimator_r2_{name}": one for name, one in zip(names, each, strict=True)}
+    found |= {"estimator_r2_least": min(each)}
     found["frechet"] = frechet_distance(run["again_weights"][index], run["real_weights"][index])
     if run["n_kinds"]:
-        found["estimator_kinds"] = float(accuracy_score(run["real_kinds"][index], run["real_kinds_guess"][index]))
+        found["estimator_kinds"] = float(np.mean(run["real_kinds"][index] == run["real_kinds_guess"][index]))
     return {f"{subject}_real_{key}": value for key, value in found.items()}
 
 
@@ -141,12 +140,15 @@ def of_the_made(run: dict, index: np.ndarray) -> dict[str, float]:
     """How well what was made passes for real, and what latents, directions and probes know of its factors."""
     latents, factors = run["latents"][index], run["factors"][index]
     found = {
-        "auc": float(roc_auc_score(np.repeat([1, 0], len(index)),
-                                   np.concatenate([run["judged"][index], run["judged_real"][index]]))),
+        "auc": area_under_roc(np.concatenate([run["judged"][index], run["judged_real"][index]]),
+                              np.repeat([True, False], len(index))),
         "frechet": frechet_distance(run["weights"][index], run["real_weights"][index]),
         "matched": matched_correlation(rank_correlations(latents, factors)),
     }  # fmt: skip
-    found |= {f"probe_{how}_r2": float(r2_score(factors, run[f"probe_{how}"][index])) for how in ("linear", "boosted")}
+    found |= {
+        f"probe_{how}_r2": float(np.mean(r_squares(factors, run[f"probe_{how}"][index])))
+        for how in ("linear", "boosted")
+    }
     turned = {key.removeprefix("along_"): run[key][index] for key in run if key.startswith("along_")}
     return found | {
         f"matched_{turn}": matched_correlation(rank_correlations(one, factors)) for turn, one in turned.items()
@@ -154,18 +156,24 @@ def of_the_made(run: dict, index: np.ndarray) -> dict[str, float]:
 
 
 def of_the_asked(method: str, run: dict, names: list[str], index: np.ndarray) -> dict[str, float]:
-    """Wishes of a conditional GAN against what came; what the categorical code of an InfoGAN shares with the kinds."""
+    """Wishes of a conditional GAN against what came; share of objects whose kind is that of an InfoGAN's categorical
+    code, once its values are matched with the kinds."""
     n_codes, n_kinds = int(run["n_codes"]), int(run["n_kinds"])
     kinds = run["kinds"][index]
     given = run["latents"][index][:, n_codes : n_codes + n_kinds].argmax(1) if n_codes and n_kinds else None
     if method == "infogan" and given is not None:
-        return {"kinds_shared": float(adjusted_mutual_info_score(given, kinds))}
+        table = np.bincount(given * n_kinds + kinds, minlength=n_kinds**2).reshape(n_kinds, n_kinds)
+        return {"kinds_matched": float(table[linear_sum_assignment(-table)].sum() / len(kinds))}
     if method != "cgan":
         return {}
-    each = r2_score(run["latents"][index][:, :n_codes], run["factors"][index], multioutput="raw_values")
-    found = {f"asked_r2_{name}": float(one) for name, one in zip(names, each, strict=True)}
-    found["asked_r2_least"] = float(each.min())
-    return found | ({"asked_kinds": float(accuracy_score(given, kinds))} if given is not None else {})
+    each = r_squares(run["latents"][index][:, :n_codes], run["factors"][index])
+    found = {f"asked_r2_{name}": one for name, one in zip(names, each, strict=True)} | {"asked_r2_least": min(each)}
+    return found | ({"asked_kinds": float(np.mean(given == kinds))} if given is not None else {})
+
+
+def r_squares(truth: np.ndarray, guess: np.ndarray) -> list[float]:
+    """R2 of each column of (n, k)."""
+    return [r_squared(*pair) for pair in zip(truth.T, guess.T, strict=True)]
 
 
 def rank_correlations(latents: np.ndarray, factors: np.ndarray) -> np.ndarray:

@@ -78,10 +78,10 @@ def draw_fidelity(sheet: Figure, data: list[dict], found: dict, metrics: dict) -
     names = [LABELS[pair] for pair in pairs]
     judged.tick_params(axis="y", labelsize=7)
     judged.set(yticks=range(len(pairs)), yticklabels=names, ylim=(-0.5, max(len(pairs), 1) - 0.5),
-               xlabel="area under ROC, drawn against real", xlim=(0.4, 1.02))  # fmt: skip
+               xlabel="area under ROC", xlim=(0.4, 1.02))  # fmt: skip
     if found:
         plane.plot(*next(iter(found.values()))[0]["components_real"].T, ".", ms=2, color=INK, alpha=0.4)
-        sizes.legend()
+        sizes.legend(fontsize=7)
     plane.set(xlabel="first component", ylabel="second")
     note(plane, "black: held out")
     for axes in (sizes, judged, plane):

@@ -7,7 +7,7 @@ from armillary.challenges.fisheye import CELLS, INSIDE
 from armillary.challenges.weather import relative
 from armillary.figures.style import BLUE, GREEN, INK, ORANGE, PALE, VERMILION, light_grid, say_empty
 
-LABELS = {"stars": "stars", "boosting": "boosting", "trees": "random trees", "cnn": "network"}
+LABELS = {"stars": "stars", "boosting": "boosting", "trees": "trees", "cnn": "network"}
 REAL_ARMS = {"real": "simulated nights", "real_only": "real frames", "real_adapted": "both"}
 ARM_COLOURS = {"real": PALE, "real_only": ORANGE, "real_adapted": BLUE}
 COLOURS = {"stars": ORANGE, "boosting": GREEN, "trees": VERMILION, "cnn": BLUE}
