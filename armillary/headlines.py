@@ -87,6 +87,12 @@ def told(headline: dict, contestants: dict[str, dict], metrics: dict[str, dict])
     return texts | {"verdict": _verdict(outcome, against, texts, contestants)}
 
 
+def absent_keys(headline: dict, metrics: dict[str, dict]) -> list[str]:
+    """Keys that a headline asks for and a run did not write."""
+    wanted = [*headline["metrics"].values(), *headline.get("differences", {}).values()]
+    return [key for key in wanted if key not in metrics]
+
+
 def _duels(headline: dict, metrics: dict[str, dict]) -> list[Duel]:
     """The method against each baseline that this run measured; none if it did not measure the method."""
     method = _measured(headline, headline["method"], metrics)

@@ -6,7 +6,7 @@ from PIL import Image
 
 from armillary.costs import step_costs
 from armillary.files import read_json
-from armillary.headlines import told
+from armillary.headlines import absent_keys, told
 from armillary.pages import filled_tables, markdown_table, with_numbers
 from armillary.step import run
 
@@ -34,6 +34,9 @@ def summarise_readme(
     tables, first_rows = {}, []
     for path in map(Path, metrics):
         name, numbers = path.parent.name, read_json(path)
+        absent = [key for one in headlines[name]["headlines"] for key in absent_keys(one, numbers)]
+        if absent:
+            raise ValueError(f"config/headlines/{name}.yaml: {path} has no {', '.join(absent)}")
         told_ones = [told(one, headlines[name]["contestants"], numbers) for one in headlines[name]["headlines"]]
         minutes = step_costs(name, path.parent / "benchmarks", steps[name]).core_s.sum() / 60
         first_rows.append([pages[name]["title"], f"`{name}`", f"{minutes:.0f}", *_set_cells(told_ones[0])])

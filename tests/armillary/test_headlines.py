@@ -7,7 +7,7 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
-from armillary.headlines import check_headlines, told
+from armillary.headlines import absent_keys, check_headlines, told
 from armillary.metrics import measurement
 
 ROOT = Path(__file__).parents[2]
@@ -106,6 +106,12 @@ def test_a_baseline_that_was_not_measured_is_left_out_and_a_method_that_was_not_
     assert told(HEADLINE, CONTESTANTS, numbers)["baseline"] == "finder"
     del numbers["network_r"]
     assert told(HEADLINE, CONTESTANTS, numbers)["verdict"] == "Not measured in this run."
+
+
+def test_keys_that_a_run_lacks_are_named():
+    paired = {"network_minus_filter_r": with_error(0.02, 0.002)}
+    assert absent_keys(HEADLINE, metrics(0.8, 0.7, 0.6) | paired) == []
+    assert absent_keys(HEADLINE, metrics(0.8, 0.7, 0.6)) == ["network_minus_filter_r"]
 
 
 @pytest.mark.parametrize(
