@@ -179,7 +179,7 @@ def _spaces(axes: Axes, runs: dict, metrics: dict, subject: str) -> None:
             if entry:
                 entries.append(entry)
                 looks.append((label + words, colour))
-    _ladder(axes, entries, looks, "rank correlation, factors matched")
+    _ladder(axes, entries, looks, "matched correlation")
     axes.tick_params(axis="y", labelsize=6)
 
 
