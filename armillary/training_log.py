@@ -30,6 +30,6 @@ def read_history(path: str) -> list[dict[str, float]]:
 
 def gain_over_start(history: list[dict]) -> float:
     """By how much the best validation loss lies below that of the answer training starts from (`start_loss`), over the
-    latter. Below LEAST_GAIN the network has learned nothing, or there was nothing to learn.
+    latter. Below LEAST_GAIN the network has learned little or nothing, or there was little to learn.
     """
     return 1 - min(row["validation_loss"] for row in history) / history[0]["start_loss"]

@@ -9,13 +9,14 @@ from matplotlib.figure import Figure
 from armillary.figures.style import BLUE, GREEN, INK, ORANGE, PALE, PURPLE, SKY, VERMILION, light_grid
 
 COLOURS = {
-    "network": BLUE, "k_qe_eb": ORANGE, "k_qe_eb_ee": SKY, "k_iqe_eb_ee": VERMILION, "k_map_eb": PURPLE,
-    "k_map_eb_ee": GREEN, "e_observed": ORANGE, "e_delensed": VERMILION,
+    "network": BLUE, "k_qe_eb": ORANGE, "k_qe_ee": PALE, "k_qe_eb_ee": SKY, "k_iqe_eb_ee": VERMILION,
+    "k_map_eb": PURPLE, "k_map_eb_ee": GREEN, "e_observed": ORANGE, "e_delensed": VERMILION,
     "B_pure": ORANGE, "b_template": VERMILION, "remap_of_truth": GREEN, "gradient_of_truth": PURPLE,
 }  # fmt: skip
 LABELS = {
     "network": "network",
     "k_qe_eb": "quadratic, EB",
+    "k_qe_ee": "quadratic, EE",
     "k_qe_eb_ee": "quadratic, EB + EE",
     "k_iqe_eb_ee": "iterated, EB + EE",
     "k_map_eb": "most likely, EB, first order",
@@ -104,7 +105,7 @@ def draw_scores(
         lower.set_yscale("symlog", linthresh=1e-3)
         upper.set(ylabel=f"correlation with true {target}", title=f"{target}")
         lower.set(ylabel="network - baseline", xlabel="multipole L")
-        upper.legend(loc="lower left", fontsize=8)
+        upper.legend(loc="upper right" if target == "k" else "lower left", fontsize=6)
         for axes in (upper, lower):
             light_grid(axes)
 

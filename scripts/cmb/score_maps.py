@@ -103,7 +103,7 @@ def _training_entries(histories: list[str], experiment: str) -> dict:
     note = f"trainings whose validation loss fell by {LEAST_GAIN:.1%} or more below that of their start"
     if stuck:
         numbers = " and ".join(map(str, stuck))
-        note += f"; ALARM: training {numbers} gave nothing beyond the estimate (or the mean) it starts from"
+        note += f"; ALARM: training {numbers} gave little or nothing beyond the estimate (or the mean) it starts from"
         announce(f"{experiment}: {note}")
     note_of_gain = "fall of the validation loss below that of the start: mean, least and largest of the trainings"
     return {

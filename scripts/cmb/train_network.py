@@ -69,7 +69,7 @@ def train_network(
     if gain_over_start(rows) < LEAST_GAIN:
         announce(
             f"ALARM: {experiment} has not left its start: validation loss fell by {gain_over_start(rows):.2%}, "
-            f"less than {LEAST_GAIN:.1%}; it adds nothing to the estimate (or the mean) that it starts from"
+            f"less than {LEAST_GAIN:.1%}; it adds little or nothing to the estimate (or the mean) that it starts from"
         )
     inputs = prepare_inputs(preparation, maps["validation"], setting, seed=seed + 1)
     model = Model(
