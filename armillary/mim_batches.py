@@ -87,12 +87,12 @@ def rows_of_step(step: int, n_rows: int, batch_size: int, seed: int) -> tuple[in
 
 
 def batches_in_order(
-    file: CutoutFile, scale: Scale, batch_size: int, n_most: int | None = None, with_sky: bool = False, start: int = 0
+    file: CutoutFile, scale: Scale, batch_size: int, n_most: int | None = None, with_sky: bool = False
 ) -> Iterator[Batch]:
-    """The first `n_most` cutouts of a file, those before `start` left out, batch by batch, each checked."""
+    """The first `n_most` cutouts of a file, batch by batch, each checked."""
     check_size(file, scale)
     n_rows = len(file) if n_most is None else min(len(file), n_most)
-    for first in range(start, n_rows, batch_size):
+    for first in range(0, n_rows, batch_size):
         cutouts = file.read(first, min(first + batch_size, n_rows))
         check_cutouts(cutouts, f"{file.path}, from row {first} on")
         yield make_batch(cutouts, scale, with_sky=with_sky)

@@ -67,27 +67,19 @@ def read_model(path: str, expected: dict | None = None) -> Model:
     return Model(network.eval(), what, Scale(**saved["scale"]), saved["facts"])
 
 
-def embed(
-    model: Model, file: CutoutFile, *, pooling: str, device: str, n_most: int | None = None,
-    hidden_bands: list[str] | None = None, start: int = 0,
-) -> np.ndarray:  # fmt: skip
-    """Embeddings (N, d) of the first `n_most` cutouts of a file, those before `start` left out; `hidden_bands` are
-    treated as missing."""
-    settings = {"n_most": n_most, "hidden_bands": hidden_bands, "start": start}
-    return embed_pooled(model, file, poolings=[pooling], device=device, **settings)[0]
+def embed(model: Model, file: CutoutFile, *, pooling: str, device: str, n_most: int | None = None) -> np.ndarray:
+    """Embeddings (N, d) of the first `n_most` cutouts of a file."""
+    return embed_pooled(model, file, poolings=[pooling], device=device, n_most=n_most)[0]
 
 
 def embed_pooled(
-    model: Model, file: CutoutFile, *, poolings: list[str], device: str, n_most: int | None = None,
-    hidden_bands: list[str] | None = None, start: int = 0, batch_size: int = 64,
-) -> list[np.ndarray]:  # fmt: skip
+    model: Model, file: CutoutFile, *, poolings: list[str], device: str, n_most: int | None = None, batch_size: int = 64
+) -> list[np.ndarray]:
     """The same tokens, pooled in several ways: one array (N, d) a pooling."""
-    hidden = [model.scale.bands.index(band) for band in hidden_bands or []]
     network, out = model.network.to(device).eval(), [[] for _ in poolings]
     with torch.inference_mode():
-        for batch in batches_in_order(file, model.scale, batch_size, n_most, model.what.sky_token, start):
+        for batch in batches_in_order(file, model.scale, batch_size, n_most, model.what.sky_token):
             batch = batch.to(device)
-            batch.unusable[:, hidden] = True
             tokens = network.features(batch.images, batch.unusable, batch.sky)
             for pooling, parts in zip(poolings, out, strict=True):
                 parts.append(network.pooled(tokens, pooling).float().cpu().numpy())

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from armillary.probes import FULL_BUDGET, Budget, _fitted, _settings, error_of, folds, impute, predict
+from armillary.probes import FULL_BUDGET, Budget, error_of, fit_probe, folds, impute, predict, settings_of
 
 
 def predict_by_choice(
@@ -26,10 +26,10 @@ def _held_back_error(
     """Error on the labelled objects that are held back, at the middle setting."""
     if kind != "trees":
         features = impute(features, features)
-    settings = _settings(task, kind)
+    settings = settings_of(task, kind)
     error = 0.0
     for judges in folds(len(labels), budget, seed):
         if task == "value" or len(np.unique(labels[~judges])) > 1:
-            fitted = _fitted(features[~judges], labels[~judges], settings[len(settings) // 2], task, kind, seed)
+            fitted = fit_probe(features[~judges], labels[~judges], settings[len(settings) // 2], task, kind, seed)
             error += error_of(fitted(features[judges]), labels[judges], task)
     return error

@@ -77,7 +77,7 @@ def predict(
     if kind != "trees":
         features, wanted = impute(features, features), [impute(one, features) for one in wanted]
     best = best_setting(features, labels, task=task, kind=kind, seed=seed, budget=budget)
-    fitted = _fitted(features, labels, best, task, kind, seed)
+    fitted = fit_probe(features, labels, best, task, kind, seed)
     return [fitted(one) for one in wanted]
 
 
@@ -85,18 +85,19 @@ def best_setting(
     features: np.ndarray, labels: np.ndarray, *, task: str, kind: str, seed: int, budget: Budget = FULL_BUDGET
 ) -> float:
     """The setting of least error on the labelled objects that are held back."""
-    settings = tried(_settings(task, kind), budget)
+    settings = tried(settings_of(task, kind), budget)
     errors = np.zeros(len(settings))
     for number, setting in enumerate(settings):
         for judges in folds(len(labels), budget, seed):
             if task != "value" and len(np.unique(labels[~judges])) < 2:
                 continue
-            told = _fitted(features[~judges], labels[~judges], setting, task, kind, seed)(features[judges])
+            told = fit_probe(features[~judges], labels[~judges], setting, task, kind, seed)(features[judges])
             errors[number] += error_of(told, labels[judges], task)
     return settings[int(np.argmin(errors))]
 
 
-def _settings(task: str, kind: str):
+def settings_of(task: str, kind: str):
+    """The values that a kind of probe chooses its one setting from."""
     if kind == "linear":
         return RIDGES if task == "value" else PENALTIES
     return NEIGHBOURS if kind == "neighbours" else LEARNING_RATES
@@ -109,8 +110,8 @@ def error_of(told: np.ndarray, truth: np.ndarray, task: str) -> float:
     return float(((told - truth) ** 2).sum())
 
 
-def _fitted(features: np.ndarray, labels: np.ndarray, setting, task: str, kind: str, seed: int) -> Callable:
-    """A fitted probe as a function of features."""
+def fit_probe(features: np.ndarray, labels: np.ndarray, setting, task: str, kind: str, seed: int) -> Callable:
+    """A probe of one setting, fitted on labelled features: a function of features."""
     is_value = task == "value"
     if kind == "linear":
         from sklearn.linear_model import LogisticRegression, Ridge
