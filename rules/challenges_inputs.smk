@@ -47,21 +47,21 @@ def challenges_block(name):
 
 
 def challenges_story(wildcards):
-    """What the page of a challenge says, with its headline and contestants, and settings to try as the text of a file."""
+    """What the page of a challenge says, with its headlines and contestants, and settings to try as the text of a file."""
     name = wildcards.challenge
     told = read_yaml(f"resources/pages/challenges/{name}.yaml")
     table = read_yaml("config/headlines/challenges.yaml")
     own = [one for one in table["headlines"] if one["metrics"][one["method"]].startswith(f"{name}_")]
     if not own:
         raise WorkflowError(f"config/headlines/challenges.yaml lists no headline of {name}")
-    names = own[0]["metrics"]
+    names = {one for headline in own for one in headline["metrics"]}
     tries = [
         {"text": one["text"], "expect": one["expect"], "snippet": challenges_snippet(name, one["settings"])}
         for one in told["try"]
     ]
     return told | {
-        "headline": own[0],
-        "contestants": {one: table["contestants"][one] for one in names},
+        "headlines": own,
+        "contestants": {one: table["contestants"][one] for one in sorted(names)},
         "try": tries,
         "exercise": name in CHALLENGES_EXERCISES,
     }

@@ -42,7 +42,10 @@ LITERATURE = (
     ("latents that galaxy spectra need in a VAE", "6", "Portillo et al. 2020, AJ 160, 45"),
 )  # fmt: skip
 SUBJECTS = ("spectra", "galaxies")
-RIVALS = ("gan_matched_factorised", "pca_matched", "pca_matched_independent", "vae_matched_jacobian")  # of the InfoGAN
+RIVALS = (
+    "gan_matched_factorised", "gan_matched_features", "gan_matched_jacobian", "pca_matched", "pca_matched_independent",
+    "vae_matched", "vae_matched_factorised", "vae_matched_jacobian",
+)  # fmt: skip  # of the InfoGAN
 
 
 def sample(files: list[str], settings: dict, seed: int) -> dict[str, np.ndarray]:

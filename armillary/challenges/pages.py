@@ -1,7 +1,7 @@
 """What the pages of the challenges say: the question, what was found, three rows, figures, what to try, and the rest.
 
-The sentence of what was found is made from the numbers, by the headline that config/headlines/challenges.yaml lists: a
-method against the strongest of its baselines. Nobody writes who wins.
+The sentence of what was found is made from the numbers, one for each headline that config/headlines/challenges.yaml
+lists: a method against the strongest of its baselines. Nobody writes who wins.
 """
 
 import math
@@ -128,8 +128,8 @@ def page_content(
 ) -> dict:  # fmt: skip
     """What challenge.html shows.
 
-    `facts` has QUESTION, LITERATURE and CAVEATS; `story` is resources/pages/challenges/<name>.yaml with the headline,
-    its contestants and the settings to try as text; `about` has source, n_seeds and cpu_seconds.
+    `facts` has QUESTION, LITERATURE and CAVEATS; `story` is resources/pages/challenges/<name>.yaml with the headlines,
+    their contestants and the settings to try as text; `about` has source, n_seeds and cpu_seconds.
     """
     pictures = {Path(path).stem: path for path in figures}
     shown_first = story["picture"]
@@ -143,7 +143,7 @@ def page_content(
     return {
         "name": challenge, "title": challenge.replace("_", " "), "task": facts.QUESTION, **about,
         "asked": story["asked"], "author": story["author"],
-        "found": found(story["headline"], story["contestants"], scores),
+        "found": [found(headline, story["contestants"], scores) for headline in story["headlines"]],
         "rows": filled_tables([story["rows"]], scores)[0], "boxes": boxes(story["boxes"], scores),
         "first": drawn.pop(shown_first), "figures": list(drawn.values()), "tries": story["try"],
         "exercise": story["exercise"], "checks": [_check(check) for check in checks], "n_held": len(held),

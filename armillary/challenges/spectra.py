@@ -37,7 +37,10 @@ SAMPLERS = {
     "vae": ("prior", "flow"),
     "conditional": ("asked", "detailed"),
 }  # what each method draws from
-BASELINES = {"conditional": "pca_rest", "vae_flow": "vae_prior", "vae": "pca", "pca_rest": "pca"}
+BASELINES = {
+    "conditional": "pca_rest", "vae_flow": "vae_prior", "vae": "pca", "pca_rest_asked": "pca_mixture",
+    "pca_rest": "pca",
+}  # fmt: skip
 MASS_RANGE = (1e8, 1e12)
 
 

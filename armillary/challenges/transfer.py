@@ -8,7 +8,7 @@ Controls are networks from scratch, features of a network that never learned any
 from pathlib import Path
 
 import numpy as np
-from sklearn.metrics import accuracy_score, jaccard_score
+from sklearn.metrics import accuracy_score
 
 from armillary.challenges import camels_skies
 from armillary.challenges.fisheye import CLOUDY_DEPTH, random_field
@@ -148,8 +148,10 @@ def score(data: list[dict], found: dict[str, list[dict]], settings: dict, rng: n
 
 
 def overlap(truth: np.ndarray, guess: np.ndarray) -> float:
-    """Pixels that both call cloud over those that either does."""
-    return float(jaccard_score(truth.ravel(), guess.ravel()))
+    """Pixels that both call cloud over those that either does, and the same of clear sky: the mean of the two, since
+    calling all cloud would do for the first."""
+    both, either = np.sum(truth & guess), np.sum(truth | guess)
+    return float(0.5 * (both / either + (truth.size - either) / (truth.size - both)))
 
 
 UNITS = {"sky": "accuracy", "maps": "r2", "cloud": "overlap"}

@@ -22,6 +22,8 @@ CAVEATS = (
     "Whether simulated nights help is told by the arm that never saw them: each method on the real frames of other "
     "blocks alone. simulation_gain is what the simulation adds to a method; extremely random trees are added as the "
     "strongest known method for so few cells, at their usual settings.",
+    "The network takes as many steps on real frames with and without simulated nights, 200, a number that nothing was "
+    "tuned for. After 40 it came to 0.81 with both, which looked like a gain over trees on real frames alone.",
     "The real frames have no times: blocks of four in the order of the file stand for nights. Should one night be in "
     "two blocks, the numbers after adding real frames are too good. 20 frames of one camera: mind the intervals.",
     "Real cells are labelled by eye, simulated ones by optical depth (three tenths of a cell above 0.3).",

@@ -24,7 +24,8 @@ def summarise_page(
     about = {"source": str(tables[0]["source"]), "n_seeds": len(tables), "cpu_seconds": seconds}
     facts = importlib.import_module(f"armillary.challenges.{challenge}")
     content = page_content(challenge, facts, story, about, scores, held, figures)
-    announce(f"{challenge}: {content['found']}")
+    for sentence in content["found"]:
+        announce(f"{challenge}: {sentence}")
     Path(page).write_text(render_page(Path(templates[0]).parent, "challenge.html", **content))
     write_json(checks, {**about, "checks": held, "found": content["found"]})
 

@@ -109,7 +109,8 @@ def test_broken_clouds_cover_what_their_masks_say():
     assert torch.equal(turned, label)
     assert few_labels_models.turned_still(image, torch.ones(1, 2), rng)[1].shape == (1, 2)
     truth = np.array([[True, True, False, False]])
-    assert transfer.overlap(truth, np.array([[True, False, True, False]])) == pytest.approx(1 / 3)
+    assert transfer.overlap(truth, np.array([[True, True, True, False]])) == pytest.approx((2 / 3 + 1 / 2) / 2)
+    assert transfer.overlap(truth, np.ones_like(truth)) == pytest.approx(1 / 4)
 
 
 def test_what_is_set_aside_are_whole_groups():
