@@ -57,7 +57,8 @@ def hsc_tuned(wildcards):
     are tuned for themselves."""
     name = wildcards.problem
     alike = name in HSC_WITHOUT_TRUTH or not set(hsc_problem(name)) & {"n_sources", "n_hidden_px"}
-    return f"<results>/hsc/tuned/{'tuning' if alike else name + '_tuning'}.json"
+    kind = "tuning" if alike else f"{name}_tuning"
+    return f"<results>/hsc/tuned/{kind}.json"
 
 
 def hsc_prior(wildcards):
