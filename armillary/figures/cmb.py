@@ -103,9 +103,9 @@ def draw_scores(
                 upper.plot(l, limits[name], color=INK, linestyle=style, linewidth=1.2, label=label)
         lower.axhline(0, color=PALE, linewidth=0.8)
         lower.set_yscale("symlog", linthresh=1e-3)
-        upper.set(ylabel=f"correlation with true {target}", title=f"{target}")
+        upper.set(ylabel=f"correlation with true {target}")
         lower.set(ylabel="network - baseline", xlabel="multipole L")
-        upper.legend(loc="upper right" if target == "k" else "lower left", fontsize=6)
+        upper.legend(loc="lower left", bbox_to_anchor=(0, 1.01), ncols=2, fontsize=6)
         for axes in (upper, lower):
             light_grid(axes)
 
