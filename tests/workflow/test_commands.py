@@ -25,11 +25,8 @@ ELSEWHERE = {  # what a command says -> the test that runs it
     "mim_label_efficiency": "test_mim.py::test_every_kind_of_probe_is_scored_on_the_same_objects",
     "mim_embed": "test_mim.py::test_files_of_ones_own_are_embedded_and_searched",
     "mim_similarity": "test_mim.py::test_files_of_ones_own_are_embedded_and_searched",
-<<<<<<< HEAD
     "exercise_score_rings": "test_challenges.py::test_an_answer_is_scored_beside_ours",
-=======
     "mim_shapes": "test_mim.py::test_shapes_of_ones_own_objects_are_measured_and_searched",
->>>>>>> i21-mim
     "cmb_observed": "test_cmb.py::test_observed_maps_are_recovered_and_a_wrong_sign_is_said",
 }
 PLANNED = {  # the command's first words -> rules that it plans, rules that it must not plan
