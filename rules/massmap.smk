@@ -189,11 +189,11 @@ rule massmap_train_score:
 
 
 rule massmap_estimate_tuning:
-    """Choose smoothing and threshold of the baselines of field {wildcards.field} on {params.n_skies} validation skies."""
+    """Choose smoothing, threshold and finest scale of the baselines of field {wildcards.field} on {params.n_skies} training skies."""
     input:
         spectrum="<results>/massmap/{field}/spectrum.npz",
         shear="<results>/massmap/{field}/shear.fits",
-        validation_skies="<results>/massmap/{field}/skies_validation.h5",
+        train_skies="<results>/massmap/{field}/skies_train.h5",
         code=code_of("scripts/massmap/estimate_tuning.py"),
     output:
         tuned="<results>/massmap/{field}/tuned.json",

@@ -14,7 +14,7 @@ def infer_nulls(
 ) -> None:  # fmt: skip
     like, _, _ = read_shear_map(shear)
     files = {"spectrum": spectrum, "tuned": tuned, "residual": residual, "score": score}
-    field = set_up_from_files(like, files, settings, reduced_shear, shift_spread, seed)
+    field = set_up_from_files(like, [method], files, settings, reduced_shear, shift_spread, seed)
     maps = [
         reconstruct(method, like._replace(g1=g1, g2=g2), field, jax.random.key(seed), 0)[0]
         for g1, g2 in progress(read_stack(rotations), method)
