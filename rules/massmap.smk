@@ -189,11 +189,11 @@ rule massmap_train_score:
 
 
 rule massmap_estimate_tuning:
-    """Choose smoothing and threshold of the baselines of field {wildcards.field} on {params.n_skies} validation skies."""
+    """Choose smoothing, threshold and finest scale of the baselines of field {wildcards.field} on {params.n_skies} training skies."""
     input:
         spectrum="<results>/massmap/{field}/spectrum.npz",
         shear="<results>/massmap/{field}/shear.fits",
-        validation_skies="<results>/massmap/{field}/skies_validation.h5",
+        train_skies="<results>/massmap/{field}/skies_train.h5",
         code=code_of("scripts/massmap/estimate_tuning.py"),
     output:
         tuned="<results>/massmap/{field}/tuned.json",
@@ -282,7 +282,7 @@ rule massmap_infer_skies:
 
 
 rule massmap_infer_nulls:
-    """Map the turned shapes of field {wildcards.field} by {wildcards.method}."""
+    """Map the turned shapes of field {wildcards.field} by {params.methods}."""
     input:
         spectrum="<results>/massmap/{field}/spectrum.npz",
         shear="<results>/massmap/{field}/shear.fits",
@@ -292,11 +292,11 @@ rule massmap_infer_nulls:
         score="<results>/massmap/{field}/networks/score.npz",
         code=code_of("scripts/massmap/infer_nulls.py"),
     output:
-        nulls="<results>/massmap/{field}/nulls/{method}.h5",
+        nulls=massmap_each("<results>/massmap/{field}/nulls/{method}.h5", MASSMAP_NULL_METHODS),
     log:
-        "<results>/massmap/logs/infer_nulls_{field}_{method}.log",
+        "<results>/massmap/logs/infer_nulls_{field}.log",
     benchmark:
-        "<results>/massmap/benchmarks/infer_nulls_{field}_{method}.tsv"
+        "<results>/massmap/benchmarks/infer_nulls_{field}.tsv"
     conda:
         "../envs/jax.yaml"
     threads: 2
@@ -306,6 +306,7 @@ rule massmap_infer_nulls:
     params:
         **massmap_shared("shift_spread", "seed"),
         **massmap_of_field("reduced_shear"),
+        methods=MASSMAP_NULL_METHODS,
         settings=MASSMAP["reconstruct"],
     script:
         "../scripts/massmap/infer_nulls.py"

@@ -8,13 +8,13 @@ MASSMAP_METHODS = [
     "inpainted",
     "wiener",
     "cubic",
-    "linear",
+    "polynomial",
     "sparse",
     "lognormal",
     "learned",
     "score",
 ]
-MASSMAP_MISMATCH_METHODS = ["wiener", "cubic", "linear", "learned", "lognormal"]
+MASSMAP_MISMATCH_METHODS = ["wiener", "cubic", "polynomial", "learned", "lognormal"]
 MASSMAP_NULL_METHODS = [
     "kaiser_squires",
     "wiener",

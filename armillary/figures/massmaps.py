@@ -11,17 +11,17 @@ from matplotlib.figure import Figure
 from armillary.figures.style import BLUE, GREEN, INK, ORANGE, PALE, PURPLE, SKY, VERMILION, light_grid, say_empty
 
 COLOURS = {
-    "kaiser_squires": VERMILION, "inpainted": "#8c564b", "wiener": BLUE, "cubic": "#7f7f7f", "linear": "#bcbd22",
+    "kaiser_squires": VERMILION, "inpainted": "#8c564b", "wiener": BLUE, "cubic": "#7f7f7f", "polynomial": "#bcbd22",
     "sparse": ORANGE, "lognormal": INK, "learned": GREEN, "score": PURPLE, "control": SKY,
 }  # fmt: skip
 LABELS = {
     "kaiser_squires": "Kaiser-Squires, smoothed", "inpainted": "Kaiser-Squires, inpainted", "wiener": "Wiener",
-    "cubic": "cubic of Wiener", "linear": "linear regression", "sparse": "sparse + Gaussian",
+    "cubic": "cubic of Wiener", "polynomial": "polynomial of features", "sparse": "sparse + Gaussian",
     "lognormal": "log-normal prior", "learned": "learned residual", "score": "score prior",
     "control": "exact posterior, Gaussian skies",
 }  # fmt: skip
 MARKERS = {
-    "kaiser_squires": "o", "inpainted": "h", "wiener": "s", "cubic": "<", "linear": ">", "sparse": "^",
+    "kaiser_squires": "o", "inpainted": "h", "wiener": "s", "cubic": "<", "polynomial": ">", "sparse": "^",
     "lognormal": "P", "learned": "D", "score": "v", "control": "x",
 }  # fmt: skip
 

@@ -7,6 +7,7 @@ any.
 networks.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
@@ -31,7 +32,7 @@ from armillary.inverse.wiener import (
 from armillary.mass_intervals import intervals_of, posterior_intervals
 from armillary.shear_catalogs import ShearMap
 
-METHODS = ("kaiser_squires", "inpainted", "wiener", "cubic", "linear", "sparse", "lognormal", "learned", "score")
+METHODS = ("kaiser_squires", "inpainted", "wiener", "cubic", "polynomial", "sparse", "lognormal", "learned", "score")
 SAMPLED_METHODS = ("wiener", "lognormal", "score")
 MEAN_OF_SAMPLES = ("lognormal", "score")  # whose map there is only with samples
 
@@ -41,7 +42,7 @@ class FieldSetUp(NamedTuple):
 
     problem: WienerProblem
     reduced_shear: bool  # whether the data are reduced shear, so that gamma = g (1 - kappa)
-    tuned: dict  # smoothing_arcmin, inpainted_smoothing_arcmin, threshold_sigma
+    tuned: dict  # smoothing_arcmin, inpainted_smoothing_arcmin, threshold_sigma, finest_scale
     bands: np.ndarray  # starlet multipliers
     band_noise: np.ndarray  # of the Kaiser-Squires map
     n_sparse_iterations: int
@@ -49,23 +50,24 @@ class FieldSetUp(NamedTuple):
     residual: dict[str, np.ndarray] | None  # weights of the learned residual
     score: ScorePrior | None
     schedule: Schedule
-    lognormal: LognormalPrior
+    lognormal: LognormalPrior | None
     chain: ChainSettings
 
 
 def set_up(
-    like: ShearMap, multipole: np.ndarray, power: np.ndarray, *, reduced_shear: bool, tuned: dict, n_scales: int,
-    n_sparse_iterations: int, n_inpainting_iterations: int, residual: dict | None, score: dict | None, schedule:
-    Schedule, shift: float, shift_spread: float, chain: ChainSettings, seed: int,
+    like: ShearMap, multipole: np.ndarray, power: np.ndarray, *, methods: Sequence[str], reduced_shear: bool, tuned:
+    dict, n_scales: int, n_sparse_iterations: int, n_inpainting_iterations: int, residual: dict | None, score: dict |
+    None, schedule: Schedule, shift: float, shift_spread: float, chain: ChainSettings, seed: int,
 ) -> FieldSetUp:  # fmt: skip
     """What the methods know of a field with the noise and mask of `like`; what was not trained is None. `shift` and
-    `shift_spread` (of its logarithm) are those of the log-normal prior.
+    `shift_spread` (of its logarithm) are those of the log-normal prior, which costs seconds and is made only where
+    it is among `methods`.
     """
     problem = wiener_problem(multipole, power, like.sigma1, like.sigma2, like.mask, like.pixel_arcmin)
     bands = starlet_bands(like.mask.shape, n_scales)
     noise = noise_of_bands(like, bands, np.random.default_rng(seed))
     model = SkyModel(multipole, power, "lognormal", shift, like.pixel_arcmin)
-    prior = lognormal_prior(problem, model, like.mask.shape, shift_spread)
+    prior = lognormal_prior(problem, model, like.mask.shape, shift_spread) if "lognormal" in methods else None
     neural = None if score is None else score_prior(score, like.mask.shape, like.pixel_arcmin)
     return FieldSetUp(
         problem, reduced_shear, tuned, bands, noise, n_sparse_iterations, n_inpainting_iterations, residual, neural,
@@ -74,15 +76,16 @@ def set_up(
 
 
 def set_up_from_files(
-    like: ShearMap, files: dict[str, str], settings: dict, reduced_shear: bool, shift_spread: float, seed: int
-) -> FieldSetUp:
+    like: ShearMap, methods: Sequence[str], files: dict[str, str], settings: dict, reduced_shear: bool, shift_spread:
+    float, seed: int,
+) -> FieldSetUp:  # fmt: skip
     """`set_up` from what the steps of the workflow leave: files spectrum, tuned, residual and score, and
     `reconstruct:`'s keys.
     """
     table = read_arrays(files["spectrum"])
     schedule, chain = (kind(*(settings[name] for name in kind._fields)) for kind in (Schedule, ChainSettings))
     return set_up(
-        like, table["multipole"], table["power"], reduced_shear=reduced_shear,
+        like, table["multipole"], table["power"], methods=methods, reduced_shear=reduced_shear,
         tuned={name: entry["best"] for name, entry in read_json(files["tuned"]).items()}, n_scales=settings["n_scales"],
         n_sparse_iterations=settings["n_sparse_iterations"],
         n_inpainting_iterations=settings["n_inpainting_iterations"], residual=read_arrays(files["residual"]),
@@ -116,12 +119,14 @@ def reconstruct(
         )
     else:
         shear, problem = unreduced(shear, field.problem) if field.reduced_shear else (shear, field.problem)
-        kappa = np.asarray(wiener_map(problem, *data_of(shear))[0], float)
+        if method == "sparse":
+            tuned = {name: field.tuned[name] for name in ("threshold_sigma", "finest_scale")}
+            most = field.n_sparse_iterations
+            kappa = sparse_map(problem, shear, field.band_noise, field.bands, **tuned, most_iterations=most)
+        else:
+            kappa = np.asarray(wiener_map(problem, *data_of(shear))[0], float)
         if method == "wiener" and n_samples:
             samples = np.asarray(wiener_samples(problem, *data_of(shear), _keys(key, n_samples)))
-        elif method == "sparse":
-            settings = {"threshold_sigma": field.tuned["threshold_sigma"], "most_iterations": field.n_sparse_iterations}
-            kappa = sparse_map(problem, shear, field.band_noise, field.bands, **settings)
         elif method == "learned":
             kappa = with_residual(field.residual, kappa, shear)
         elif method in REGRESSIONS:

@@ -3,8 +3,9 @@
 A Wiener map shrinks peaks and voids alike. A small network (`armillary.inverse.local_network`) sees the Wiener map,
 the unfiltered Kaiser-Squires map and the depth around a pixel at several scales, and adds what skies of the same
 noise and mask had there: a shrinkage that knows where it is. Trained on simulated skies of the field's own mask and
-noise. Two closed forms learn from the same pixels and say how much of that is simple: a linear regression on the same
-features, and a cubic of the Wiener map's value alone.
+noise. Two closed forms learn from the same pixels and say how much of that is simple: a polynomial of the same
+features, and a cubic of the Wiener map's value alone. (Ten of the features are linear filters of the shear, of which
+the Wiener filter is the best already: a line through the features has next to nothing to find.)
 """
 
 import jax
@@ -20,7 +21,8 @@ WIENER_WIDTHS_PX = (1, 2, 4, 8, 16)
 SHEAR_WIDTHS_PX = (1.5, 3, 6, 12)
 PIXELS_PER_STEP = 4096
 NETWORK_NAMES = ("w1", "b1", "w2", "b2", "w3", "b3")
-REGRESSIONS = ("cubic", "linear")
+REGRESSIONS = ("cubic", "polynomial")
+RIDGES = (1e-6, 1e-4, 1e-3, 1e-2, 1e-1)  # times the number of pixels
 
 
 def residual_features(wiener: np.ndarray, shear: ShearMap) -> np.ndarray:
@@ -56,7 +58,9 @@ def train_residual(
     centre, spread, scale = train.mean(0), train.std(0) + 1e-12, float(target.std())
     train = (train - centre) / spread
     found = {"centre": centre, "spread": spread, "scale": np.float32(scale)}
-    found |= {name: _regression(_columns(name, train), target) for name in REGRESSIONS}
+    for name in REGRESSIONS:
+        standard = [(one - centre) / spread for one in features]
+        found[name] = _regression(name, standard, lacking, n_validation)
     inputs, wanted = jnp.asarray(train), jnp.asarray(target / scale)
     held_out_inputs, held_out_target = jnp.asarray((held_out - centre) / spread), jnp.asarray(held_out_lacking / scale)
 
@@ -103,17 +107,31 @@ def with_regression(
 
 
 def _columns(name: str, features: np.ndarray) -> np.ndarray:
-    """What a regression sees of standardised features (n, n_features), Wiener first: 1, and its powers or all."""
+    """What a regression sees of standardised features (n, n_features), Wiener first: 1 and the Wiener value's powers;
+    or 1, all features, all products of two, and these times the Wiener value.
+    """
     one, wiener = np.ones((len(features), 1), np.float32), features[:, :1]
-    return np.hstack([one, wiener, wiener**2, wiener**3] if name == "cubic" else [one, features])
+    if name == "cubic":
+        return np.hstack([one, wiener, wiener**2, wiener**3])
+    first, second = np.triu_indices(features.shape[1])
+    products = features[:, first] * features[:, second]
+    return np.hstack([one, features, products, wiener * products])
 
 
-def _regression(columns: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """Least squares by the normal equations, float64; the features are standardised, so these are well conditioned
-    up to the near copies among smoothed maps, which a ridge of 1e-6 holds."""
-    columns = columns.astype(float)
-    matrix = columns.T @ columns
-    return np.linalg.solve(matrix + 1e-6 * len(columns) * np.eye(len(matrix)), columns.T @ target)
+def _regression(name: str, features: list[np.ndarray], target: list[np.ndarray], n_validation: int) -> np.ndarray:
+    """Least squares by the normal equations, float64, sky by sky; of RIDGES the one with the least error on the last
+    `n_validation` skies, which are not fitted.
+    """
+    matrix, vector, n_pixels = 0.0, 0.0, 0
+    for one, wanted in zip(features[:-n_validation], target[:-n_validation], strict=True):
+        columns = _columns(name, one).astype(float)
+        matrix, vector, n_pixels = matrix + columns.T @ columns, vector + columns.T @ wanted, n_pixels + len(wanted)
+    penalty = n_pixels * np.diag(np.arange(len(matrix)) > 0)  # the mean is free
+    tried = np.array([np.linalg.solve(matrix + ridge * penalty, vector) for ridge in RIDGES])
+    errors = 0.0
+    for one, wanted in zip(features[-n_validation:], target[-n_validation:], strict=True):
+        errors = errors + np.square(_columns(name, one) @ tried.T - wanted[:, None]).sum(0)
+    return tried[np.argmin(errors)]
 
 
 def _added(wiener: np.ndarray, lacking: np.ndarray, mask: np.ndarray) -> np.ndarray:

@@ -15,7 +15,7 @@ from armillary.inverse.wiener import WienerProblem, wiener_map
 from armillary.shear_catalogs import ShearMap
 
 N_NOISE_MAPS = 24
-CONVERGED = 0.01  # rms change of the map over its rms
+CONVERGED = 0.01  # rms change of the sparse part over its rms
 SIGMA_SMOOTHING_PX = 4.0
 
 
@@ -54,29 +54,31 @@ def noise_of_bands(shear: ShearMap, bands: np.ndarray, rng: np.random.Generator)
 
 def sparse_map(
     problem: WienerProblem, shear: ShearMap, noise: np.ndarray, bands: np.ndarray, *, threshold_sigma: float,
-    most_iterations: int
+    finest_scale: int, most_iterations: int
 ) -> np.ndarray:  # fmt: skip
     """Convergence (n_y, n_x), the sum of both parts. `noise` is that of `noise_of_bands`.
 
-    The parts are found in turn, each from the shear that the other leaves, until neither moves (CONVERGED) or
-    `most_iterations` are done. Section 4, Starck et al. (2021).
+    The sparse part is found first, each time from the shear that it leaves so far, until it stands still (CONVERGED)
+    or `most_iterations` are done. Bands finer than `finest_scale` hold little but noise and are left out; the coarse
+    rest stays with the Gaussian part, the Wiener filter of the shear that the sparse part leaves.
+
+    MCALens goes back and forth and takes the Gaussian part off before it seeks peaks. On simulated skies that gained
+    less, whether coefficients were chosen anew each time or once and for all: the Gaussian part takes in the peaks.
 
     The sparse part keeps of each positive coefficient c what the non-negative garrote leaves, c (1 - (t noise /
-    c)^2), Breiman (1995): what stands far out stays as it is, what is near the threshold fades. It is kept positive,
-    and the coarse rest stays with the Gaussian part.
+    c)^2), Breiman (1995): what stands far out stays as it is, what is near the threshold fades. It is kept positive.
     """
-    sparse, gaussian = np.zeros(shear.mask.shape), np.zeros(shear.mask.shape)
+    sparse = np.zeros(shear.mask.shape)
     for _ in range(most_iterations):
-        before = sparse + gaussian
-        coefficients = starlet(sparse + kaiser_squires(*_residual(shear, before))[0], bands)
+        before = sparse
+        coefficients = starlet(sparse + kaiser_squires(*_residual(shear, sparse))[0], bands)
         excess = np.maximum(coefficients, 1e-12) / (threshold_sigma * noise)
         kept = coefficients * np.clip(1.0 - excess**-2.0, 0.0, None)
-        sparse = np.maximum(kept[:-1].sum(0), 0.0)
-        left = [jnp.asarray(part, jnp.float32) for part in _residual(shear, sparse)]
-        gaussian = np.asarray(wiener_map(problem, *left, 1e-3)[0], float)
-        if np.square(sparse + gaussian - before).mean() < CONVERGED**2 * np.square(sparse + gaussian).mean():
+        sparse = np.maximum(kept[finest_scale:-1].sum(0), 0.0)
+        if np.square(sparse - before).mean() <= CONVERGED**2 * np.square(sparse).mean():
             break
-    return sparse + gaussian
+    left = [jnp.asarray(part, jnp.float32) for part in _residual(shear, sparse)]
+    return sparse + np.asarray(wiener_map(problem, *left)[0], float)
 
 
 def inpainted_kaiser_squires(shear: ShearMap, n_iterations: int) -> np.ndarray:

@@ -17,13 +17,13 @@ def infer_map(
     measured, grid, _ = read_shear_map(shear)
     files = {"spectrum": spectrum, "tuned": tuned, "residual": residual, "score": score}
     n = n_samples.get(method, 0)
-    field = set_up_from_files(measured, files, settings, reduced_shear, shift_spread, seed)
+    field = set_up_from_files(measured, [method], files, settings, reduced_shear, shift_spread, seed)
     e_mode, drawn = reconstruct(method, measured, field, jax.random.key(seed), n)
     announce(f"{method}: rms of the E mode {e_mode[measured.mask].std():.4f}")
     ends = intervals(method, e_mode, drawn, measured.mask, field)
     turned = turned_by_45_degrees(measured)
-    field = set_up_from_files(turned, files, settings, reduced_shear, shift_spread, seed)
-    n_b_samples = max(n // 4, 2) if method in MEAN_OF_SAMPLES else 0
+    field = set_up_from_files(turned, [method], files, settings, reduced_shear, shift_spread, seed)
+    n_b_samples = n if method in MEAN_OF_SAMPLES else 0  # another number would have the chain compiled anew
     b_mode = -reconstruct(method, turned, field, jax.random.key(seed + 1), n_b_samples)[0]
     spread = drawn.std(0) if len(drawn) > 1 else np.zeros(e_mode.shape)
     header = map_header(grid) | {"METHOD": method, "SEED": seed}

@@ -19,7 +19,7 @@ def infer_mismatch(
 ) -> None:  # fmt: skip
     like, _, _ = read_shear_map(shear)
     files = {"spectrum": spectrum, "tuned": tuned, "residual": residual, "score": score}
-    field = set_up_from_files(like, files, settings, reduced_shear, shift_spread, seed)
+    field = set_up_from_files(like, methods, files, settings, reduced_shear, shift_spread, seed)
     table = read_arrays(spectrum)
     model = SkyModel(table["multipole"], table["power"], sky, float(table["shift"]), like.pixel_arcmin)
     append = False

@@ -19,7 +19,7 @@ def infer_skies(
 ) -> None:  # fmt: skip
     like, _, _ = read_shear_map(shear)
     files = {"spectrum": spectrum, "tuned": tuned, "residual": residual, "score": score}
-    field = set_up_from_files(like, files, settings, reduced_shear, shift_spread, seed)
+    field = set_up_from_files(like, [method], files, settings, reduced_shear, shift_spread, seed)
     truths = read_stack(skies)
     draws = [(sky, noise) for noise in range(n_noise_seeds) for sky in range(len(truths))]
     if method in MEAN_OF_SAMPLES:

@@ -28,6 +28,7 @@ from armillary.inverse.residual import (
 )
 from armillary.inverse.score import train_score
 from armillary.inverse.starlets import inpainted_kaiser_squires, sparse_map, starlet, starlet_bands
+from armillary.inverse.wiener import data_of, wiener_map
 from armillary.shear_catalogs import ShearMap
 
 PIXEL = 0.6
@@ -132,10 +133,11 @@ def test_a_residual_is_learned_and_helps_where_it_was_not_trained(tmp_path):
     assert 0 < (first - second)[like.mask].std() < 0.5 * maps[0][0][like.mask].std()
 
 
-def test_regressions_find_the_curve_and_the_line_that_made_the_data(rng, tmp_path):
+def test_regressions_find_the_curve_and_the_polynomial_that_made_the_data(rng, tmp_path):
     features = [rng.normal(size=(400, 5)).astype(np.float32) for _ in range(4)]
-    curve, line = ([f[:, 0] ** 3 - f[:, 0] for f in features], [f @ np.arange(5.0) + 1 for f in features])
-    for name, wanted in (("cubic", curve), ("linear", line)):
+    curve = [f[:, 0] ** 3 - f[:, 0] for f in features]
+    polynomial = [f @ np.arange(5.0) + 1 + f[:, 1] * f[:, 3] - 2 * f[:, 0] * f[:, 2] ** 2 for f in features]
+    for name, wanted in (("cubic", curve), ("polynomial", polynomial)):
         found, _ = train_residual(
             features, wanted, 1, n_hidden=4, n_steps=20, n_trainings=1, learning_rate=1e-3, seed=0,
             kept=kept(tmp_path, name),
@@ -156,15 +158,25 @@ def test_inpainting_mends_what_gaps_do_to_a_noise_free_field():
     assert (mended - kappa)[mask].std() < 0.5 * (gappy - kappa)[mask].std()
 
 
-def test_sparse_and_gaussian_parts_stop_when_they_stand_still():
+def test_the_sparse_part_stops_and_keeps_a_peak_that_wiener_shrinks():
     like, rng = noise_map((48, 48), 0.04), np.random.default_rng(16)
-    data = observed(draw_field(MODEL, like.mask.shape, 8, False, rng), like, rng)
+    y, x = np.mgrid[:48, :48] - 24
+    peak = 0.3 * np.exp(-(x**2 + y**2) / (2 * 1.5**2))
+    data = observed(np.stack([peak, *shear_of_convergence(peak)]), like, rng)
     field = settings(like)
     maps = [
-        sparse_map(field.problem, data, field.band_noise, field.bands, threshold_sigma=4.0, most_iterations=n)
+        sparse_map(
+            field.problem, data, field.band_noise, field.bands, threshold_sigma=4.0, finest_scale=0, most_iterations=n
+        )
         for n in (40, 41)
     ]
     assert np.array_equal(*maps)  # it had stopped before
+    wiener = np.asarray(wiener_map(field.problem, *data_of(data))[0])
+    assert abs(maps[0][24, 24] - peak[24, 24]) < 0.5 * abs(wiener[24, 24] - peak[24, 24])
+    without = sparse_map(
+        field.problem, data, field.band_noise, field.bands, threshold_sigma=4.0, finest_scale=3, most_iterations=40
+    )
+    assert np.allclose(without, wiener, atol=1e-5)  # no band is left to find it in
 
 
 def kept(folder, name="state"):
@@ -173,8 +185,9 @@ def kept(folder, name="state"):
 
 def settings(like, residual=None, score=None):
     return set_up(
-        like, MULTIPOLE, POWER, reduced_shear=True,
-        tuned={"smoothing_arcmin": 1.0, "inpainted_smoothing_arcmin": 1.0, "threshold_sigma": 4.0}, n_scales=3,
+        like, MULTIPOLE, POWER, methods=METHODS, reduced_shear=True,
+        tuned={"smoothing_arcmin": 1.0, "inpainted_smoothing_arcmin": 1.0, "threshold_sigma": 4.0, "finest_scale": 0},
+        n_scales=3,
         n_sparse_iterations=6, n_inpainting_iterations=10, residual=residual, score=score,
         schedule=Schedule(1.0, 0.1, 4, 4), shift=0.033, shift_spread=0.4, chain=ChainSettings(20, 2, 4), seed=0,
     )  # fmt: skip

@@ -15,7 +15,7 @@ from armillary.files_maps import read_stack
 from armillary.metrics import validate_metrics
 
 RESULTS = ROOT / "results/test/massmap"
-METHODS = ("kaiser_squires", "inpainted", "wiener", "cubic", "linear", "sparse", "lognormal", "learned", "score")
+METHODS = ("kaiser_squires", "inpainted", "wiener", "cubic", "polynomial", "sparse", "lognormal", "learned", "score")
 
 
 @pytest.fixture(scope="module")
