@@ -2,10 +2,11 @@
 convergence, delensed E, lensing B.
 
 All act on one map of Q and U and share one call. The convergence comes from pairs of E and B (EB), of E and E (EE), and
-of both together (EB + EE), all filtered alike: with factors of least mean square error, one or two per ring of
-multipoles. `fit_estimators` learns from simulated skies of the same patch, window, beam and noise what has no closed
-form: those factors, the noise of B after each step, that of EE, and on a cut sky the mean fields. Nothing is fitted to
-the maps that are scored.
+of both together (EB + EE), all filtered alike: with factors of least mean square error, one to three per ring of
+multipoles. The last one moves the maps back by the most likely convergence and adds what pairs EB and EE of these
+delensed maps still tell. `fit_estimators` learns from simulated skies of the same patch, window, beam and noise what
+has no closed form: those factors, the noise of B after each step, that of EE, and on a cut sky the mean fields. Nothing
+is fitted to the maps that are scored.
 """
 
 from functools import lru_cache
@@ -21,7 +22,9 @@ from armillary.purification import naive_eb, pure_eb
 from armillary.quadratic import Filters, filters, kappa_of_e_pairs, kappa_of_pairs, normalisation, normalisation_ee
 
 MAX_DECONVOLUTION = 30.0  # beyond this factor the beam is not divided out: nothing but noise is left there
-KAPPAS = ("k_qe_eb", "k_qe_ee", "k_qe_eb_ee", "k_iqe_eb_ee", "k_map_eb", "k_map_eb_ee")
+KAPPAS = (
+    "k_qe_eb", "k_qe_ee", "k_qe_eb_ee", "k_iqe_eb", "k_iqe_eb_ee", "k_map_eb", "k_map_eb_ee", "k_map_delensed",
+)  # fmt: skip
 MAPS = (
     "E", "B", "B_pure", "E_wiener", "B_wiener", "B_residual", *KAPPAS, "e_observed", "e_delensed", "b_template",
 )  # fmt: skip
@@ -39,7 +42,7 @@ class Setting(NamedTuple):
 
 
 class Step(NamedTuple):
-    """One pass of the iterated estimator: x -> keep x + add QE(E, B - template(x)) + add_ee QE(E, E); half planes."""
+    """One pass of an iterated estimator: x -> keep x + add QE(E, B - template(x)) + add_ee QE(E, E); half planes."""
 
     keep: np.ndarray
     add: np.ndarray
@@ -50,13 +53,12 @@ class Step(NamedTuple):
 
 
 class FromPairs(NamedTuple):
-    """The plain quadratic estimators of E and B, and of E and E."""
+    """The plain quadratic estimator of E and E; that of E and B is in the first `Step`."""
 
     n0_ee: np.ndarray
     mean_field_ee: np.ndarray  # complex; zero on a periodic patch
     information_ee: np.ndarray  # 1 / noise of the convergence from E and E
-    wiener_eb: np.ndarray  # Wiener filter of E and B alone; that of both together is the first `Step`
-    wiener_ee: np.ndarray
+    wiener_ee: np.ndarray  # Wiener filter of E and E alone
 
 
 class Likely(NamedTuple):
@@ -66,17 +68,26 @@ class Likely(NamedTuple):
     mix: tuple[np.ndarray, ...]  # factors of it (through the squared window) and of the estimate it started from
 
 
+class Delensed(NamedTuple):
+    """What pairs EE and EB of maps moved back by the most likely kappa add to it."""
+
+    mean_fields: np.ndarray  # complex (2, ...): EE, EB; zero on a periodic patch
+    mix: tuple[np.ndarray, ...]  # factors of the most likely estimate, of EE and of EB
+
+
 class Estimators(NamedTuple):
     """Fitted estimators; make them with `fit_estimators`."""
 
     setting: Setting
     weights: Filters
     pairs: FromPairs
-    steps: tuple[Step, ...]  # the first is the plain quadratic estimator of both with its Wiener filter
+    steps_eb: tuple[Step, ...]  # the first is the plain quadratic estimator of E and B with its Wiener filter
+    steps: tuple[Step, ...]  # of both: EB + EE
     posterior: Posterior
     n_iterations: int  # of conjugate gradients
     likely_eb: Likely
     likely: Likely
+    delensed: Delensed
     e_mix: tuple[np.ndarray, np.ndarray]  # factors of observed and of delensed E
     e_observed: np.ndarray  # Wiener filter of observed E
     b_mix: tuple[np.ndarray, np.ndarray]  # factors of pure (or plain) B and of the template
@@ -89,6 +100,7 @@ class Seen(NamedTuple):
     b: np.ndarray
     gradients: np.ndarray  # of Wiener-filtered E
     ee: np.ndarray  # convergence from pairs of E, normalised, mean field not yet taken off
+    e_other: np.ndarray | None  # E of another map that E is paired with in the place of itself
 
 
 def ring_edges(patch: Patch) -> np.ndarray:
@@ -139,39 +151,53 @@ def fit_estimators(setting: Setting, maps: dict[str, np.ndarray], *, n_steps: in
     ee = np.stack([one.ee for one in seen])
     mean_field = _mean_on_cut_sky(setting, ee)
     ee -= mean_field
-    steps, x = [], None
-    for _ in range(n_steps + 1):
-        left = [one.b if x is None else one.b - template(setting, one, x[n]) for n, one in enumerate(seen)]
-        step, g = _measured_step(setting, weights, rings, seen, left, first=x is None)
-        if x is None:
-            add, add_ee = _fitted_factors(rings, [g, ee], truth["k"])
-            plain, keep = g, np.zeros_like(add)
-            x = add * g + add_ee * ee
-        else:
-            keep, add, add_ee = _fitted_factors(rings, [x, g, ee], truth["k"])
-            x = keep * x + add * g + add_ee * ee
-        steps.append(step._replace(keep=keep, add=add, add_ee=add_ee))
-    wiener = [_fitted_factors(rings, [one], truth["k"])[0] for one in (plain, ee)]
-    pairs = FromPairs(n0_ee, mean_field, _information(setting, rings, ee, truth["k"]), *wiener)
+    steps_eb, x_eb = _fitted_steps(setting, weights, rings, seen, truth["k"], ee=None, n_steps=n_steps)
+    steps, x = _fitted_steps(setting, weights, rings, seen, truth["k"], ee=ee, n_steps=n_steps)
+    wiener_ee = _fitted_factors(rings, [ee], truth["k"])[0]
+    pairs = FromPairs(n0_ee, mean_field, _information(setting, rings, ee, truth["k"]), wiener_ee)
     posterior = linear_problem(setting.spectra, setting.instrument, patch, weights)
     how = {"problem": posterior, "patch": patch, "n_iterations": n_iterations}
-    likely, of_both, of_eb = None, None, None
-    for with_ee, start in ((False, pairs.wiener_eb * plain), (True, x)):
+    of_likely = []
+    for with_ee, start in ((False, x_eb), (True, x)):
         told = [_told_by_e(setting, pairs, one) if with_ee else None for one in ee]
         found = [most_likely_kappa(one.gradients, one.b, start[n], from_e=told[n], **how) for n, one in enumerate(seen)]
         mean = _mean_on_cut_sky(setting, np.stack(found))
         likely = np.stack(found) - mean
         through = np.stack([_through_window(setting, one) for one in likely])
-        of_eb, of_both = of_both, Likely(mean, _fitted_factors(rings, [through, start], truth["k"]))
+        of_likely.append(Likely(mean, _fitted_factors(rings, [through, start], truth["k"])))
+    keep, add = of_likely[1].mix
+    moved = [_moved_back(setting, weights, n0_ee, one, k) for one, k in zip(seen, likely, strict=True)]
+    left = np.stack([[one.ee, _kappa_of_step(setting, one, one.b, steps[-1])] for one in moved], 1)
+    mean_fields = np.stack([_mean_on_cut_sky(setting, one) for one in left])
+    left -= mean_fields[:, None]
+    of_moved = Delensed(mean_fields, _fitted_factors(rings, [keep * through + add * start, *left], truth["k"]))
     e_seen, b_seen = (np.stack([getattr(one, name) for one in seen]) for name in ("e", "b"))
-    e_moved = np.stack([_delensed_e(setting, one.e, one.b, k) for one, k in zip(seen, likely, strict=True)])
+    e_moved = np.stack([one.e for one in moved])
     b_made = np.stack([template(setting, one, k) for one, k in zip(seen, likely, strict=True)])
     return Estimators(
-        setting, weights, pairs, tuple(steps), posterior, n_iterations, of_eb, of_both,
+        setting, weights, pairs, steps_eb, steps, posterior, n_iterations, *of_likely, of_moved,
         e_mix=_fitted_factors(rings, [e_seen, e_moved], truth["e"]),
         e_observed=_fitted_factors(rings, [e_seen], truth["e"])[0],
         b_mix=_fitted_factors(rings, [b_seen, b_made], truth["b"]),
     )  # fmt: skip
+
+
+def _fitted_steps(
+    setting: Setting, weights: Filters, rings: Rings, seen: list["Seen"], truth: np.ndarray, *, ee: np.ndarray | None,
+    n_steps: int,
+) -> tuple[tuple[Step, ...], np.ndarray]:  # fmt: skip
+    """The plain quadratic estimator and `n_steps` passes, with pairs of E or without, and the last estimate."""
+    steps, x = [], None
+    for _ in range(n_steps + 1):
+        left = [one.b if x is None else one.b - template(setting, one, x[n]) for n, one in enumerate(seen)]
+        step, g = _measured_step(setting, weights, rings, seen, left, first=x is None)
+        parts = [part for part in (x, g, ee) if part is not None]
+        factors = list(_fitted_factors(rings, parts, truth))
+        x = sum(factor * part for factor, part in zip(factors, parts, strict=True))
+        none = np.zeros_like(step.keep)
+        keep = factors.pop(0) if steps else none
+        steps.append(step._replace(keep=keep, add=factors[0], add_ee=none if ee is None else factors[1]))
+    return tuple(steps), x
 
 
 def estimate(estimators: Estimators, q: np.ndarray, u: np.ndarray) -> dict[str, np.ndarray]:
@@ -180,8 +206,9 @@ def estimate(estimators: Estimators, q: np.ndarray, u: np.ndarray) -> dict[str, 
     E, B: plain transform of the (windowed) map, beam in. B_pure: pure B, beam divided out. E_wiener, B_wiener: filtered
     with the weights of the quadratic estimator, uK and 1/uK. B_residual: what the most likely lensing leaves of B, with
     the weights of the last step. The rest are estimates of least mean square error of kappa (k_qe: quadratic; k_iqe:
-    iterated; k_map: most likely, to first order; each from EB, EE or both), of unlensed E (e_observed: without,
-    e_delensed: with delensing) and of lensing B (b_template).
+    iterated; k_map: most likely, to first order; each from EB, EE or both; k_map_delensed: k_map_eb_ee and what pairs
+    EB and EE of the delensed maps add), of unlensed E (e_observed: without, e_delensed: with delensing) and of lensing
+    B (b_template).
     """
     setting = estimators.setting
     seen = seen_map(estimators, *observed_eb(setting, q, u))
@@ -208,22 +235,19 @@ def estimate_unpaired(estimators: Estimators, q: np.ndarray, u: np.ndarray) -> d
 
 def unpaired(estimators: Estimators, one: Seen, of_b: Seen, of_e: Seen) -> Seen:
     """E of `one` with B of `of_b`; where E is paired with itself, one leg (either) is that of `of_e`, times sqrt 2."""
-    patch, n0, weights = estimators.setting.patch, estimators.pairs.n0_ee, estimators.weights
-    ee = kappa_of_e_pairs(one.gradients, weights.e_inverse * of_e.e, n0, patch)
-    ee = np.float32(np.sqrt(0.5)) * (ee + kappa_of_e_pairs(of_e.gradients, weights.e_inverse * one.e, n0, patch))
-    return one._replace(b=of_b.b, ee=ee + estimators.pairs.mean_field_ee)
+    n0_ee, patch = estimators.pairs.n0_ee, estimators.setting.patch
+    return _seen_with(estimators.weights, n0_ee, one.e, of_b.b, patch, e_other=of_e.e)
 
 
 def _all_estimates(estimators: Estimators, seen: Seen, plain: tuple[np.ndarray, np.ndarray]) -> dict[str, np.ndarray]:
     setting, weights, patch = estimators.setting, estimators.weights, estimators.setting.patch
-    kappas, likely = kappa_estimates(estimators, seen)
+    kappas, likely, moved = kappa_estimates(estimators, seen)
     made = template(setting, seen, likely)
-    moved = _delensed_e(setting, seen.e, seen.b, likely)
     found = kappas | {
         "E": plain[0], "B": plain[1], "B_pure": seen.b,
         "E_wiener": weights.e_wiener * seen.e, "B_wiener": weights.b_inverse * seen.b,
         "B_residual": estimators.steps[-1].b_inverse * (seen.b - made), "e_observed": estimators.e_observed * seen.e,
-        "e_delensed": estimators.e_mix[0] * seen.e + estimators.e_mix[1] * moved,
+        "e_delensed": estimators.e_mix[0] * seen.e + estimators.e_mix[1] * moved.e,
         "b_template": estimators.b_mix[0] * seen.b + estimators.b_mix[1] * made,
     }  # fmt: skip
     return dict(zip(MAPS, pixels(np.stack([found[name] for name in MAPS]), patch).astype(np.float32), strict=True))
@@ -234,32 +258,73 @@ def seen_map(estimators: Estimators, e: np.ndarray, b: np.ndarray) -> Seen:
     return _seen_with(estimators.weights, estimators.pairs.n0_ee, e, b, estimators.setting.patch)
 
 
-def _seen_with(weights: Filters, n0_ee: np.ndarray, e: np.ndarray, b: np.ndarray, patch: Patch) -> Seen:
+def _seen_with(
+    weights: Filters, n0_ee: np.ndarray, e: np.ndarray, b: np.ndarray, patch: Patch, e_other: np.ndarray | None = None
+) -> Seen:
     gradients = polarisation_gradients(weights.e_wiener * e, patch)
-    return Seen(e, b, gradients, kappa_of_e_pairs(gradients, weights.e_inverse * e, n0_ee, patch))
+    if e_other is None:
+        return Seen(e, b, gradients, kappa_of_e_pairs(gradients, weights.e_inverse * e, n0_ee, patch), None)
+    ee = kappa_of_e_pairs(gradients, weights.e_inverse * e_other, n0_ee, patch)
+    gradients_of_other = polarisation_gradients(weights.e_wiener * e_other, patch)
+    ee = np.float32(np.sqrt(0.5)) * (ee + kappa_of_e_pairs(gradients_of_other, weights.e_inverse * e, n0_ee, patch))
+    return Seen(e, b, gradients, ee, e_other)
 
 
-def kappa_estimates(estimators: Estimators, seen: Seen) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """Coefficients of every estimate of the convergence (KAPPAS), and of the most likely one before its factors."""
-    setting, pairs, patch = estimators.setting, estimators.pairs, estimators.setting.patch
-    ee, x = seen.ee - pairs.mean_field_ee, None
-    for step in estimators.steps:
-        left = seen.b if x is None else seen.b - template(setting, seen, x)
-        g = kappa_of_pairs(seen.gradients, step.b_inverse * left, step.n0, patch) - step.mean_field
-        if x is None:
-            plain, x = pairs.wiener_eb * g, step.add * g + step.add_ee * ee
-            both = x
-        else:
-            x = step.keep * x + step.add * g + step.add_ee * ee
-    found = {"k_qe_eb": plain, "k_qe_ee": pairs.wiener_ee * ee, "k_qe_eb_ee": both, "k_iqe_eb_ee": x}
-    how = {"problem": estimators.posterior, "patch": patch, "n_iterations": estimators.n_iterations}
+def _moved_back(setting: Setting, weights: Filters, n0_ee: np.ndarray, seen: Seen, kappa: np.ndarray) -> Seen:
+    """A map, and the one that its E is paired with, delensed by a convergence; multipoles up to `l_max`."""
+    patch = setting.patch
+    inside = modes(patch).l <= setting.l_max
+    e, b = delensed(*qu_from_eb(seen.e * inside, seen.b * inside, patch), kappa, patch)
+    other = seen.e_other
+    if other is not None:
+        other = delensed(*qu_from_eb(other * inside, np.float32(0), patch), kappa, patch)[0]
+    return _seen_with(weights, n0_ee, e, b, patch, e_other=other)
+
+
+def _ee_without(seen: Seen, mean_field: np.ndarray) -> np.ndarray:
+    """Convergence from pairs of E less its mean field, which two maps that do not belong together do not have."""
+    return seen.ee - mean_field if seen.e_other is None else seen.ee
+
+
+def _kappa_of_step(setting: Setting, seen: Seen, b: np.ndarray, step: Step) -> np.ndarray:
+    """The quadratic estimate of E and B with the weights of a step, mean field not yet taken off."""
+    return kappa_of_pairs(seen.gradients, step.b_inverse * b, step.n0, setting.patch)
+
+
+def kappa_estimates(estimators: Estimators, seen: Seen) -> tuple[dict[str, np.ndarray], np.ndarray, Seen]:
+    """Coefficients of every estimate of the convergence (KAPPAS), of the most likely one before its factors, and the
+    map delensed by that.
+    """
+    setting, pairs, steps = estimators.setting, estimators.pairs, estimators.steps
+    ee = _ee_without(seen, pairs.mean_field_ee)
+    g = _kappa_of_step(setting, seen, seen.b, steps[0]) - steps[0].mean_field
+    found = {
+        "k_qe_eb": estimators.steps_eb[0].add * g,
+        "k_qe_ee": pairs.wiener_ee * ee,
+        "k_qe_eb_ee": steps[0].add * g + steps[0].add_ee * ee,
+    }
+    found["k_iqe_eb"] = _iterated(setting, seen, found["k_qe_eb"], ee, estimators.steps_eb)
+    found["k_iqe_eb_ee"] = _iterated(setting, seen, found["k_qe_eb_ee"], ee, steps)
+    how = {"problem": estimators.posterior, "patch": setting.patch, "n_iterations": estimators.n_iterations}
     for name, start, told, of in (
-        ("k_map_eb", plain, None, estimators.likely_eb),
-        ("k_map_eb_ee", x, _told_by_e(setting, pairs, ee), estimators.likely),
+        ("k_map_eb", found["k_iqe_eb"], None, estimators.likely_eb),
+        ("k_map_eb_ee", found["k_iqe_eb_ee"], _told_by_e(setting, pairs, ee), estimators.likely),
     ):
         likely = most_likely_kappa(seen.gradients, seen.b, start, from_e=told, **how) - of.mean
         found[name] = of.mix[0] * _through_window(setting, likely) + of.mix[1] * start
-    return found, likely
+    moved = _moved_back(setting, estimators.weights, pairs.n0_ee, seen, likely)
+    (mean_ee, mean_eb), mix = estimators.delensed.mean_fields, estimators.delensed.mix
+    left = _ee_without(moved, mean_ee), _kappa_of_step(setting, moved, moved.b, steps[-1]) - mean_eb
+    found["k_map_delensed"] = mix[0] * found["k_map_eb_ee"] + mix[1] * left[0] + mix[2] * left[1]
+    return found, likely, moved
+
+
+def _iterated(setting: Setting, seen: Seen, x: np.ndarray, ee: np.ndarray, steps: tuple[Step, ...]) -> np.ndarray:
+    """All steps after the first, from its estimate x."""
+    for step in steps[1:]:
+        g = _kappa_of_step(setting, seen, seen.b - template(setting, seen, x), step) - step.mean_field
+        x = step.keep * x + step.add * g + step.add_ee * ee
+    return x
 
 
 def estimate_all(estimators: Estimators, q: np.ndarray, u: np.ndarray) -> dict[str, np.ndarray]:
@@ -333,11 +398,6 @@ def _through_window(setting: Setting, kappa: np.ndarray) -> np.ndarray:
     if setting.window is None:
         return kappa
     return fourier(truth_window(setting, "k") * pixels(kappa, setting.patch))
-
-
-def _delensed_e(setting: Setting, e: np.ndarray, b: np.ndarray, kappa: np.ndarray) -> np.ndarray:
-    inside = modes(setting.patch).l <= setting.l_max
-    return delensed(*qu_from_eb(e * inside, b * inside, setting.patch), kappa, setting.patch)[0]
 
 
 def _measured_step(setting, weights, rings, seen, left, *, first: bool) -> tuple[Step, np.ndarray]:

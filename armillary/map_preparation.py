@@ -12,7 +12,7 @@ from armillary.channels import CHANNELS
 from armillary.estimators import KAPPAS, Rings, Setting, truth_window, window_of
 from armillary.flatsky import Patch, eb_from_qu, fourier, pixels, qu_from_eb, radial
 
-STARTS = {"k": "k_map_eb_ee", "e": "e_delensed", "b": "b_template"}
+STARTS = {"k": "k_map_delensed", "e": "e_delensed", "b": "b_template"}
 STEEP = KAPPAS  # inputs that are whitened, for their power falls by decades
 ROLL_OFF = 80.0  # in l, of the band that a whitened map keeps
 NOISE_STREAM = 5

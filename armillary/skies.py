@@ -3,7 +3,7 @@
 import numpy as np
 
 from armillary.cmb_spectra import Instrument, Spectra, polarisation_noise
-from armillary.estimators import Estimators, FromPairs, Likely, Setting, Step
+from armillary.estimators import Delensed, Estimators, FromPairs, Likely, Setting, Step
 from armillary.flatsky import Patch, cosine_taper, square_patch
 from armillary.posterior import Posterior
 from armillary.quadratic import Filters
@@ -32,13 +32,15 @@ def estimators_to_arrays(estimators: Estimators) -> dict[str, np.ndarray]:
     s = estimators.setting
     arrays = {f"spectra_{name}": values for name, values in s.spectra._asdict().items()}
     arrays |= {f"weights_{name}": values for name, values in estimators.weights._asdict().items()}
-    for number, step in enumerate(estimators.steps):
-        arrays |= {f"step{number}_{name}": values for name, values in step._asdict().items()}
+    for kind in ("steps_eb", "steps"):
+        for number, step in enumerate(getattr(estimators, kind)):
+            arrays |= {f"{kind}{number}_{name}": values for name, values in step._asdict().items()}
     for name in ("pairs", "posterior"):
         arrays |= {f"{name}_{part}": values for part, values in getattr(estimators, name)._asdict().items()}
     for name in ("likely_eb", "likely"):
         found = getattr(estimators, name)
         arrays |= {f"{name}_mean": found.mean, f"{name}_mix": np.stack(found.mix)}
+    arrays |= {"delensed_means": estimators.delensed.mean_fields, "delensed_mix": np.stack(estimators.delensed.mix)}
     arrays |= {name: np.stack(getattr(estimators, name)) for name in ("e_mix", "b_mix")}
     arrays["e_observed"] = estimators.e_observed
     return arrays | {
@@ -65,10 +67,11 @@ def estimators_from_arrays(arrays: dict[str, np.ndarray]) -> Estimators:
         setting,
         _stored(Filters, "weights", arrays),
         _stored(FromPairs, "pairs", arrays),
-        tuple(_stored(Step, f"step{number}", arrays) for number in range(n_steps)),
+        *(tuple(_stored(Step, f"{kind}{n}", arrays) for n in range(n_steps)) for kind in ("steps_eb", "steps")),
         _stored(Posterior, "posterior", arrays),
         n_iterations,
         *(Likely(arrays[f"{name}_mean"], tuple(arrays[f"{name}_mix"])) for name in ("likely_eb", "likely")),
+        Delensed(arrays["delensed_means"], tuple(arrays["delensed_mix"])),
         tuple(arrays["e_mix"]),
         arrays["e_observed"],
         tuple(arrays["b_mix"]),

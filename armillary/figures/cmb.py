@@ -8,9 +8,11 @@ from matplotlib.figure import Figure
 
 from armillary.figures.style import BLUE, GREEN, INK, ORANGE, PALE, PURPLE, SKY, VERMILION, light_grid
 
+BROWN = "#8C6D31"
 COLOURS = {
     "network": BLUE, "k_qe_eb": ORANGE, "k_qe_ee": PALE, "k_qe_eb_ee": SKY, "k_iqe_eb_ee": VERMILION,
-    "k_map_eb": PURPLE, "k_map_eb_ee": GREEN, "e_observed": ORANGE, "e_delensed": VERMILION,
+    "k_iqe_eb": BROWN, "k_map_eb": PURPLE, "k_map_eb_ee": GREEN, "k_map_delensed": INK,
+    "e_observed": ORANGE, "e_delensed": VERMILION,
     "B_pure": ORANGE, "b_template": VERMILION, "remap_of_truth": GREEN, "gradient_of_truth": PURPLE,
 }  # fmt: skip
 LABELS = {
@@ -18,9 +20,11 @@ LABELS = {
     "k_qe_eb": "quadratic, EB",
     "k_qe_ee": "quadratic, EE",
     "k_qe_eb_ee": "quadratic, EB + EE",
+    "k_iqe_eb": "iterated, EB",
     "k_iqe_eb_ee": "iterated, EB + EE",
     "k_map_eb": "most likely, EB, first order",
     "k_map_eb_ee": "most likely, EB + EE, first order",
+    "k_map_delensed": "most likely + delensed pairs",
     "e_observed": "observed E",
     "e_delensed": "delensed E",
     "B_pure": "pure B",
@@ -33,6 +37,7 @@ SHORT = {
     "k_qe_eb_ee": "quadratic EB + EE",
     "k_iqe_eb_ee": "iterated",
     "k_map_eb_ee": "most likely",
+    "k_map_delensed": "+ delensed pairs",
     "b_template": "B + template",
 } | {name: LABELS[name] for name in ("e_observed", "e_delensed", "B_pure")}
 UNITS = {"k": "", "e": " [uK]", "b": " [uK]", "Q": " [uK]", "U": " [uK]"}
@@ -199,7 +204,7 @@ def draw_simulations(figure: Figure, curves: dict[str, np.ndarray], estimators: 
         linestyle="--",
         label="iterated, limit",
     )
-    for name, colour in (("k_qe_eb_ee", ORANGE), ("k_map_eb_ee", VERMILION)):
+    for name, colour in (("k_qe_eb_ee", ORANGE), ("k_map_delensed", VERMILION)):
         noise_axes.plot(
             centres(edges), estimators[f"{name}_noise"], "o", color=colour, label=f"{LABELS[name]}, measured"
         )
@@ -213,7 +218,7 @@ def draw_observed(figure: Figure, maps: dict[str, np.ndarray], *, pixel_arcmin: 
     """A row of convergence maps, without waves above about L = 1000, then one of E and B; all through the window, each
     on its own scale."""
     rows = [
-        [name for name in ("k_qe_eb_ee", "k_iqe_eb_ee", "k_map_eb_ee", "k_network") if name in maps],
+        [name for name in ("k_qe_eb_ee", "k_iqe_eb_ee", "k_map_delensed", "k_network") if name in maps],
         [name for name in ("E", "e_delensed", "B_pure", "b_template") if name in maps],
     ]
     if "k" in maps:

@@ -47,7 +47,7 @@ def _scores(maps: dict[str, np.ndarray], setting, edges: list[float]) -> dict:
         effective = powers.n_modes * np.mean(truth_window(setting, "k")) ** 2 / np.mean(truth_window(setting, "k") ** 2)
         for label, value, n in zip(bin_labels(edges), rho, effective, strict=True):
             error = (1 - value**2) / np.sqrt(max(n, 1))
-            baseline = f"observed_k_map_eb_ee_rho_{label}" if name == "k_network" else None
+            baseline = f"observed_k_map_delensed_rho_{label}" if name == "k_network" else None
             entries[f"observed_{name}_rho_{label}"] = measurement(value, value - error, value + error, 1, "", baseline)
     return entries
 

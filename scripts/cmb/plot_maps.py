@@ -10,7 +10,7 @@ from armillary.skies import estimators_from_arrays
 from armillary.step import run
 
 SHOWN = {
-    "k": ["k_qe_eb_ee", "k_iqe_eb_ee", "k_map_eb_ee"],
+    "k": ["k_qe_eb_ee", "k_iqe_eb_ee", "k_map_delensed"],
     "e": ["e_observed", "e_delensed"],
     "b": ["B_pure", "b_template"],
     "Q": [],

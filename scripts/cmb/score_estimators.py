@@ -21,8 +21,10 @@ METHODS = {
 BASELINES = {
     "k_qe_eb_ee": "k_qe_eb",
     "k_iqe_eb_ee": "k_qe_eb_ee",
-    "k_map_eb": "k_qe_eb",
+    "k_iqe_eb": "k_qe_eb",
+    "k_map_eb": "k_iqe_eb",
     "k_map_eb_ee": "k_iqe_eb_ee",
+    "k_map_delensed": "k_map_eb_ee",
     "e_delensed": "e_observed",
     "B_pure": "B",
     "b_template": "B_pure",

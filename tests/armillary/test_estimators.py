@@ -110,9 +110,12 @@ def test_pairs_of_e_add_to_every_estimate(periodic, spectra):
     rho = {name: scores(found[name], truth)[0] for name in KAPPAS}
     limit = binned_correlation(spectra.kk, iterated_noise(spectra, ONE, PATCH, l_min=20, l_max=4000), EDGES)
     assert np.all(rho["k_qe_eb_ee"] > rho["k_qe_eb"])
+    assert np.all(rho["k_iqe_eb"] > rho["k_qe_eb"])
+    assert np.all(rho["k_map_eb"] > rho["k_iqe_eb"])
     assert np.all(rho["k_map_eb_ee"] > rho["k_map_eb"])
     assert np.all(rho["k_map_eb_ee"] > rho["k_iqe_eb_ee"])
-    assert np.all(rho["k_map_eb_ee"] < limit + 0.01)
+    assert np.all(rho["k_map_delensed"][:8] > rho["k_map_eb_ee"][:8])
+    assert np.all(rho["k_map_delensed"] < limit + 0.01)
     assert np.all(rho["k_map_eb_ee"] > limit - 0.025)
     assert rho["k_map_eb_ee"][6] > 0.637 - 0.01  # L = 1450; 60 maps scatter by 0.004
     np.testing.assert_allclose(limit[[4, 6, 7]], [0.868, 0.661, 0.535], atol=0.003)
@@ -131,7 +134,7 @@ def test_unpaired_estimates_have_the_power_of_n0(periodic, spectra):
     l = modes(PATCH).l  # noqa: E741
     inside = (l > 600) & (l < 1600)
     n0 = fitted.steps[0].n0, fitted.pairs.n0_ee
-    wiener = fitted.pairs.wiener_eb, fitted.pairs.wiener_ee
+    wiener = fitted.steps_eb[0].add, fitted.pairs.wiener_ee
     for of_pair, found, factor in zip(n0, power, wiener, strict=True):
         expected = factor**2 * of_pair * l**4 / 4
         assert found[inside].sum() / expected[inside].sum() == pytest.approx(1, abs=0.04)
@@ -148,7 +151,7 @@ def test_more_lensing_is_recovered_as_more_power(periodic, spectra):
         b_power = lensing_b_power(paired["B_pure"], fitted.setting, ONE)
         sums[amplitude] = {
             name: sums_of_set(paired[name], mixed[name], maps["k"], b_power, fitted.setting, edges)
-            for name in ("k_qe_eb_ee", "k_map_eb_ee")
+            for name in ("k_qe_eb_ee", "k_map_eb_ee", "k_map_delensed")
         }
     assert sums[1.3]["k_map_eb_ee"].lensing_b.mean() / sums[1.0]["k_map_eb_ee"].lensing_b.mean() == pytest.approx(
         1.3, abs=0.03

@@ -34,13 +34,13 @@ def maps(rng):
         name: np.fft.irfft2(fourier(rng.standard_normal((12, 64, 64))) * filters, s=PATCH.shape).astype(np.float32)
         for name in ("q", "u", "e", "k", "E_wiener")
     }
-    return drawn | {"k_map_eb_ee": 0.5 * truth_window(SETTING, "k") * drawn["k"]}
+    return drawn | {"k_map_delensed": 0.5 * truth_window(SETTING, "k") * drawn["k"]}
 
 
 def test_a_perfect_network_gives_the_truth_back(maps):
     """Whitened rest in, truth out, wherever the band is whole."""
     preparation = fit_preparation(
-        maps, SETTING, inputs=["E_wiener", "k_map_eb_ee"], outputs=["k"], start_from_estimates=True, **HOW
+        maps, SETTING, inputs=["E_wiener", "k_map_delensed"], outputs=["k"], start_from_estimates=True, **HOW
     )
     perfect = prepare_targets(preparation, maps, SETTING)
     assert perfect.std() == pytest.approx(1, rel=1e-3)
@@ -52,11 +52,11 @@ def test_a_perfect_network_gives_the_truth_back(maps):
 
 def test_a_useless_network_is_left_out(maps, rng):
     preparation = fit_preparation(
-        maps, SETTING, inputs=["E_wiener", "k_map_eb_ee"], outputs=["k"], start_from_estimates=True, **HOW
+        maps, SETTING, inputs=["E_wiener", "k_map_delensed"], outputs=["k"], start_from_estimates=True, **HOW
     )
     nothing = 5 * rng.standard_normal((12, 1, 64, 64)).astype(np.float32)
     mixed = fit_mix(preparation, nothing, maps, SETTING)
-    rest = maps["k"] * truth_window(SETTING, "k") - maps["k_map_eb_ee"]
+    rest = maps["k"] * truth_window(SETTING, "k") - maps["k_map_delensed"]
     found = restore(mixed, nothing, maps, SETTING)["k"] - truth_window(SETTING, "k") * maps["k"]
     assert found.std() < 1.05 * rest.std()
     assert mixed.mix[0, 1].max() < 0.3

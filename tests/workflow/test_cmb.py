@@ -26,7 +26,8 @@ def test_every_product_is_there(results):
     validate_metrics(metrics, "metrics.json")
     assert 0 < metrics["patches_k_qe_eb_rho_l400"]["value"] < 1
     assert metrics["patches_k_map_eb_ee_rho_l400"]["baseline"] == "patches_k_iqe_eb_ee_rho_l400"
-    assert metrics["hybrid_k_vs_k_map_eb_ee_least"]["n"] == 12
+    assert metrics["patches_k_map_delensed_rho_l400"]["baseline"] == "patches_k_map_eb_ee_rho_l400"
+    assert metrics["hybrid_k_vs_k_map_delensed_least"]["n"] == 12
     assert "mean of 2 trainings" in metrics["hybrid_k_rho_l400"]["note"]
     assert "one training" in metrics["test2_b_rho_l400"]["note"]
     assert metrics["hybrid_trainings_off_start"]["n"] == 2
@@ -130,7 +131,7 @@ def test_observed_maps_are_recovered_and_a_wrong_sign_is_said(observation):
     metrics = json.loads((RESULTS / "observed/metrics.json").read_text())
     assert metrics["observed_k_map_eb_ee_rho_l400"]["value"] > 0.4
     with h5py.File(RESULTS / "observed/maps.h5") as stream:
-        assert {"k_qe_eb", "k_iqe_eb_ee", "k_map_eb_ee", "k_network", "E", "B_pure", "window"} <= set(stream)
+        assert {"k_qe_eb", "k_map_eb_ee", "k_map_delensed", "k_network", "E", "B_pure", "window"} <= set(stream)
     with h5py.File(RESULTS / "observed/band_powers.h5") as stream:
         assert np.all(np.diag(stream["observed/k_map_eb_ee/covariance"][()]) > 0)
         assert np.all(stream["observed/k_map_eb_ee/truth"][()] > 0)
