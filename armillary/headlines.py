@@ -152,13 +152,15 @@ def _verdict(outcome: str, against: Duel | None, texts: dict[str, str], contesta
     method, baseline = texts["method"], texts["baseline"]
     if outcome == "unmeasured":
         return "Not measured in this run."
-    lead = _with_unit(_turned(against.entry) if outcome == "lost" else against.entry)
+    is_behind = against.gain < 0
+    lead = _with_unit(_turned(against.entry) if is_behind else against.entry)
     if outcome == "won":
         return f"{capital(method)} wins: better than the strongest baseline, {baseline}, by {lead}."
     if outcome == "lost":
         winner = WINNERS[contestants[against.baseline]["kind"]]
         return f"{winner}: {baseline} is better than {method} by {lead}."
-    return f"{capital(method)} and {baseline} cannot be told apart: the first leads by {lead}."
+    first = "the second" if is_behind else "the first"
+    return f"{capital(method)} and {baseline} cannot be told apart: {first} leads by {lead}."
 
 
 def _with_unit(entry: dict) -> str:

@@ -74,6 +74,11 @@ def test_a_lead_within_two_errors_is_no_win():
     assert found["verdict"].startswith("Network and Wiener filter cannot be told apart: the first leads by 0.020 [")
 
 
+def test_a_tie_names_the_one_that_is_ahead():
+    verdict = told(HEADLINE, CONTESTANTS, metrics(0.70, 0.72, 0.60))["verdict"]
+    assert verdict.startswith("Network and Wiener filter cannot be told apart: the second leads by 0.020 [")
+
+
 def test_a_paired_difference_has_its_own_error():
     paired = {"network_minus_filter_r": with_error(0.02, 0.002)}
     assert told(HEADLINE, CONTESTANTS, metrics(0.72, 0.70, 0.60) | paired)["outcome"] == "won"
