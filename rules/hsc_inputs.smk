@@ -206,7 +206,7 @@ def hsc_products():
 
 
 def hsc_priors_products():
-    """What the target `hsc_priors` asks for: scores of three trainings, of the problems that scenes are hidden in."""
+    """Products of the target `hsc_priors`: scores of three trainings on the masked scenes of the headline."""
     return [f"<results>/hsc/scores/score_priors_{name}.json" for name in hsc_scored() if name == "inpainting"]
 
 
