@@ -44,6 +44,15 @@ def test_every_product_is_there(results):
         assert (results / f"figures/{noun}.png").stat().st_size > 10_000
 
 
+def test_three_trainings_of_the_priors_are_scored_together(results):
+    """Target hsc_priors: the mean of three trainings, their spread in the errors."""
+    done = snakemake("hsc_priors", "--configfile", "config/test.yaml")
+    assert done.returncode == 0, done.stderr[-4000:]
+    scores = json.loads((results / "scores/score_priors_inpainting.json").read_text())
+    validate_metrics(scores, "score_priors_inpainting.json")
+    assert "mean of 3 trainings" in scores["inpainting_hmc_psnr_db"]["note"]
+
+
 def test_posteriors_keep_the_contract(results):
     seen = read_set(str(results / "observations/inpainting.h5"), Observations)
     found = read_posteriors(str(results / "posteriors/inpainting.h5"))
